@@ -1,0 +1,97 @@
+r"""Passes over the rows for Gaussian components: every sum an update needs, and fused densities for inference.
+
+Arguments are the same everywhere: rows ``x`` (N, D); ``weight`` (N,) or None; ``mean`` (B, K, D); a whitening factor,
+(B, K, D, D) lower triangular, (B, K, D) or (B, K) as inverse scales, with 1 in place of K when tied; ``logits`` (B, K),
+the log weight plus the log determinant of the whitening minus :math:`\tfrac{D}{2}\log 2\pi`. B counts restarts.
+
+Gradients do not flow through a pass: a caller whose rows or parameters need them uses the torch expression.
+"""
+
+import torch
+from torch import Tensor
+
+from . import torch_pass
+from .sums import Labels, Sums, soft
+from .torch_pass import Diagonal, Full, Kernel, Spherical
+
+__all__ = [
+    "Sums",
+    "diagonal_log_density",
+    "diagonal_log_joint",
+    "diagonal_pass",
+    "full_log_density",
+    "full_log_joint",
+    "full_pass",
+    "soft",
+    "spherical_log_density",
+    "spherical_log_joint",
+    "spherical_pass",
+]
+
+
+def full_pass(
+    x: Tensor, weight: Tensor | None, mean: Tensor, whitening: Tensor, logits: Tensor, labels: Labels = soft
+) -> Sums:
+    """Sums for covariance matrices."""
+    return _sums(Full, x, weight, mean, whitening, logits, labels)
+
+
+def diagonal_pass(
+    x: Tensor, weight: Tensor | None, mean: Tensor, inverse_scale: Tensor, logits: Tensor, labels: Labels = soft
+) -> Sums:
+    """Sums for one scale per feature."""
+    return _sums(Diagonal, x, weight, mean, inverse_scale, logits, labels)
+
+
+def spherical_pass(
+    x: Tensor, weight: Tensor | None, mean: Tensor, inverse_scale: Tensor, logits: Tensor, labels: Labels = soft
+) -> Sums:
+    """Sums for one scale."""
+    return _sums(Spherical, x, weight, mean, inverse_scale, logits, labels)
+
+
+def full_log_joint(x: Tensor, mean: Tensor, whitening: Tensor, logits: Tensor) -> Tensor:
+    """Log joint density of rows and components, (N, B, K), for covariance matrices."""
+    return _log_joint(Full, x, mean, whitening, logits)
+
+
+def diagonal_log_joint(x: Tensor, mean: Tensor, inverse_scale: Tensor, logits: Tensor) -> Tensor:
+    """Log joint density of rows and components, (N, B, K), for one scale per feature."""
+    return _log_joint(Diagonal, x, mean, inverse_scale, logits)
+
+
+def spherical_log_joint(x: Tensor, mean: Tensor, inverse_scale: Tensor, logits: Tensor) -> Tensor:
+    """Log joint density of rows and components, (N, B, K), for one scale."""
+    return _log_joint(Spherical, x, mean, inverse_scale, logits)
+
+
+def full_log_density(x: Tensor, mean: Tensor, whitening: Tensor, logits: Tensor) -> Tensor:
+    """Log density of rows, (N, B), for covariance matrices."""
+    return _log_density(Full, x, mean, whitening, logits)
+
+
+def diagonal_log_density(x: Tensor, mean: Tensor, inverse_scale: Tensor, logits: Tensor) -> Tensor:
+    """Log density of rows, (N, B), for one scale per feature."""
+    return _log_density(Diagonal, x, mean, inverse_scale, logits)
+
+
+def spherical_log_density(x: Tensor, mean: Tensor, inverse_scale: Tensor, logits: Tensor) -> Tensor:
+    """Log density of rows, (N, B), for one scale."""
+    return _log_density(Spherical, x, mean, inverse_scale, logits)
+
+
+@torch.no_grad()
+def _sums(
+    kernel: Kernel, x: Tensor, weight: Tensor | None, mean: Tensor, scale: Tensor, logits: Tensor, labels: Labels
+) -> Sums:
+    return torch_pass.sums(kernel, x, weight, mean, scale, logits, labels)
+
+
+@torch.no_grad()
+def _log_joint(kernel: Kernel, x: Tensor, mean: Tensor, scale: Tensor, logits: Tensor) -> Tensor:
+    return torch_pass.log_joint(kernel, x, mean, scale, logits)
+
+
+@torch.no_grad()
+def _log_density(kernel: Kernel, x: Tensor, mean: Tensor, scale: Tensor, logits: Tensor) -> Tensor:
+    return torch_pass.log_density(kernel, x, mean, scale, logits)
