@@ -1,0 +1,40 @@
+"""Fixtures for the tests and for the doctests in src."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(autouse=True)
+def own_randomness():
+    """Every test starts from the same global random state and leaves none behind."""
+    numpy_state = np.random.get_state()
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(0)
+        np.random.seed(0)
+        yield
+    np.random.set_state(numpy_state)
+
+
+@pytest.fixture(autouse=True)
+def unchanged_defaults():
+    """A test that leaves torch's default dtype changed fails, and does not spoil the next."""
+    before = torch.get_default_dtype()
+    yield
+    after = torch.get_default_dtype()
+    torch.set_default_dtype(before)
+    assert after == before, f"the default dtype was left at {after}"
+
+
+@pytest.fixture(autouse=True)
+def doctest_surroundings(request, doctest_namespace, tmp_path_factory, monkeypatch):
+    """Doctests know `torch` and `mx`, and write their files into a folder of their own."""
+    if isinstance(request.node, pytest.DoctestItem):
+        import mixtura
+
+        doctest_namespace.update(torch=torch, mx=mixtura)
+        monkeypatch.chdir(tmp_path_factory.mktemp("doctest"))

@@ -1,0 +1,49 @@
+"""Sphinx configuration: furo for the looks, myst-nb for the executed pages."""
+
+from datetime import date
+
+import mixtura
+
+project = "Mixtura"
+author = "The Mixtura developers"
+project_copyright = f"{date.today():%Y}, {author}"
+version = release = mixtura.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "myst_nb",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+
+autosummary_ignore_module_all = False
+autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
+autodoc_inherit_docstrings = False
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+napoleon_use_rtype = False
+napoleon_custom_sections = [("Arguments", "params_style")]
+
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+nb_execution_mode = "cache"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_merge_streams = True
+
+html_theme = "furo"
+html_title = "Mixtura"
+html_logo = "_static/mixtura.svg"
+html_favicon = "_static/mixtura.svg"
+html_static_path = ["_static"]
+html_css_files = ["mixtura.css"]
+html_show_sphinx = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#2a6f97", "color-brand-content": "#2a6f97"},
+    "dark_css_variables": {"color-brand-primary": "#7fb7d6", "color-brand-content": "#7fb7d6"},
+}
