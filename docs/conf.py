@@ -43,6 +43,7 @@ html_favicon = "_static/mixtura.svg"
 html_static_path = ["_static"]
 html_css_files = ["mixtura.css"]
 html_show_sphinx = False
+html_show_sourcelink = False
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#2a6f97", "color-brand-content": "#2a6f97"},
     "dark_css_variables": {"color-brand-primary": "#7fb7d6", "color-brand-content": "#7fb7d6"},
