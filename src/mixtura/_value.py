@@ -1,0 +1,122 @@
+"""Immutable values made of tensors, other values and plain settings.
+
+Components, covariance structures, priors and mixtures are such values. Moving one to a device, indexing its batch,
+choosing between two elementwise, saving and loading are then written once, here, instead of once per class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+__all__ = ["Value", "registry"]
+
+registry: dict[str, type[Value]] = {}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Value:
+    """An immutable record whose fields are tensors, values, tuples of them, or plain settings."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        registry[cls.__name__] = cls
+
+    @classmethod
+    def _of(cls, **values: Any) -> Self:
+        """Builds a value from its fields without validation: for inner code that trusts its inputs."""
+        new = object.__new__(cls)
+        for name, value in values.items():
+            object.__setattr__(new, name, value)
+        return new
+
+    def _fields(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def _replace(self, **changes: Any) -> Self:
+        return self._of(**{**self._fields(), **changes})
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """Returns the same value with ``function`` applied to each of its tensors.
+
+        Arguments:
+            function: A function from tensor to tensor.
+
+        Example:
+            >>> mx.Normal(torch.zeros(2), torch.ones(2)).map(lambda t: t + 1).loc
+            tensor([1., 1.])
+        """
+        return self._of(**{name: _map(function, value) for name, value in self._fields().items()})
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Iterates over the tensors of the value, depth first in the order of the fields."""
+        for value in self._fields().values():
+            yield from _tensors(value)
+
+    def where(self, mask: Tensor, other: Self) -> Self:
+        """Chooses ``self`` where ``mask`` (over the leading batch dimensions) holds and ``other`` elsewhere."""
+        others = other.tensors()
+        return self.map(lambda mine: torch.where(_align(mask, mine), mine, next(others)))
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Returns the value on another device or in another floating point type, as ``torch.Tensor.to``.
+
+        Example:
+            >>> mx.Normal(torch.zeros(2), torch.ones(2)).to(torch.float64).dtype
+            torch.float64
+        """
+        return self.map(lambda tensor: tensor.to(*args, **kwargs))
+
+    def detach(self) -> Self:
+        """Returns the value cut from the autograd graph."""
+        return self.map(torch.Tensor.detach)
+
+    def requires_grad(self) -> bool:
+        """Tells whether any tensor of the value requires a gradient."""
+        return any(tensor.requires_grad for tensor in self.tensors())
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The floating point type of the value's tensors."""
+        return next(self.tensors()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the value's tensors."""
+        return next(self.tensors()).device
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={_describe(value)}" for name, value in self._fields().items())
+        return f"{type(self).__name__}({inside})"
+
+
+def _map(function: Callable[[Tensor], Tensor], value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, Value):
+        return value.map(function)
+    if isinstance(value, tuple):
+        return tuple(_map(function, item) for item in value)
+    return value
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Value):
+        yield from value.tensors()
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _tensors(item)
+
+
+def _align(mask: Tensor, tensor: Tensor) -> Tensor:
+    return mask.reshape(mask.shape + (1,) * (tensor.ndim - mask.ndim))
+
+
+def _describe(value: Any) -> str:
+    return f"tensor{tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)

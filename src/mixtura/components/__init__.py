@@ -1,0 +1,24 @@
+"""Families of distributions, batched over the K components of a mixture."""
+
+from .base import Component, Labels
+from .covariance import Diagonal, Full, Spherical, Structure, structure
+from .gaussian import Gaussian
+from .normal import Normal
+from .priors import NormalInverseWishart
+from .statistics import Statistics
+from .torch_component import TorchComponent
+
+__all__ = [
+    "Component",
+    "Diagonal",
+    "Full",
+    "Gaussian",
+    "Labels",
+    "Normal",
+    "NormalInverseWishart",
+    "Spherical",
+    "Statistics",
+    "Structure",
+    "TorchComponent",
+    "structure",
+]

@@ -1,0 +1,174 @@
+r"""What a family of components is: K distributions of one family, batched.
+
+A component family answers how likely rows are, draws rows, gives its moments, and, if it can be learned, what a row's
+sufficient statistics are and what parameters given sums of them imply. It knows nothing of weights, labels, noise or
+learners. Shapes: parameters have batch shape ``(*B, K)``; rows ``x`` have shape ``(*S, *B, *event)``, with sample
+dimensions first as everywhere in PyTorch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Generator, Tensor
+
+from .._value import Value
+from ..errors import NotClosedForm
+from .statistics import Statistics
+
+__all__ = ["Component", "Labels"]
+
+Labels = Callable[[Tensor], Tensor]
+"""A labels rule: log joint ``(..., K)`` to responsibilities ``(..., K)`` that sum to one over components."""
+
+
+class Component(Value, ABC):
+    """K distributions of one family, with batch shape ``(*B, K)``.
+
+    A new family is one file that defines the abstract members below, and one line in the table of families.
+    """
+
+    # -- what it is
+
+    @property
+    @abstractmethod
+    def batch_shape(self) -> torch.Size:
+        """The batch shape ``(*B, K)``."""
+
+    @property
+    @abstractmethod
+    def event_shape(self) -> torch.Size:
+        """The shape of one row: ``()`` for numbers, ``(D,)`` for vectors."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> int:
+        """The number of free parameters of one batch entry, weights not counted."""
+
+    # -- density and draws
+
+    @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Returns the log-density of rows ``(*S, *B, *event)`` under each component, ``(*S, *B, K)``, in nats."""
+
+    @abstractmethod
+    def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
+        """Draws one row from the component that each label names: ``(*S, *B)`` to ``(*S, *B, *event)``."""
+
+    @property
+    @abstractmethod
+    def mean(self) -> Tensor:
+        """The means, with shape ``(*B, K, *event)``."""
+
+    @property
+    @abstractmethod
+    def variance(self) -> Tensor:
+        """The variances of each coordinate, with shape ``(*B, K, *event)``."""
+
+    @property
+    def covariance(self) -> Tensor:
+        """The covariance matrices, with shape ``(*B, K, D, D)``; for numbers, the variances."""
+        return self.variance if not self.event_shape else torch.diag_embed(self.variance)
+
+    def mixture_log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
+        """Returns the log-density of the mixture with normalised ``logits``; a family may fuse the two steps."""
+        return torch.logsumexp(logits + self.log_prob(x), -1)
+
+    def mixture_score(self, logits: Tensor, x: Tensor) -> Tensor:
+        """Returns the gradient of the mixture's log-density in ``x``; by autograd unless a family knows better."""
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            total = self.mixture_log_prob(logits, x).sum()
+        return torch.autograd.grad(total, x)[0]
+
+    # -- learning
+
+    def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
+        """Returns the sums of sufficient statistics of rows ``(N, *event)`` under ``r`` ``(N, *B, K)``."""
+        raise NotClosedForm(f"{type(self).__name__} has no sufficient statistics; learn it by gradient M-steps.")
+
+    def update(self, statistics: Statistics, prior: Any = None) -> Self:
+        """Returns the components that the sums imply: maximum likelihood, or MAP under a conjugate prior."""
+        raise NotClosedForm(f"{type(self).__name__} has no closed-form update; learn it by gradient M-steps.")
+
+    def expect(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
+        """Composes density, labels rule and sufficient statistics for one block; a family may fuse them.
+
+        Arguments:
+            logits: The normalised log-weights, with shape ``(*B, K)``.
+            x: The rows of the block, with shape ``(N, *event)``, shared by the whole batch.
+            weight: The row weights, with shape ``(N,)``, or none for ones.
+            labels: The labels rule.
+        """
+        joint = logits + self.log_prob(self._shared(x))
+        row_weight = x.new_ones(len(x)) if weight is None else weight
+        row_weight = row_weight.reshape(-1, *(1,) * (joint.ndim - 2))
+        log_likelihood = (row_weight * torch.logsumexp(joint, -1)).sum(0)
+        r = labels(joint) * row_weight.unsqueeze(-1)
+        return Statistics(log_likelihood.double(), r.sum(0).double(), self.statistics(x, r))
+
+    def collapsed(self, floor: Tensor) -> Tensor:
+        """Tells which components, ``(*B, K)``, are not finite or narrower than the variance ``floor`` ``(*event)``."""
+        narrow = ~(self.variance >= floor)
+        return narrow.reshape(*self.batch_shape, -1).any(-1)
+
+    # -- indexing and algebra
+
+    def take(self, index: Any) -> Self:
+        """Returns the components that ``index`` selects along K (the last batch dimension)."""
+        position = len(self.batch_shape) - 1
+        shared = self.batch_shape[-1] != 1  # a size of one beside K > 1 is a tied factor
+        at = (slice(None),) * position + (index,)
+        return self.map(lambda t: t if shared and t.shape[position] == 1 else t[at])
+
+    def batch(self, index: Any) -> Self:
+        """Returns the entries that ``index`` selects along the first batch dimension."""
+        return self.map(lambda t: t[index])
+
+    def marginal(self, dims: Sequence[int]) -> Component:
+        """Returns the distribution of some coordinates."""
+        raise self._no("marginals")
+
+    def condition(self, dims: Sequence[int], values: Tensor) -> tuple[Component, Tensor]:
+        """Returns the other coordinates given some, and the log-density of the given ones ``(*S, *B, K)``."""
+        raise self._no("conditionals")
+
+    def affine(self, matrix: Tensor, offset: Tensor | None) -> Component:
+        """Returns the distribution of ``matrix @ x + offset``."""
+        raise self._no("affine images")
+
+    def convolve(self, covariance: Tensor) -> Component:
+        """Returns the distribution of ``x`` plus independent zero-mean Gaussian noise."""
+        raise self._no("convolutions")
+
+    def product(self, other: Component) -> tuple[Component, Tensor]:
+        """Returns the normalised products with each component of ``other`` and their log-masses."""
+        raise self._no("products")
+
+    def cdf(self, x: Tensor) -> Tensor:
+        """Returns the cumulative probability of numbers under each component, ``(*S, *B, K)``."""
+        raise self._no("cumulative probabilities")
+
+    def rosenblatt(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Returns, for each coordinate d and component k, the conditional law of :math:`x_d` given :math:`x_{<d}`.
+
+        Returns:
+            The standard normal score of :math:`x_d` and its conditional log-density, both ``(*S, *B, K, D)``.
+        """
+        raise self._no("reparameterised draws")
+
+    @property
+    def has_rosenblatt(self) -> bool:
+        """Whether `rosenblatt` is available, hence pathwise gradients of draws."""
+        return False
+
+    def _no(self, what: str) -> NotClosedForm:
+        return NotClosedForm(f"{type(self).__name__} components have no closed-form {what} in Mixtura.")
+
+    def _shared(self, x: Tensor) -> Tensor:
+        """Rows ``(N, *event)`` as ``(N, 1, ..., *event)``, so that they broadcast against the batch."""
+        batch = len(self.batch_shape) - 1
+        return x.reshape(x.shape[0], *(1,) * batch, *x.shape[1:])

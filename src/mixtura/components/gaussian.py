@@ -1,0 +1,304 @@
+r"""The Gaussian family, :math:`N(\mu_k, \Sigma_k)` with any covariance structure.
+
+With :math:`z = L_k^{-1}(x - \mu_k)`,
+
+.. math:: \log N(x; \mu_k, \Sigma_k) = -\tfrac12 |z|^2 - \log|L_k| - \tfrac D2 \log 2\pi .
+
+Conditioning on coordinates b, with :math:`G = \Sigma_{ab}\Sigma_{bb}^{-1}`,
+
+.. math:: x_a | x_b \sim N(\mu_a + G(x_b - \mu_b),\; \Sigma_{aa} - G \Sigma_{ba}),
+
+and a product of two densities is a Gaussian of precision :math:`\Sigma_1^{-1} + \Sigma_2^{-1}` times the number
+:math:`N(\mu_1; \mu_2, \Sigma_1 + \Sigma_2)`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Generator, Tensor
+
+from ..errors import refuse
+from .base import Component, Labels
+from .covariance import Full, Structure
+from .statistics import Statistics
+
+__all__ = ["Gaussian"]
+
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Gaussian(Component):
+    r"""K Gaussians on vectors, :math:`N(\mu_k, \Sigma_k)`.
+
+    Arguments:
+        mean: The means :math:`\mu_k`, with shape ``(*B, K, D)``.
+        covariance: Covariance matrices ``(*B, K, D, D)``, or a structure with values such as
+            ``mx.Diagonal(variance)`` or ``mx.Full(matrix, tied=True)``.
+
+    Raises:
+        MixtureError: If a shape does not fit, a value is not finite, or a matrix is not positive definite.
+
+    Example:
+        >>> two = mx.Gaussian(torch.tensor([[0.0, 0.0], [3.0, 0.0]]), mx.Spherical(torch.tensor([1.0, 4.0])))
+        >>> two.log_prob(torch.zeros(2))
+        tensor([-1.8379, -4.3492])
+    """
+
+    location: Tensor
+    structure: Structure
+
+    def __init__(self, mean: Tensor, covariance: Tensor | Structure) -> None:
+        structure = covariance if isinstance(covariance, Structure) else Full(covariance)
+        _check(mean, structure)
+        object.__setattr__(self, "location", mean)
+        object.__setattr__(self, "structure", structure)
+
+    # -- what it is
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        return self.location.shape[:-1]
+
+    @property
+    def event_shape(self) -> torch.Size:
+        return self.location.shape[-1:]
+
+    @property
+    def features(self) -> int:
+        """The number of coordinates D."""
+        return self.location.shape[-1]
+
+    @property
+    def parameters(self) -> int:
+        components = self.batch_shape[-1]
+        return components * self.features + self.structure.parameters(components, self.features)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.location
+
+    @property
+    def variance(self) -> Tensor:
+        return self.structure.variance(self.features).expand(self.location.shape)
+
+    @property
+    def covariance(self) -> Tensor:
+        return self.structure.dense(self.features).expand(*self.location.shape, self.features)
+
+    # -- density and draws
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        if self._fusible(x):
+            constants = self._constants().unsqueeze(0)
+            rows = x.reshape(-1, self.features)
+            joint = self.structure.log_joint(rows, self.location.unsqueeze(0), self._inverse(), constants)
+            return joint.reshape(*x.shape[:-1], -1)
+        z = self.structure.whiten(x.unsqueeze(-2) - self.location)
+        return self._constants() - 0.5 * z.square().sum(-1)
+
+    def mixture_log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
+        if not self._fusible(x) or logits.requires_grad:
+            return super().mixture_log_prob(logits, x)
+        constants = (logits + self._constants()).unsqueeze(0)
+        rows = x.reshape(-1, self.features)
+        density = self.structure.log_density(rows, self.location.unsqueeze(0), self._inverse(), constants)
+        return density.reshape(x.shape[:-1])
+
+    def mixture_score(self, logits: Tensor, x: Tensor) -> Tensor:
+        r = torch.softmax(logits + self.log_prob(x), -1)
+        score = torch.zeros_like(x)
+        for k in range(self.batch_shape[-1]):  # one component at a time: N x D, never N x K x D
+            one = self.take([k])
+            pull = one.structure.solve(one.location - x.unsqueeze(-2)).squeeze(-2)
+            score = score + r[..., k, None] * pull
+        return score
+
+    def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
+        noise = torch.randn(*labels.shape, self.features, dtype=self.dtype, device=self.device, generator=generator)
+        return self.color(labels, noise)
+
+    def color(self, labels: Tensor, noise: Tensor) -> Tensor:
+        r"""Returns :math:`\mu_z + L_z\epsilon` for labels ``(*S, *B)`` and noise ``(*S, *B, D)``.
+
+        Rows of one component are coloured together where there are many of each; the noise is independent of the
+        labels, so each component may take any stretch of it.
+        """
+        index = self._flat_index(labels).reshape(-1)
+        flat = noise.reshape(-1, self.features)
+        groups = self.batch_shape.numel()
+        rows = self._color_groups(index, flat, groups) if len(index) > 16 * groups else self._color_each(index, flat)
+        return rows.reshape(noise.shape)
+
+    def _color_each(self, index: Tensor, noise: Tensor) -> Tensor:
+        shared = index // self.batch_shape[-1] if self.structure.tied else index
+        return self.location.reshape(-1, self.features)[index] + self.structure.color_rows(shared, noise)
+
+    def _color_groups(self, index: Tensor, noise: Tensor, groups: int) -> Tensor:
+        out = torch.empty_like(noise)
+        counts = torch.bincount(index, minlength=groups).tolist()
+        mean = self.location.reshape(-1, self.features)
+        pieces = zip(index.argsort().split(counts), noise.split(counts), strict=True)
+        for flat, (rows, stretch) in enumerate(pieces):
+            shared = flat // self.batch_shape[-1] if self.structure.tied else flat
+            out[rows] = self.structure.color_rows(shared, stretch).add_(mean[flat])
+        return out
+
+    def _flat_index(self, labels: Tensor) -> Tensor:
+        """Turns labels within each batch entry into indices into the flattened ``(B, K)``."""
+        batch = self.batch_shape[:-1]
+        offset = torch.arange(batch.numel(), device=labels.device).reshape(batch) * self.batch_shape[-1]
+        return labels + offset
+
+    # -- learning
+
+    def expect(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
+        batch = self.batch_shape[:-1]
+        sums = self.structure.expect(
+            x,
+            weight,
+            self.location.reshape(-1, *self.location.shape[-2:]),
+            self._inverse(),
+            (logits + self._constants()).reshape(-1, self.batch_shape[-1]),
+            labels,
+        )
+        return Statistics(
+            sums.log_likelihood.reshape(batch),
+            sums.weight.reshape(*batch, -1),
+            (sums.shift.reshape(self.location.shape), sums.scatter.reshape(*batch, *sums.scatter.shape[1:])),
+        )
+
+    def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the sums of :math:`x - \\mu_k` and of its second moment in the structure's own form."""
+        residual = self._shared(x).unsqueeze(-2) - self.location
+        weighted = (r.unsqueeze(-1) * residual).double()
+        moment = torch.einsum("n...i,n...j->...ij", weighted, residual.double())
+        pooled = moment.sum(-3, keepdim=True) if self.structure.tied else moment
+        return weighted.sum(0), self.structure.scatter(pooled)
+
+    def update(self, statistics: Statistics, prior: Any = None) -> Self:
+        weight, (shift, scatter) = statistics.weight, statistics.moments
+        degrees = self.structure.pool(weight)
+        if prior is not None:
+            weight, shift, scatter, degrees = prior.add(self, weight, shift, scatter)
+        structure = self.structure.map(torch.Tensor.double).estimate(weight, shift, scatter, degrees)
+        mean = self.location + shift / weight.unsqueeze(-1)
+        return self._of(location=mean.to(self.dtype), structure=structure.to(self.dtype))
+
+    def collapsed(self, floor: Tensor) -> Tensor:
+        narrow = ~(self.structure.scales(self.features).square() >= floor)
+        bad_mean = ~self.location.isfinite()
+        return (narrow | bad_mean).any(-1)
+
+    # -- algebra
+
+    def marginal(self, dims: Sequence[int]) -> Gaussian:
+        return self._of(location=self.location[..., list(dims)], structure=self.structure.marginal(dims))
+
+    def condition(self, dims: Sequence[int], values: Tensor) -> tuple[Gaussian, Tensor]:
+        known, free = list(dims), [d for d in range(self.features) if d not in set(dims)]
+        given = self.marginal(known)
+        residual = values.unsqueeze(-2) - given.location
+        covariance = self.structure.dense(self.features)
+        cross = covariance[..., known, :][..., :, free]
+        gain = torch.cholesky_solve(cross, torch.linalg.cholesky(given.structure.dense(len(known)))).mT
+        mean = self.location[..., free] + (gain @ residual.unsqueeze(-1)).squeeze(-1)
+        structure = self._conditional_structure(known, free, mean.shape)
+        return self._of(location=mean, structure=structure), given.log_prob(values)
+
+    def _conditional_structure(self, known: list[int], free: list[int], shape: torch.Size) -> Structure:
+        """The conditional factor is the corner of the Cholesky factor of the coordinates ordered known first."""
+        if not isinstance(self.structure, Full):
+            return _expand(self.structure.marginal(free), shape)
+        order = known + free
+        covariance = self.structure.dense(self.features)[..., order, :][..., :, order]
+        corner = torch.linalg.cholesky(covariance)[..., len(known) :, len(known) :]
+        return _expand(self.structure._replace(factor=corner), shape)
+
+    def affine(self, matrix: Tensor, offset: Tensor | None) -> Gaussian:
+        mean = (matrix @ self.location.unsqueeze(-1)).squeeze(-1)
+        mean = mean if offset is None else mean + offset
+        colored = matrix @ torch.linalg.cholesky(self.structure.dense(self.features))
+        return self._of(location=mean, structure=_full(colored @ colored.mT, self.structure.tied))
+
+    def convolve(self, covariance: Tensor) -> Gaussian:
+        dense = self.structure.dense(self.features) + covariance
+        return self._of(location=self.location, structure=_full(dense, self.structure.tied))
+
+    def product(self, other: Component) -> tuple[Gaussian, Tensor]:
+        if not isinstance(other, Gaussian):
+            refuse("other", "a mixture of Gaussians", type(other).__name__)
+        mine, theirs = self.covariance.unsqueeze(-3), other.covariance.unsqueeze(-4)
+        gap = other.location.unsqueeze(-3) - self.location.unsqueeze(-2)
+        total = torch.linalg.cholesky(mine + theirs)
+        z = torch.linalg.solve_triangular(total, gap.unsqueeze(-1), upper=False).squeeze(-1)
+        log_mass = -0.5 * z.square().sum(-1) - total.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        log_mass = log_mass - self.features * _HALF_LOG_TWO_PI
+        gain = torch.cholesky_solve(mine.expand(total.shape), total).mT
+        mean = self.location.unsqueeze(-2) + (gain @ gap.unsqueeze(-1)).squeeze(-1)
+        covariance = gain @ theirs
+        pairs = _full((covariance + covariance.mT) / 2, False).map(lambda factor: factor.flatten(-4, -3))
+        return self._of(location=mean.flatten(-3, -2), structure=pairs), log_mass.flatten(-2)
+
+    def cdf(self, x: Tensor) -> Tensor:
+        if self.features != 1:
+            raise self._no(f"cumulative probabilities in {self.features} dimensions")
+        return torch.special.ndtr(self.structure.whiten(x.unsqueeze(-2) - self.location)).squeeze(-1)
+
+    def rosenblatt(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        # L is lower triangular, so z_d depends on x_1..x_d only, and x_d given those has scale L_dd.
+        z = self.structure.whiten(x.unsqueeze(-2) - self.location)
+        scales = self.structure.scales(self.features)
+        return z, -0.5 * z.square() - scales.log() - _HALF_LOG_TWO_PI
+
+    @property
+    def has_rosenblatt(self) -> bool:
+        return True
+
+    # -- inside
+
+    def _constants(self) -> Tensor:
+        constants = -self.structure.half_logdet(self.features) - self.features * _HALF_LOG_TWO_PI
+        return constants.expand(self.batch_shape)
+
+    def _inverse(self) -> Tensor:
+        inverse = self.structure.inverse_factor()
+        batch = len(self.batch_shape) - 1
+        return inverse.reshape(-1, *inverse.shape[batch:])
+
+    def _fusible(self, x: Tensor) -> bool:
+        """Whether the blocked passes may serve: one mixture, and no gradient asked for."""
+        grad = torch.is_grad_enabled() and (x.requires_grad or self.requires_grad())
+        return len(self.batch_shape) == 1 and x.ndim > 1 and x.dtype == self.dtype and not grad
+
+
+def _full(covariance: Tensor, tied: bool) -> Full:
+    return Full._of(factor=torch.linalg.cholesky(covariance), tied=tied)
+
+
+def _expand(structure: Structure, shape: torch.Size) -> Structure:
+    """Broadcasts a factor against a mean of this shape, so that the batch dimensions of both agree."""
+    leading = (*shape[:-2], structure.leading[-1])
+    return structure.map(lambda factor: factor.expand(*leading, *factor.shape[len(structure.leading) :]))
+
+
+def _check(mean: Tensor, structure: Structure) -> None:
+    if not isinstance(mean, Tensor) or mean.ndim < 2 or not mean.is_floating_point():
+        got = f"{mean.dtype} {tuple(mean.shape)}" if isinstance(mean, Tensor) else type(mean).__name__
+        refuse("mean", "a floating point tensor (..., K, D)", got)
+    if not bool(mean.isfinite().all()):
+        refuse("mean", "finite", "NaN or infinity")
+    wanted = (*mean.shape[:-2], 1 if structure.tied else mean.shape[-2])
+    if tuple(structure.leading) != wanted or not _features_fit(structure, mean.shape[-1]):
+        refuse("covariance", f"values for means of shape {tuple(mean.shape)}", f"a factor {tuple(structure.given.shape)}")
+    if structure.dtype != mean.dtype:
+        refuse("covariance", f"of the means' type {mean.dtype}", structure.dtype)
+
+
+def _features_fit(structure: Structure, features: int) -> bool:
+    return all(size == features for size in structure.given.shape[len(structure.leading) :])

@@ -1,0 +1,7 @@
+"""The mixture value and what can be computed with it."""
+
+from .entropy import Entropy
+from .files import load
+from .value import Mixture
+
+__all__ = ["Entropy", "Mixture", "load"]
