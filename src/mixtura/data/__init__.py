@@ -1,0 +1,33 @@
+"""Rows of numbers, wherever they live, read as blocks.
+
+A learner needs one thing of its data: to go through the rows, a block at a time, as often as it likes and
+always in the same order. `rows` turns a tensor, an array, a frame or a file into that; nothing above this
+package knows the difference.
+"""
+
+from mixtura.data.arrays import ArrayRows
+from mixtura.data.blocks import Block, Rows, TensorRows
+from mixtura.data.check import check_data, check_finite, check_rows, check_spread
+from mixtura.data.files import ArrowRows, CsvRows, ParquetRows, StreamedRows
+from mixtura.data.moments import Summary, summary
+from mixtura.data.reading import read, read_table, rows
+
+__all__ = [
+    "ArrayRows",
+    "ArrowRows",
+    "Block",
+    "CsvRows",
+    "ParquetRows",
+    "Rows",
+    "StreamedRows",
+    "Summary",
+    "TensorRows",
+    "check_data",
+    "check_finite",
+    "check_rows",
+    "check_spread",
+    "read",
+    "read_table",
+    "rows",
+    "summary",
+]

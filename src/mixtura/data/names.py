@@ -1,0 +1,90 @@
+"""Choosing columns by name, and saying clearly why a name or a column cannot be used."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, NoReturn
+
+from mixtura.errors import refuse
+
+__all__ = ["Choice", "choose", "first_text", "refuse_text"]
+
+
+class Choice(NamedTuple):
+    """Which columns of a table are read: `names` in order, `weight` or None, and whether rows are single
+    numbers."""
+
+    names: tuple[str, ...]
+    weight: str | None
+    vector: bool
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Every column to read, each once."""
+        return tuple(dict.fromkeys((*self.names, self.weight))) if self.weight else self.names
+
+
+def choose(available: Sequence[str], columns: str | Sequence[str] | None, weight: object) -> Choice:
+    """The columns asked for; all but the weight when none are. ValueError for a name that is absent or there
+    twice."""
+    weight = weight if isinstance(weight, str) else None
+    names = tuple(name for name in available if name != weight) if columns is None else _listed(columns)
+    if not names:
+        refuse("columns", "at least one column", "none")
+    _check_known(names, available, "columns")
+    _check_known((weight,) if weight else (), available, "weight")
+    return Choice(names, weight, isinstance(columns, str))
+
+
+def _listed(columns: str | Sequence[str]) -> tuple[str, ...]:
+    return (columns,) if isinstance(columns, str) else tuple(str(name) for name in columns)
+
+
+def _check_known(names: tuple[str, ...], available: Sequence[str], argument: str) -> None:
+    for name in names:
+        if name not in available:
+            _refuse_unknown(name, available, argument)
+        if names.count(name) > 1 or list(available).count(name) > 1:
+            refuse(argument, "names that occur once", f"{name!r} twice", "Name each column once.")
+
+
+def _refuse_unknown(name: str, available: Sequence[str], argument: str) -> NoReturn:
+    lower = {other.lower(): other for other in available}
+    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+    hint = f"Did you mean {lower[near[0]]!r}? " if near else ""
+    refuse(
+        argument,
+        "names of columns",
+        f"{name!r}, which is not one",
+        f"{hint}The columns are: {_shown(available)}.",
+    )
+
+
+def refuse_text(name: str, kind: str, example: object, numeric: Sequence[str]) -> NoReturn:
+    """Raises ValueError for a column that does not hold numbers, and says which ones do."""
+    advice = f"Leave it out: columns={list(numeric[:8])!r}." if numeric else "No column holds numbers."
+    refuse("columns", "columns of numbers", f"{kind} in column {name!r}, for example {example!r}", advice)
+
+
+def first_text(values: Iterable[object]) -> object:
+    """The first value that is not a number (the first value where all are, None where there are none)."""
+    first = None
+    for value in values:
+        first = value if first is None else first
+        if value is not None and not _is_number(value):
+            return value
+    return first
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _shown(names: Sequence[str], most: int = 20) -> str:
+    more = f", ... ({len(names)} in all)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
