@@ -1,0 +1,35 @@
+"""Learning: one loop, and the small functions that make it K-means, EM or MAP."""
+
+from ..components import Statistics
+from .api import fit
+from .em import EM, Prior
+from .fitting import Fit
+from .initialise import Initialiser, KMeansPlusPlus, KMeansStart, MixedStart, RandomRows
+from .kmeans import KMeans
+from .labels import hard, soft
+from .loop import Method
+from .reason import Reason
+from .select import Candidate, Selection, select
+from .statistics import expect
+
+__all__ = [
+    "EM",
+    "Candidate",
+    "Fit",
+    "Initialiser",
+    "KMeans",
+    "KMeansPlusPlus",
+    "KMeansStart",
+    "Method",
+    "MixedStart",
+    "Prior",
+    "RandomRows",
+    "Reason",
+    "Selection",
+    "Statistics",
+    "expect",
+    "fit",
+    "hard",
+    "select",
+    "soft",
+]

@@ -1,0 +1,236 @@
+"""`fit`: from rows to a mixture.
+
+Many short runs from different starts, all batched through one pass over each block; the best few are continued to
+convergence and the best of those is returned. Starts and short runs use a sample of the rows where there are many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from ..components import Structure, structure
+from ..data import Rows, Summary, TensorRows, check_data
+from ..data import rows as as_rows
+from ..errors import MixtureError, refuse
+from ..mixture import Mixture
+from .em import EM
+from .families import Family, GaussianFamily, NormalFamily
+from .fitting import Fit
+from .initialise import Initialiser, MixedStart
+from .loop import Method, Run, run
+from .progress import progress_report
+from .reason import Reason
+
+__all__ = ["fit"]
+
+_RESTARTS = 16
+_CONTINUED = 3  # how many of the short runs go on
+_SHORT = 10  # iterations of a short run
+_SAMPLE = 10_000  # rows that starts and short runs look at
+
+
+def fit(
+    x: Any,
+    components: int | None = None,
+    covariance: Structure | str = "full",
+    method: Method | None = None,
+    sample_weight: Any = None,
+    init: Any = None,
+    restarts: int | None = None,
+    generator: Generator | None = None,
+    progress: bool = False,
+    columns: str | Sequence[str] | None = None,
+) -> Fit:
+    """Learns a mixture from rows.
+
+    Arguments:
+        x: A tensor or array ``(N,)`` or ``(N, D)``, a frame, an Arrow table, or the path of a file; see
+            `mixtura.data.rows`.
+        components: The number of components K; taken from ``init`` where that is a mixture, means or labels.
+        covariance: The covariance structure to learn, or its name.
+        method: How to learn; `EM()` if none is given.
+        sample_weight: How much each row counts, with shape ``(N,)``, or the name of a column.
+        init: Where to start: a mixture, means ``(K, D)``, integer labels ``(N,)``, or an initialiser such as
+            `KMeansPlusPlus`. By default, `MixedStart`.
+        restarts: The number of short runs; 16 by default, 1 gives a single run.
+        generator: The source of randomness; the same state gives the same fit.
+        progress: Whether to show a progress bar.
+        columns: Which columns of a table or file, in order.
+
+    Returns:
+        A `Fit`. Ctrl-C ends the work and returns the best so far.
+
+    Raises:
+        MixtureError: If the data or an argument cannot be used; the message says why and what to do.
+
+    Example:
+        >>> fit = mx.fit(mx.datasets.old_faithful(), components=3, covariance="tied-full")
+        >>> round(fit.log_likelihood, 3)
+        -1126.316
+    """
+    rows = as_rows(x, columns, sample_weight)
+    method = EM() if method is None else method
+    job = Job.of(rows, method, structure(covariance), generator, components)
+    with progress_report(progress, method.max_iterations) as report:
+        runs = job.runs(init, components, restarts, report)
+    return job.result(runs)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Rows prepared for learning: checked, summarised and sampled once, however many fits follow."""
+
+    rows: Rows
+    method: Method
+    family: Family
+    summary: Summary
+    sample: TensorRows
+    generator: Generator | None
+
+    @classmethod
+    def of(
+        cls, rows: Rows, method: Method, template: Structure, generator: Generator | None, components: int | None
+    ) -> Job:
+        """Checks the rows and draws the sample on which starts are tried."""
+        if components is not None and not (isinstance(components, int) and components >= 1):
+            refuse("components", "a whole number of at least 1", components)
+        found = check_data(rows, components or 1)
+        family = GaussianFamily(template) if rows.event_shape else NormalFamily(template)
+        return cls(rows, method, family, found, _sample(rows, generator), generator)
+
+    @property
+    def floor(self) -> Tensor:
+        """The variance below which a component has collapsed: that of rounding, relative to the data's."""
+        return 16 * torch.finfo(self.rows.dtype).eps * self.summary.variance.to(self.rows.device)
+
+    def runs(
+        self, init: Any, components: int | None, restarts: int | None, report: Callable[[int, float], None] | None
+    ) -> list[Run]:
+        """Runs the method from every start, and those continued to the end."""
+        if init is not None and not callable(init):
+            start = self.given(init, components)
+            return run(self.method, self.rows, start, self.floor, report)
+        if components is None:
+            raise MixtureError("`components` must be given: how many components should the mixture have?")
+        count = 1 if components == 1 else (_RESTARTS if restarts is None else restarts)
+        if not count >= 1:
+            refuse("restarts", "at least 1", count)
+        start = self.starts(init or MixedStart(), components, count)
+        return self.race(start, report)
+
+    def race(self, start: Mixture, report: Callable[[int, float], None] | None) -> list[Run]:
+        """Gives every start a short run on the sample, and the best few a full one on all rows."""
+        if start.batch_shape[0] == 1:
+            return run(self.method, self.rows, start, self.floor, report)
+        short = replace(self.method, max_iterations=min(_SHORT, self.method.max_iterations), tolerance=0)  # type: ignore[type-var]
+        tried = sorted(run(short, self.sample, start, self.floor), key=_rank)[:_CONTINUED]
+        if tried[0].reason is Reason.INTERRUPTED:
+            return tried
+        if len(self.sample) < len(self.rows):
+            tried = sorted(run(self.method, self.sample, _stack(tried), self.floor), key=_rank)[:1]
+            return run(self.method, self.rows, _stack(tried), self.floor, report)
+        return [_joined(*pair) for pair in zip(tried, run(self.method, self.rows, _stack(tried), self.floor, report), strict=True)]
+
+    def starts(self, initialiser: Initialiser, components: int, restarts: int) -> Mixture:
+        """Returns a batch of starting mixtures from centres chosen on the sample."""
+        x, weight = _flat(self.sample.tensor()), _weight(self.sample)
+        if int((weight > 0).sum()) < components:
+            refuse("components", f"at most the {int((weight > 0).sum())} rows that count", components)
+        return self._from_centres(initialiser(x, weight, components, restarts, self.generator))
+
+    def given(self, init: Any, components: int | None) -> Mixture:
+        """Returns the start, with batch shape ``(1,)``, that a mixture, means or labels describe."""
+        if isinstance(init, Mixture):
+            return self._checked_start(init, components).map(lambda tensor: tensor.to(self.rows.dtype).unsqueeze(0))
+        init = torch.as_tensor(init, device=self.rows.device)
+        if not init.is_floating_point() and init.shape == (len(self.rows),):
+            return self._from_labels(init, components)
+        means = _flat(init).to(self.rows.dtype)
+        if means.ndim != 2 or means.shape[-1] != self.rows.features or (components or len(means)) != len(means):
+            expected = f"a mixture, {components or 'K'} means of {self.rows.features} features, or one label per row"
+            refuse("init", expected, f"{init.dtype} {tuple(init.shape)}")
+        return self._from_centres(means.unsqueeze(0))
+
+    def result(self, runs: list[Run]) -> Fit:
+        """Returns the best run as a `Fit`."""
+        ranked = sorted(runs, key=_rank)
+        best = ranked[0]
+        return Fit(
+            best.mixture,
+            self.method,
+            best.reason,
+            best.detail,
+            torch.tensor(best.trace, dtype=torch.float64),
+            torch.tensor([one.objective for one in ranked], dtype=torch.float64),
+            self.rows,
+        )
+
+    def _from_centres(self, means: Tensor) -> Mixture:
+        x, weight = _flat(self.sample.tensor()), _weight(self.sample)
+        nearest = torch.cdist(x, means).argmin(-1).mT  # (B, N, K) to (N, B)
+        return self._from_responsibilities(torch.nn.functional.one_hot(nearest, means.shape[-2]), weight, self.sample)
+
+    def _from_labels(self, labels: Tensor, components: int | None) -> Mixture:
+        count = int(labels.max()) + 1 if components is None else components
+        if int(labels.min()) < 0 or int(labels.max()) >= count:
+            refuse("init", f"labels between 0 and {count - 1}", f"{int(labels.min())} to {int(labels.max())}")
+        rows = TensorRows(self.rows.tensor(), self.rows.weight)
+        one_hot = torch.nn.functional.one_hot(labels, count).unsqueeze(1)
+        return self._from_responsibilities(one_hot, _weight(rows), rows)
+
+    def _from_responsibilities(self, one_hot: Tensor, weight: Tensor, rows: TensorRows) -> Mixture:
+        return self.method.start(self.family, rows.tensor(), one_hot * weight[:, None, None])
+
+    def _checked_start(self, init: Mixture, components: int | None) -> Mixture:
+        if init.event_shape != self.rows.event_shape or init.batch_shape:
+            refuse("init", f"one mixture on rows of shape {tuple(self.rows.event_shape)}", repr(init))
+        if components not in (None, init.logits.shape[-1]):
+            refuse("components", f"the {init.logits.shape[-1]} of `init`", components)
+        return init
+
+
+def _rank(one: Run) -> tuple[bool, float]:
+    """Sorts sound runs before collapsed ones, and by falling objective within each."""
+    broken = one.reason in (Reason.COLLAPSED, Reason.NOT_FINITE)
+    return broken, -one.objective
+
+
+def _joined(first: Run, then: Run) -> Run:
+    """The second run with the trace of the first before it; it starts where the first ended."""
+    return replace(then, trace=first.trace[:-1] + then.trace)
+
+
+def _stack(runs: list[Run]) -> Mixture:
+    """Batches the mixtures where runs ended."""
+    first, *others = (one.mixture for one in runs)
+    rest = [iter([m.logits, *m.components.tensors()]) for m in others]
+    return first.map(lambda tensor: torch.stack([tensor, *(next(tensors) for tensors in rest)]))
+
+
+def _sample(rows: Rows, generator: Generator | None) -> TensorRows:
+    """Returns all rows where they are few, and otherwise a sample drawn without replacement."""
+    if len(rows) <= _SAMPLE:
+        return TensorRows(rows.tensor(), rows.weight)
+    counted = torch.arange(len(rows)) if rows.weight is None else rows.weight.nonzero().squeeze(-1).cpu()
+    keep = counted[torch.randperm(len(counted), generator=generator)[:_SAMPLE].sort().values]
+    pieces, start = [], 0
+    for x, weight in rows.blocks(rows.suggested_size):
+        inside = keep[(keep >= start) & (keep < start + len(x))] - start
+        pieces.append((x[inside], None if weight is None else weight[inside]))
+        start += len(x)
+    weights = [weight for _, weight in pieces if weight is not None]
+    return TensorRows(torch.cat([x for x, _ in pieces]), torch.cat(weights) if weights else None)
+
+
+def _weight(rows: TensorRows) -> Tensor:
+    return torch.ones(len(rows), dtype=rows.dtype, device=rows.device) if rows.weight is None else rows.weight
+
+
+def _flat(x: Tensor) -> Tensor:
+    return x.unsqueeze(-1) if x.ndim == 1 else x
+

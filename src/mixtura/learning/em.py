@@ -1,0 +1,121 @@
+r"""Expectation maximisation: maximum likelihood, and MAP with conjugate priors.
+
+E-step: :math:`r_{nk} = w_k p_k(x_n) / \sum_l w_l p_l(x_n)`. M-step: :math:`w_k = N_k / \sum_l N_l`, and components whose
+expected statistics match the sums. A prior adds its pseudo-sums: a Dirichlet of concentration :math:`\alpha` makes
+:math:`w_k \propto N_k + \alpha - 1`. Neither step can lower the (penalised) log-likelihood (Dempster, Laird and Rubin,
+1977).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..components import Labels, NormalInverseWishart, Statistics
+from ..components.pairs import as_gaussian
+from ..data import rows, summary
+from ..errors import refuse
+from ..mixture import Mixture
+from .labels import soft
+from .loop import Method
+
+__all__ = ["EM", "Prior"]
+
+
+@dataclass(frozen=True)
+class Prior:
+    r"""A conjugate prior on a mixture: Dirichlet on the weights, and one on each component.
+
+    Arguments:
+        concentration: The Dirichlet's :math:`\alpha \ge 1`, the same for each component; 1 is flat.
+        components: The components' prior, such as `NormalInverseWishart`, or none.
+
+    Raises:
+        MixtureError: If the concentration is below 1: the posterior would have no mode.
+
+    Example:
+        >>> mx.EM(prior=mx.Prior(concentration=2.0)).prior.concentration
+        2.0
+    """
+
+    concentration: float = 1.0
+    components: NormalInverseWishart | None = None
+
+    def __post_init__(self) -> None:
+        if not self.concentration >= 1:
+            refuse("concentration", "at least 1 (below it a MAP estimate does not exist)", self.concentration)
+
+    @classmethod
+    def weak(cls, x: Any, components: int) -> Prior:
+        r"""Builds the weakly informative prior of Fraley and Raftery (2007) from the data.
+
+        The mean is the data's, :math:`\kappa = 0.01`, :math:`\nu = D + 2`, and the scale matrix holds the data's
+        variances divided by :math:`K^{2/D}`. It keeps components from collapsing and hardly moves the others.
+
+        Example:
+            >>> mx.Prior.weak(mx.datasets.old_faithful(), 3).components.degrees
+            4.0
+        """
+        found = summary(rows(x))
+        mean, variance = found.mean.reshape(-1), found.variance.reshape(-1)
+        features = len(mean)
+        scale = torch.diag(variance) / components ** (2 / features)
+        return cls(1.0, NormalInverseWishart(mean, 0.01, scale, features + 2.0))
+
+    def log_prob(self, mixture: Mixture) -> Tensor:
+        """Returns the log-density of the mixture's parameters up to a constant, in nats, with shape ``(*B)``."""
+        flat = self.concentration == 1  # a weight of zero is then as good as any
+        weights = torch.zeros_like(mixture.logits[..., 0]) if flat else (self.concentration - 1) * mixture.logits.sum(-1)
+        if self.components is None:
+            return weights.double()
+        return weights.double() + self.components.log_prob(as_gaussian(mixture.components))
+
+
+@dataclass(frozen=True)
+class EM(Method):
+    """Expectation maximisation.
+
+    Arguments:
+        max_iterations: The largest number of updates, at least 1.
+        tolerance: The gain still to come, in nats per row, below which a fit has converged; 0 runs all iterations.
+        prior: A conjugate prior, which turns maximum likelihood into MAP; none by default.
+
+    Example:
+        >>> fit = mx.fit(mx.datasets.old_faithful(), components=2, method=mx.EM(tolerance=1e-6))
+        >>> fit.reason
+        <Reason.CONVERGED: "The objective's remaining gain is below the tolerance.">
+    """
+
+    max_iterations: int = 1000
+    tolerance: float = 1e-7
+    prior: Prior | None = None
+
+    def __post_init__(self) -> None:
+        check_limits(self.max_iterations, self.tolerance)
+
+    @property
+    def labels(self) -> Labels:
+        return soft
+
+    def update(self, statistics: Statistics, mixture: Mixture) -> Mixture:
+        extra = 0.0 if self.prior is None else self.prior.concentration - 1
+        weight = statistics.weight + extra
+        logits = (weight / weight.sum(-1, keepdim=True)).log().to(mixture.dtype)
+        prior = None if self.prior is None else self.prior.components
+        return Mixture._of(logits, mixture.components.update(statistics, prior))
+
+    def objective(self, statistics: Statistics, mixture: Mixture) -> Tensor:
+        if self.prior is None:
+            return statistics.log_likelihood
+        return statistics.log_likelihood + self.prior.log_prob(mixture)
+
+
+def check_limits(max_iterations: int, tolerance: float) -> None:
+    """Refuses a limit below 1 and a tolerance that is negative or NaN."""
+    if not max_iterations >= 1:
+        refuse("max_iterations", "at least 1", max_iterations)
+    if not tolerance >= 0:
+        refuse("tolerance", "at least 0 (nats per row)", tolerance)

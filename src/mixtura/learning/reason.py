@@ -1,0 +1,35 @@
+"""Why a learner stopped: an enumeration whose members carry the advice."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+__all__ = ["Reason"]
+
+
+class Reason(Enum):
+    """Why a fit stopped; the value of a member says what it means and what to do.
+
+    Example:
+        >>> print(mx.learning.Reason.CONVERGED.value)
+        The objective's remaining gain is below the tolerance.
+    """
+
+    CONVERGED = "The objective's remaining gain is below the tolerance."
+    MAX_ITERATIONS = (
+        "The iterations ran out before the tolerance was met. Raise `max_iterations`, or accept a looser `tolerance`."
+    )
+    COLLAPSED = (
+        "A component shrank to a point or lost all its rows, so its likelihood has no maximum. Add a prior "
+        "(`mx.EM(prior=mx.Prior.weak(x, components))`), use fewer components or a tied covariance, or remove "
+        "repeated rows. The mixture is the last one before the collapse."
+    )
+    FELL = (
+        "The objective fell by more than rounding explains. Use float64, or rescale columns of very different "
+        "size. The mixture is the best one seen."
+    )
+    NOT_FINITE = (
+        "The objective became NaN or infinite: the start is too far from the data, or the values are too large. "
+        "Rescale the data or give another `init`."
+    )
+    INTERRUPTED = "The fit was interrupted. The mixture is the best one so far; give it as `init` to go on."

@@ -1,0 +1,187 @@
+r"""Choosing the number of components and their shape by a criterion.
+
+The rows are checked, summarised and sampled once; the starting centres of each K are found once and shared by all
+structures. A candidate that collapses is listed but cannot win.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from torch import Generator, Tensor
+
+from ..components import Structure, structure
+from ..components.covariance import name
+from ..data import rows as as_rows
+from ..errors import MixtureError, refuse
+from .api import Job, _flat, _weight
+from .em import EM
+from .families import GaussianFamily, NormalFamily
+from .fitting import Fit
+from .initialise import Initialiser, MixedStart
+from .loop import Method
+from .progress import progress_report
+from .reason import Reason
+
+__all__ = ["Candidate", "Selection", "select"]
+
+EVERY = ("full", "diagonal", "spherical", "tied-full", "tied-diagonal", "tied-spherical")
+_CRITERIA = ("bic", "aic", "icl")
+_RESTARTS = 16
+
+
+class Candidate(NamedTuple):
+    """One line of the table: what was tried and how it scored. Criteria are in nats, lower is better."""
+
+    components: int
+    covariance: str
+    parameters: int
+    log_likelihood: float
+    aic: float
+    bic: float
+    icl: float
+    reason: Reason
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """The outcome of a search over models.
+
+    Arguments:
+        best: The fit with the lowest criterion among those that did not collapse.
+        table: One `Candidate` per model tried, best first; collapsed ones last.
+        criterion: The criterion's name.
+        fits: All fits, in the order of the table.
+    """
+
+    best: Fit
+    table: tuple[Candidate, ...]
+    criterion: str
+    fits: tuple[Fit, ...]
+
+    def __repr__(self) -> str:
+        head = f"{'K':>3}  {'covariance':<15} {'parameters':>10} {'log-likelihood':>15} {self.criterion:>12}  reason"
+        lines = [
+            f"{c.components:>3}  {c.covariance:<15} {c.parameters:>10} {c.log_likelihood:>15.4f} "
+            f"{getattr(c, self.criterion):>12.4f}  {c.reason.name.lower()}"
+            for c in self.table
+        ]
+        return "\n".join([head, *lines])
+
+
+def select(
+    x: Any,
+    components: int | Iterable[int] = range(1, 10),
+    covariance: Structure | str | Sequence[Structure | str] = EVERY,
+    criterion: str = "bic",
+    method: Method | None = None,
+    sample_weight: Any = None,
+    init: Initialiser | None = None,
+    restarts: int = _RESTARTS,
+    generator: Generator | None = None,
+    progress: bool = False,
+    columns: str | Sequence[str] | None = None,
+) -> Selection:
+    """Fits every combination of K and covariance structure and returns the best by a criterion.
+
+    Arguments:
+        x: Rows in any form that `fit` takes.
+        components: The numbers of components to try.
+        covariance: The structures to try, or their names; all six by default.
+        criterion: "bic", "aic" or "icl"; lower is better.
+        method: How to learn; `EM()` if none is given.
+        sample_weight: How much each row counts.
+        init: An initialiser; `MixedStart` by default.
+        restarts: The number of short runs for each candidate.
+        generator: The source of randomness.
+        progress: Whether to show a progress bar.
+        columns: Which columns of a table or file, in order.
+
+    Raises:
+        MixtureError: If an argument or the data cannot be used, or every candidate collapsed.
+
+    Example:
+        >>> found = mx.select(mx.datasets.old_faithful(), components=(2, 3), covariance=("full", "tied-full"))
+        >>> found.table[0].components, found.table[0].covariance
+        (3, 'tied-full')
+    """
+    if criterion not in _CRITERIA:
+        refuse("criterion", f"one of {', '.join(_CRITERIA)}", repr(criterion))
+    counts = _counts(components)
+    shapes = [structure(one) for one in _several(covariance)]
+    rows = as_rows(x, columns, sample_weight)
+    job = Job.of(rows, EM() if method is None else method, shapes[0], generator, max(counts))
+    fits = _search(job, counts, shapes, init or MixedStart(), restarts, progress)
+    return _ranked(fits, criterion)
+
+
+def _search(
+    job: Job, counts: list[int], shapes: list[Structure], init: Initialiser, restarts: int, progress: bool
+) -> list[tuple[Candidate, Fit]]:
+    found: list[tuple[Candidate, Fit]] = []
+    with progress_report(progress, len(counts) * len(shapes)) as report:
+        for k in counts:
+            means = _centres(job, init, k, restarts)
+            for shape in shapes:
+                fit = _one(job, means, shape)
+                found.append((_candidate(fit, name(shape)), fit))
+                if report is not None:
+                    report(len(found), fit.trace[-1].item())
+                if fit.reason is Reason.INTERRUPTED:
+                    return found
+    return found
+
+
+def _centres(job: Job, init: Initialiser, components: int, restarts: int) -> Tensor:
+    """Returns the starting centres of one K, which all structures share."""
+    x, weight = _flat(job.sample.tensor()), _weight(job.sample)
+    return init(x, weight, components, 1 if components == 1 else restarts, job.generator)
+
+
+def _one(job: Job, means: Tensor, shape: Structure) -> Fit:
+    family = GaussianFamily(shape) if job.rows.event_shape else NormalFamily(shape)
+    shaped = replace(job, family=family)
+    return shaped.result(shaped.race(shaped._from_centres(means), None))
+
+
+def _candidate(fit: Fit, covariance: str) -> Candidate:
+    return Candidate(
+        fit.mixture.logits.shape[-1],
+        covariance,
+        fit.parameters,
+        fit.log_likelihood,
+        fit.aic,
+        fit.bic,
+        fit.icl,
+        fit.reason,
+    )
+
+
+def _ranked(found: list[tuple[Candidate, Fit]], criterion: str) -> Selection:
+    def key(pair: tuple[Candidate, Fit]) -> tuple[bool, float]:
+        return pair[0].reason in _BROKEN, getattr(pair[0], criterion)
+
+    ranked = sorted(found, key=key)
+    if ranked[0][0].reason in _BROKEN:
+        raise MixtureError(f"Every candidate failed; the last one: {ranked[-1][1].advice}")
+    table, fits = zip(*ranked, strict=True)
+    return Selection(fits[0], table, criterion, fits)
+
+
+_BROKEN = (Reason.COLLAPSED, Reason.NOT_FINITE)
+
+
+def _counts(components: int | Iterable[int]) -> list[int]:
+    counts = [components] if isinstance(components, int) else list(components)
+    if not counts or not all(isinstance(k, int) and k >= 1 for k in counts):
+        refuse("components", "whole numbers of at least 1", counts)
+    return counts
+
+
+def _several(covariance: Structure | str | Sequence[Structure | str]) -> list[Structure | str]:
+    several = [covariance] if isinstance(covariance, (Structure, str)) else list(covariance)
+    if not several:
+        refuse("covariance", "at least one structure", several)
+    return several
