@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from . import torch_pass
+from .choose import faster
 from .sums import Labels, Sums, soft
 from .torch_pass import Diagonal, Full, Kernel, Spherical
 
@@ -37,14 +38,24 @@ def full_pass(
 
 
 def diagonal_pass(
-    x: Tensor, weight: Tensor | None, mean: Tensor, inverse_scale: Tensor, logits: Tensor, labels: Labels = soft
+    x: Tensor,
+    weight: Tensor | None,
+    mean: Tensor,
+    inverse_scale: Tensor,
+    logits: Tensor,
+    labels: Labels = soft,
 ) -> Sums:
     """Sums for one scale per feature."""
     return _sums(Diagonal, x, weight, mean, inverse_scale, logits, labels)
 
 
 def spherical_pass(
-    x: Tensor, weight: Tensor | None, mean: Tensor, inverse_scale: Tensor, logits: Tensor, labels: Labels = soft
+    x: Tensor,
+    weight: Tensor | None,
+    mean: Tensor,
+    inverse_scale: Tensor,
+    logits: Tensor,
+    labels: Labels = soft,
 ) -> Sums:
     """Sums for one scale."""
     return _sums(Spherical, x, weight, mean, inverse_scale, logits, labels)
@@ -82,16 +93,24 @@ def spherical_log_density(x: Tensor, mean: Tensor, inverse_scale: Tensor, logits
 
 @torch.no_grad()
 def _sums(
-    kernel: Kernel, x: Tensor, weight: Tensor | None, mean: Tensor, scale: Tensor, logits: Tensor, labels: Labels
+    kernel: Kernel,
+    x: Tensor,
+    weight: Tensor | None,
+    mean: Tensor,
+    scale: Tensor,
+    logits: Tensor,
+    labels: Labels,
 ) -> Sums:
+    if labels is soft and (fast := faster(x, mean)):
+        return fast.sums(kernel, x, weight, mean, scale, logits)
     return torch_pass.sums(kernel, x, weight, mean, scale, logits, labels)
 
 
 @torch.no_grad()
 def _log_joint(kernel: Kernel, x: Tensor, mean: Tensor, scale: Tensor, logits: Tensor) -> Tensor:
-    return torch_pass.log_joint(kernel, x, mean, scale, logits)
+    return (faster(x, mean) or torch_pass).log_joint(kernel, x, mean, scale, logits)
 
 
 @torch.no_grad()
 def _log_density(kernel: Kernel, x: Tensor, mean: Tensor, scale: Tensor, logits: Tensor) -> Tensor:
-    return torch_pass.log_density(kernel, x, mean, scale, logits)
+    return (faster(x, mean) or torch_pass).log_density(kernel, x, mean, scale, logits)

@@ -26,7 +26,15 @@ from numba import njit
 
 from .vector import exp, fma, largest, load_panel, log, number, root, splat, store, total
 
-__all__ = ["Shape", "diagonal_density", "diagonal_sums", "full_density", "full_sums", "tied_density", "tied_sums"]
+__all__ = [
+    "Shape",
+    "diagonal_density",
+    "diagonal_sums",
+    "full_density",
+    "full_sums",
+    "tied_density",
+    "tied_sums",
+]
 
 part = njit(error_model="numpy", forceinline=True)
 kernel = njit(error_model="numpy", nogil=True, cache=True)
@@ -106,7 +114,9 @@ def diagonal_joint(columns, mean, factor, logits, b, size, joint):
             squared = splat(0.0, load_panel(columns, 0))
             for d in range(size.features):
                 t = load_panel(columns, (p * size.features + d) * size.width)
-                z = splat(number(factor, c * size.features + d), t) * (t - splat(number(mean, c * size.features + d), t))
+                z = splat(number(factor, c * size.features + d), t) * (
+                    t - splat(number(mean, c * size.features + d), t)
+                )
                 squared = fma(z, z, squared)
             store(joint, (p * size.components + k) * size.width, splat(number(logits, c), squared) - squared)
 
@@ -261,7 +271,10 @@ def empty(x, panels, count, width):
 @kernel
 def full_sums(x, begin, stop, weight, centre, mean, factor, logits, size, likelihood, mass, shift, scatter):
     """Sums over rows [begin, stop) for one triangle a component, added to (B,), (B, K), (B, K, D), (B, K, D, D)."""
-    columns, y = empty(x, size.panels, size.features, size.width), empty(x, size.panels, size.features, size.width)
+    columns, y = (
+        empty(x, size.panels, size.features, size.width),
+        empty(x, size.panels, size.features, size.width),
+    )
     joint = empty(x, size.panels, size.components, size.width)
     share, r = empty(x, size.panels, 1, size.width), empty(x, size.panels, 1, size.width)
     for row in range(begin, stop, share.size):
@@ -277,7 +290,9 @@ def full_sums(x, begin, stop, weight, centre, mean, factor, logits, size, likeli
 
 
 @kernel
-def diagonal_sums(x, begin, stop, weight, centre, mean, factor, logits, size, likelihood, mass, shift, scatter):
+def diagonal_sums(
+    x, begin, stop, weight, centre, mean, factor, logits, size, likelihood, mass, shift, scatter
+):
     """Sums over rows [begin, stop) for a factor per feature, added to (B,), (B, K), (B, K, D), (B, K, D)."""
     columns = empty(x, size.panels, size.features, size.width)
     joint = empty(x, size.panels, size.components, size.width)
@@ -296,10 +311,28 @@ def diagonal_sums(x, begin, stop, weight, centre, mean, factor, logits, size, li
 
 @kernel
 def tied_sums(
-    x, begin, stop, weight, centre, mean, whitened, ones, factor, logits, size, likelihood, mass, shift, scatter, between
+    x,
+    begin,
+    stop,
+    weight,
+    centre,
+    mean,
+    whitened,
+    ones,
+    factor,
+    logits,
+    size,
+    likelihood,
+    mass,
+    shift,
+    scatter,
+    between,
 ):
     """Sums over rows [begin, stop) for one triangle a restart, added to (B,), (B, K), (B, K, D), (B, D, D), (B, K, K)."""
-    columns, y = empty(x, size.panels, size.features, size.width), empty(x, size.panels, size.features, size.width)
+    columns, y = (
+        empty(x, size.panels, size.features, size.width),
+        empty(x, size.panels, size.features, size.width),
+    )
     joint = empty(x, size.panels, size.components, size.width)
     share, r = empty(x, size.panels, 1, size.width), empty(x, size.panels, 1, size.width)
     for row in range(begin, stop, share.size):
@@ -320,7 +353,10 @@ def tied_sums(
 @kernel
 def full_density(x, begin, stop, centre, mean, factor, logits, size, real, density, joints):
     """Log densities (N, B) or log joints (N, B, K), whichever is not empty, for one triangle a component."""
-    columns, residual = empty(x, size.panels, size.features, size.width), empty(x, 1, size.features, size.width)
+    columns, residual = (
+        empty(x, size.panels, size.features, size.width),
+        empty(x, 1, size.features, size.width),
+    )
     joint = empty(x, size.panels, size.components, size.width)
     for row in range(begin, stop, size.panels * size.width):
         gather(x, row, stop, centre, size, columns)
@@ -344,7 +380,10 @@ def diagonal_density(x, begin, stop, centre, mean, factor, logits, size, real, d
 @kernel
 def tied_density(x, begin, stop, centre, whitened, ones, factor, logits, size, real, density, joints):
     """The same for one triangle a restart."""
-    columns, z = empty(x, size.panels, size.features, size.width), empty(x, size.panels, size.features, size.width)
+    columns, z = (
+        empty(x, size.panels, size.features, size.width),
+        empty(x, size.panels, size.features, size.width),
+    )
     joint = empty(x, size.panels, size.components, size.width)
     for row in range(begin, stop, size.panels * size.width):
         gather(x, row, stop, centre, size, columns)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from . import kernels
+from .choose import work
 from .sums import Sums
 from .torch_pass import Diagonal, Full, Kernel, Spherical
 from .vector import lanes
@@ -237,12 +238,6 @@ def _family(kind: Kernel, mean: Tensor, factor: Tensor) -> type[_Model]:
     if factor.shape[1] == mean.shape[1]:
         return _Full
     return _Tied if mean.shape[1] <= mean.shape[2] ** 2 else _FullPooled
-
-
-def work(rows: int, mean: Tensor) -> int:
-    """Operations of a pass, roughly: what the sizes are compared by."""
-    features = mean.shape[-1]
-    return rows * mean.shape[0] * mean.shape[1] * (features * features + 10 * features + 20)
 
 
 def _workers(x: Tensor, mean: Tensor) -> int:

@@ -98,7 +98,13 @@ Kernel = type[Full] | type[Diagonal] | type[Spherical]
 
 
 def sums(
-    kernel: Kernel, x: Tensor, weight: Tensor | None, mean: Tensor, whitening: Tensor, logits: Tensor, labels: Labels
+    kernel: Kernel,
+    x: Tensor,
+    weight: Tensor | None,
+    mean: Tensor,
+    whitening: Tensor,
+    logits: Tensor,
+    labels: Labels,
 ) -> Sums:
     """Everything an update needs, from one pass over the rows (two when the labels are not soft)."""
     if labels is soft:
@@ -169,7 +175,9 @@ class _Blocks:
         """Back from whitened coordinates."""
         weight, first, second = totals
         batch = self.shape[:2]
-        return Sums(log_likelihood, weight, *self.kernel.colour(first.unflatten(0, batch), second.unflatten(0, batch)))
+        return Sums(
+            log_likelihood, weight, *self.kernel.colour(first.unflatten(0, batch), second.unflatten(0, batch))
+        )
 
 
 def _soft_sums(kernel: Kernel, x: Tensor, weight: Tensor | None, *parameters: Tensor) -> Sums:

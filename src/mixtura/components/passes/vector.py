@@ -15,17 +15,38 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, overload, register_model
 
-__all__ = ["exp", "fma", "lanes", "largest", "load_panel", "log", "number", "root", "splat", "store", "total"]
+__all__ = [
+    "exp",
+    "fma",
+    "has_fused_multiply_add",
+    "lanes",
+    "largest",
+    "load_panel",
+    "log",
+    "number",
+    "root",
+    "splat",
+    "store",
+    "total",
+]
 
 _VECTORS = 4
 
 
+def _features() -> dict[str, bool]:
+    return dict(llvm.get_host_cpu_features())
+
+
 def _register_bytes() -> int:
-    features = llvm.get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+    return 64 if _features().get("avx512f") else 32 if _features().get("avx2") else 16
 
 
 REGISTER_BYTES = _register_bytes()
+
+
+def has_fused_multiply_add() -> bool:
+    """Whether a multiply-add is one instruction here; elsewhere the compiled passes would crawl."""
+    return _features().get("fma", False) or _features().get("neon", False)
 
 
 def lanes(itemsize: int) -> int:
@@ -168,7 +189,12 @@ def _bind(symbol: Any, name: str) -> None:
         return None
 
 
-for _symbol, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"), (operator.truediv, "fdiv")):
+for _symbol, _name in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
     _bind(_symbol, _name)
 
 largest = _elementwise(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
@@ -192,7 +218,9 @@ def total(typing_context, a):
     def code(context, builder, signature, args):
         kind = args[0].type
         name = f"llvm.vector.reduce.fadd.{_suffix(kind)}"
-        return _call(builder, name, kind.element, ir.Constant(kind.element, -0.0), args[0], flags=("reassoc",))
+        return _call(
+            builder, name, kind.element, ir.Constant(kind.element, -0.0), args[0], flags=("reassoc",)
+        )
 
     return a.dtype(a), code
 
@@ -212,7 +240,9 @@ class _Layout:
         self.floor, self.degree, self.terms = (-708.0, 13, 11) if double else (-87.0, 7, 6)
         self.high, self.low = _LOG2_PARTS[self.bits]
         self.integers = ir.VectorType(ir.IntType(self.bits), kind.count)
-        self.magic = 1.5 * 2.0**self.fraction  # added to a small number, it leaves the nearest integer in the low bits
+        self.magic = (
+            1.5 * 2.0**self.fraction
+        )  # added to a small number, it leaves the nearest integer in the low bits
 
     def places(self) -> Any:
         """How far the exponent stands from the low bits."""
