@@ -295,7 +295,9 @@ def _check(mean: Tensor, structure: Structure) -> None:
         refuse("mean", "finite", "NaN or infinity")
     wanted = (*mean.shape[:-2], 1 if structure.tied else mean.shape[-2])
     if tuple(structure.leading) != wanted or not _features_fit(structure, mean.shape[-1]):
-        refuse("covariance", f"values for means of shape {tuple(mean.shape)}", f"a factor {tuple(structure.given.shape)}")
+        refuse(
+            "covariance", f"values for means of shape {tuple(mean.shape)}", f"a factor {tuple(structure.given.shape)}"
+        )
     if structure.dtype != mean.dtype:
         refuse("covariance", f"of the means' type {mean.dtype}", structure.dtype)
 

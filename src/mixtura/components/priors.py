@@ -61,7 +61,12 @@ class NormalInverseWishart(Value):
             refuse("strength", "at least 0", strength)
         if not degrees > features - 1:
             refuse("degrees", f"more than D - 1 = {features - 1}", degrees, "Otherwise the prior is improper.")
-        for name, value in (("mean", mean), ("strength", float(strength)), ("scale", scale), ("degrees", float(degrees))):
+        for name, value in (
+            ("mean", mean),
+            ("strength", float(strength)),
+            ("scale", scale),
+            ("degrees", float(degrees)),
+        ):
             object.__setattr__(self, name, value)
 
     def add(self, components: Gaussian, weight: Tensor, shift: Tensor, scatter: Tensor) -> tuple[Tensor, ...]:
@@ -101,6 +106,8 @@ class NormalInverseWishart(Value):
     def _log_normaliser(self) -> Tensor:
         features, half = self.scale.shape[-1], 0.5 * self.degrees
         logdet = torch.logdet(self.scale.double())
-        return half * logdet - half * features * math.log(2) - torch.special.multigammaln(
-            torch.tensor(half, dtype=torch.float64), features
+        return (
+            half * logdet
+            - half * features * math.log(2)
+            - torch.special.multigammaln(torch.tensor(half, dtype=torch.float64), features)
         )

@@ -35,7 +35,11 @@ class TorchComponent(Component):
 
     def __init__(self, distribution: Distribution) -> None:
         if not isinstance(distribution, Distribution) or not distribution.batch_shape:
-            refuse("components", "a component family, or a torch distribution whose last batch dimension is K", distribution)
+            refuse(
+                "components",
+                "a component family, or a torch distribution whose last batch dimension is K",
+                distribution,
+            )
         if len(distribution.event_shape) > 1:
             refuse("components", "a distribution of numbers or vectors", f"event shape {distribution.event_shape}")
         object.__setattr__(self, "distribution", distribution)

@@ -9,6 +9,7 @@ from .kmeans import KMeans
 from .labels import hard, soft
 from .loop import Method
 from .reason import Reason
+from .ridge import Ridge
 from .select import Candidate, Selection, select
 from .statistics import expect
 
@@ -25,6 +26,7 @@ __all__ = [
     "Prior",
     "RandomRows",
     "Reason",
+    "Ridge",
     "Selection",
     "Statistics",
     "expect",

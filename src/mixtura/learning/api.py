@@ -6,8 +6,8 @@ convergence and the best of those is returned. Starts and short runs use a sampl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,13 +22,12 @@ from .em import EM
 from .families import Family, GaussianFamily, NormalFamily
 from .fitting import Fit
 from .initialise import Initialiser, MixedStart
-from .loop import Method, Run, run
+from .loop import Method, Run, State, run
 from .progress import progress_report
 from .reason import Reason
 
 __all__ = ["fit"]
 
-_RESTARTS = 16
 _CONTINUED = 3  # how many of the short runs go on
 _SHORT = 10  # iterations of a short run
 _SAMPLE = 10_000  # rows that starts and short runs look at
@@ -108,40 +107,54 @@ class Job:
         """The variance below which a component has collapsed: that of rounding, relative to the data's."""
         return 16 * torch.finfo(self.rows.dtype).eps * self.summary.variance.to(self.rows.device)
 
+    @property
+    def scale(self) -> Tensor:
+        """The standard deviation of each column, ``(D,)``: the unit in which starts measure distances."""
+        return self.summary.variance.sqrt().reshape(-1).to(self.rows.device, self.rows.dtype)
+
     def runs(
         self, init: Any, components: int | None, restarts: int | None, report: Callable[[int, float], None] | None
     ) -> list[Run]:
         """Runs the method from every start, and those continued to the end."""
         if init is not None and not callable(init):
             start = self.given(init, components)
-            return run(self.method, self.rows, start, self.floor, report)
+            return self.pursue(self.rows, start, report)
         if components is None:
             raise MixtureError("`components` must be given: how many components should the mixture have?")
-        count = 1 if components == 1 else (_RESTARTS if restarts is None else restarts)
+        count = 1 if components == 1 else (self.method.restarts if restarts is None else restarts)
         if not count >= 1:
             refuse("restarts", "at least 1", count)
-        start = self.starts(init or MixedStart(), components, count)
+        start = self.starts(MixedStart() if init is None else init, components, count)
         return self.race(start, report)
 
     def race(self, start: Mixture, report: Callable[[int, float], None] | None) -> list[Run]:
         """Gives every start a short run on the sample, and the best few a full one on all rows."""
-        if start.batch_shape[0] == 1:
-            return run(self.method, self.rows, start, self.floor, report)
-        short = replace(self.method, max_iterations=min(_SHORT, self.method.max_iterations), tolerance=0)  # type: ignore[type-var]
-        tried = sorted(run(short, self.sample, start, self.floor), key=_rank)[:_CONTINUED]
+        if len(start.logits) == 1 or not self.method.races:
+            return self.pursue(self.rows, start, report)
+        tried = sorted(run(self.method.short(_SHORT), self.sample, start, self.floor), key=_rank)[:_CONTINUED]
         if tried[0].reason is Reason.INTERRUPTED:
             return tried
         if len(self.sample) < len(self.rows):
-            tried = sorted(run(self.method, self.sample, _stack(tried), self.floor), key=_rank)[:1]
-            return run(self.method, self.rows, _stack(tried), self.floor, report)
-        return [_joined(*pair) for pair in zip(tried, run(self.method, self.rows, _stack(tried), self.floor, report), strict=True)]
+            tried = sorted(self.pursue(self.sample, _stack(tried)), key=_rank)[:1]
+            return self.pursue(self.rows, _stack(tried), report)
+        return [then.after(first) for first, then in zip(tried, self.pursue(self.rows, _stack(tried), report), strict=True)]
+
+    def pursue(
+        self, rows: Rows, start: State, report: Callable[[int, float], None] | None = None
+    ) -> list[Run]:
+        """Runs the method from a batch of starts to the end."""
+        return self.method.pursue(rows, start, self.floor, report)
 
     def starts(self, initialiser: Initialiser, components: int, restarts: int) -> Mixture:
         """Returns a batch of starting mixtures from centres chosen on the sample."""
+        return self._from_centres(self.centres(initialiser, components, restarts))
+
+    def centres(self, initialiser: Initialiser, components: int, restarts: int) -> Tensor:
+        """Returns centres ``(restarts, K, D)`` chosen on the sample, with distances in units of the columns' scales."""
         x, weight = _flat(self.sample.tensor()), _weight(self.sample)
         if int((weight > 0).sum()) < components:
             refuse("components", f"at most the {int((weight > 0).sum())} rows that count", components)
-        return self._from_centres(initialiser(x, weight, components, restarts, self.generator))
+        return initialiser(x / self.scale, weight, components, restarts, self.generator) * self.scale
 
     def given(self, init: Any, components: int | None) -> Mixture:
         """Returns the start, with batch shape ``(1,)``, that a mixture, means or labels describe."""
@@ -157,22 +170,12 @@ class Job:
         return self._from_centres(means.unsqueeze(0))
 
     def result(self, runs: list[Run]) -> Fit:
-        """Returns the best run as a `Fit`."""
-        ranked = sorted(runs, key=_rank)
-        best = ranked[0]
-        return Fit(
-            best.mixture,
-            self.method,
-            best.reason,
-            best.detail,
-            torch.tensor(best.trace, dtype=torch.float64),
-            torch.tensor([one.objective for one in ranked], dtype=torch.float64),
-            self.rows,
-        )
+        """Returns what the runs amount to: for most methods, the best of them."""
+        return self.method.result(sorted(runs, key=_rank), self.rows)
 
     def _from_centres(self, means: Tensor) -> Mixture:
         x, weight = _flat(self.sample.tensor()), _weight(self.sample)
-        nearest = torch.cdist(x, means).argmin(-1).mT  # (B, N, K) to (N, B)
+        nearest = torch.cdist(x / self.scale, means / self.scale).argmin(-1).mT  # (B, N, K) to (N, B)
         return self._from_responsibilities(torch.nn.functional.one_hot(nearest, means.shape[-2]), weight, self.sample)
 
     def _from_labels(self, labels: Tensor, components: int | None) -> Mixture:
@@ -200,16 +203,17 @@ def _rank(one: Run) -> tuple[bool, float]:
     return broken, -one.objective
 
 
-def _joined(first: Run, then: Run) -> Run:
-    """The second run with the trace of the first before it; it starts where the first ended."""
-    return replace(then, trace=first.trace[:-1] + then.trace)
-
-
-def _stack(runs: list[Run]) -> Mixture:
-    """Batches the mixtures where runs ended."""
-    first, *others = (one.mixture for one in runs)
-    rest = [iter([m.logits, *m.components.tensors()]) for m in others]
+def _stack(runs: list[Run]) -> State:
+    """Batches the states where runs ended."""
+    first, *others = (one.state for one in runs)
+    rest = [_tensors(other) for other in others]
     return first.map(lambda tensor: torch.stack([tensor, *(next(tensors) for tensors in rest)]))
+
+
+def _tensors(state: State) -> Iterator[Tensor]:
+    found: list[Tensor] = []
+    state.map(lambda tensor: found.append(tensor) or tensor)
+    return iter(found)
 
 
 def _sample(rows: Rows, generator: Generator | None) -> TensorRows:
@@ -233,4 +237,3 @@ def _weight(rows: TensorRows) -> Tensor:
 
 def _flat(x: Tensor) -> Tensor:
     return x.unsqueeze(-1) if x.ndim == 1 else x
-

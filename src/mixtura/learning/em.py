@@ -1,9 +1,9 @@
 r"""Expectation maximisation: maximum likelihood, and MAP with conjugate priors.
 
-E-step: :math:`r_{nk} = w_k p_k(x_n) / \sum_l w_l p_l(x_n)`. M-step: :math:`w_k = N_k / \sum_l N_l`, and components whose
-expected statistics match the sums. A prior adds its pseudo-sums: a Dirichlet of concentration :math:`\alpha` makes
-:math:`w_k \propto N_k + \alpha - 1`. Neither step can lower the (penalised) log-likelihood (Dempster, Laird and Rubin,
-1977).
+E-step: :math:`r_{nk} = w_k p_k(x_n) / \sum_l w_l p_l(x_n)`. M-step: :math:`w_k = N_k / \sum_l N_l`, and components
+whose expected statistics match the sums. A prior adds its pseudo-sums: a Dirichlet of concentration :math:`\alpha`
+makes :math:`w_k \propto N_k + \alpha - 1`. Neither step can lower the (penalised) log-likelihood (Dempster, Laird and
+Rubin, 1977).
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ class Prior:
     def log_prob(self, mixture: Mixture) -> Tensor:
         """Returns the log-density of the mixture's parameters up to a constant, in nats, with shape ``(*B)``."""
         flat = self.concentration == 1  # a weight of zero is then as good as any
-        weights = torch.zeros_like(mixture.logits[..., 0]) if flat else (self.concentration - 1) * mixture.logits.sum(-1)
+        weights = (
+            torch.zeros_like(mixture.logits[..., 0]) if flat else (self.concentration - 1) * mixture.logits.sum(-1)
+        )
         if self.components is None:
             return weights.double()
         return weights.double() + self.components.log_prob(as_gaussian(mixture.components))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -20,9 +21,11 @@ from torch import Tensor
 from ..data import Rows
 from ..mixture import Mixture
 from .labels import soft
-from .loop import Method
 from .reason import Reason
 from .statistics import block_size, expect
+
+if TYPE_CHECKING:
+    from .loop import Method
 
 __all__ = ["Fit"]
 

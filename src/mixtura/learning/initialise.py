@@ -83,7 +83,7 @@ class KMeansStart:
         floor = torch.zeros_like(x[0])
         method = KMeans(max_iterations=self.iterations, tolerance=0)
         runs = run(method, TensorRows(x, weight), start, floor)
-        return torch.stack([one.mixture.components.mean for one in runs])
+        return torch.stack([one.state.components.mean for one in runs])
 
 
 @dataclass(frozen=True)

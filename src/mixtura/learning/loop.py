@@ -1,13 +1,15 @@
 r"""The one loop of learning.
 
-    repeat: statistics = sum over blocks of expect(mixture, block); mixture = update(statistics)
+    repeat: statistics = sum over blocks of expect(state, block); state = update(statistics, state)
 
-A method is two small functions: the labels rule used by ``expect``, and ``update``. The loop runs a whole batch of
-starts at once through each block, watches each one's objective and says why it stopped.
+A method is two small functions: the labels rule used by ``expect``, and ``update``. Mostly the state is a mixture; it
+may be any value from which a method can make one, such as the posterior of variational Bayes. The loop runs a whole
+batch of starts at once through each block, watches each one's objective and says why it stopped.
 
 Convergence is judged by the gain still to come. Near a fixed point the gains :math:`g_t` of the objective (nats per
 row) shrink geometrically at a rate :math:`a = g_t / g_{t-1}`, so what remains is :math:`g_t\, a / (1 - a)` (Aitken); a
-start has converged when that is below the tolerance.
+start has converged when that is below the tolerance. A method that draws or tempers has no such limit: it says that it
+is not monotone, and is then neither stopped for a fall nor for a small gain.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -24,13 +27,20 @@ from ..components import Labels, Statistics
 from ..data import Rows
 from ..mixture import Mixture
 from .families import Family
+from .fitting import Fit
 from .reason import Reason
 from .statistics import expect
 
-__all__ = ["Method", "Report", "Run", "run"]
+__all__ = ["Method", "Report", "Run", "State", "Watch", "run"]
+
+State = Any
+"""What a method carries from one iteration to the next: a mixture, or a value of tensors with `map` and `batch`."""
 
 Report = Callable[[int, float], None]
 """Called after every iteration with its number and the best objective, in nats per row."""
+
+Watch = Callable[[int, State, list[float]], None]
+"""Called with the number of every iteration, its batch of states and their objectives: how draws are kept."""
 
 
 class Method(ABC):
@@ -39,15 +49,45 @@ class Method(ABC):
     Attributes:
         max_iterations: The largest number of updates.
         tolerance: The gain still to come, in nats per row, below which a start has converged; 0 runs all iterations.
+        monotone: Whether no update can lower the objective.
+        races: Whether many starts get a short run on a sample and only the best go on.
+        restarts: How many starts there are if the caller does not say.
     """
 
     max_iterations: int
     tolerance: float
+    monotone: bool = True
+    races: bool = True
+    restarts: int = 16
+
+    # -- one iteration
 
     @property
     @abstractmethod
     def labels(self) -> Labels:
         """The labels rule."""
+
+    @abstractmethod
+    def update(self, statistics: Statistics, state: State) -> State:
+        """Returns the state that the sums imply; NaN parameters where they imply none."""
+
+    @abstractmethod
+    def objective(self, statistics: Statistics, state: State) -> Tensor:
+        """Returns what the method ascends, in nats, with shape ``(B,)``."""
+
+    def at(self, iteration: int) -> Method:
+        """Returns the method as it is at one iteration, where it follows a schedule."""
+        return self
+
+    def expected(self, state: State) -> Mixture:
+        """Returns the mixture, perhaps not normalised, under which rows are read."""
+        return state
+
+    def collapsed(self, state: State, floor: Tensor) -> Tensor:
+        """Tells which components ``(B, K)`` have shrunk below the variance ``floor``."""
+        return state.components.collapsed(floor)
+
+    # -- before and after
 
     def start(self, family: Family, x: Tensor, r: Tensor) -> Mixture:
         """Returns the batch of mixtures that responsibilities ``(N, B, K)`` of a sample suggest.
@@ -57,52 +97,91 @@ class Method(ABC):
         share = (r.sum(0) + 1 / r.shape[-1]) / (r.sum((0, 2)).unsqueeze(-1) + 1)
         return Mixture._of(share.log().to(x.dtype), family.start(x, r))
 
-    @abstractmethod
-    def update(self, statistics: Statistics, mixture: Mixture) -> Mixture:
-        """Returns the mixture that the sums imply; NaN parameters where they imply none."""
+    def begin(self, start: State, rows: Rows) -> State:
+        """Returns the first state from a batch of mixtures, or of states where an earlier run ended."""
+        return start
 
-    @abstractmethod
-    def objective(self, statistics: Statistics, mixture: Mixture) -> Tensor:
-        """Returns what the method ascends, in nats, with shape ``(B,)``."""
+    def mixture(self, state: State) -> Mixture:
+        """Returns the mixture that stands for a state."""
+        return state
+
+    def short(self, iterations: int) -> Method:
+        """Returns the method for trying a start: a few iterations, no convergence."""
+        limit = min(iterations, self.max_iterations)
+        return replace(self, max_iterations=limit, tolerance=0)  # type: ignore[type-var]
+
+    def pursue(self, rows: Rows, start: State, floor: Tensor, report: Report | None = None) -> list[Run]:
+        """Runs every start to its end: the loop, for most methods."""
+        return run(self, rows, start, floor, report)
+
+    def result(self, runs: list[Run], rows: Rows) -> Fit:
+        """Returns what the runs, best first, amount to."""
+        best = runs[0]
+        return Fit(self.mixture(best.state), **self.account(runs, rows))
+
+    def account(self, runs: list[Run], rows: Rows) -> dict[str, Any]:
+        """Returns what every fit says about how it was reached."""
+        best = runs[0]
+        return {
+            "method": self,
+            "reason": best.reason,
+            "detail": best.detail,
+            "trace": torch.tensor(best.trace, dtype=torch.float64),
+            "restarts": torch.tensor([one.objective for one in runs], dtype=torch.float64),
+            "rows": rows,
+        }
 
 
 @dataclass
 class Run:
     """How one start went: its objective before each update (nats per row), where it ended, and why."""
 
-    batch: Mixture
+    batch: State
     entry: int
     trace: list[float] = field(default_factory=list)
     reason: Reason = Reason.MAX_ITERATIONS
     detail: str = ""
+    climb: int = 0  # where in the trace the objective began to be monotone
 
     @property
-    def mixture(self) -> Mixture:
-        """The best mixture of the run; cut from its batch only when asked for."""
+    def state(self) -> State:
+        """The state where the run ended, without batch dimension."""
         return self.batch.batch(self.entry)
 
     @property
     def objective(self) -> float:
-        """The objective of the mixture where the run ended, in nats per row."""
+        """The objective of the state where the run ended, in nats per row."""
         return self.trace[-1] if self.trace else -math.inf
 
+    def ended(self, reason: Reason, detail: str = "") -> bool:
+        """Notes why the run stopped."""
+        self.reason, self.detail = reason, detail
+        return False
 
-def run(method: Method, rows: Rows, mixture: Mixture, floor: Tensor, report: Report | None = None) -> list[Run]:
+    def after(self, earlier: Run) -> Self:
+        """Returns this run with the trace of the one before it, which ended where this one starts."""
+        return replace(self, trace=earlier.trace[:-1] + self.trace)
+
+
+def run(
+    method: Method, rows: Rows, start: State, floor: Tensor, report: Report | None = None, watch: Watch | None = None
+) -> list[Run]:
     """Runs the loop from every entry of a batch of mixtures.
 
     Arguments:
         method: The method, with its limit and tolerance.
         rows: The rows; each pass goes through them once for all starts together.
-        mixture: The starts, with batch shape ``(B,)``.
+        start: The starts, with batch shape ``(B,)``.
         floor: The variance of each feature below which a component counts as collapsed, with shape ``(*event)``.
         report: Called after each iteration.
+        watch: Called with every iteration's states.
 
     Returns:
         One `Run` per start. Ctrl-C ends the loop and returns what there is.
     """
-    runs = [Run(mixture, entry) for entry in range(mixture.batch_shape[0])]
+    runs = [Run(start, entry) for entry in range(len(method.expected(start).logits))]
     try:
-        _iterate(method, rows, mixture, floor, runs, report)
+        _iterate(method, rows, method.begin(start, rows), floor, runs, report, watch)
     except KeyboardInterrupt:
         for one in runs:
             if one.reason is Reason.MAX_ITERATIONS:
@@ -111,38 +190,41 @@ def run(method: Method, rows: Rows, mixture: Mixture, floor: Tensor, report: Rep
 
 
 def _iterate(
-    method: Method, rows: Rows, mixture: Mixture, floor: Tensor, runs: list[Run], report: Report | None
+    method: Method, rows: Rows, state: State, floor: Tensor, runs: list[Run], report: Report | None, watch: Watch | None
 ) -> None:
     alive = list(range(len(runs)))
     for iteration in range(method.max_iterations + 1):
-        statistics = expect(mixture, rows, method.labels)
-        objective = (method.objective(statistics, mixture) / rows.total_weight).tolist()
-        going = [_record(runs[i], mixture, b, objective[b], method.tolerance) for b, i in enumerate(alive)]
+        now = method.at(iteration)
+        statistics = expect(now.expected(state), rows, now.labels)
+        objective = (now.objective(statistics, state) / rows.total_weight).tolist()
+        going = [_record(runs[i], state, b, objective[b], now) for b, i in enumerate(alive)]
+        if watch is not None:
+            watch(iteration, state, objective)
         if report is not None:
             report(iteration, max(one.objective for one in runs))
         if iteration == method.max_iterations or not any(going):
             return
-        proposed = method.update(statistics, mixture)
-        going = _judge_collapse(proposed, statistics, floor, going, [runs[i] for i in alive])
-        alive, mixture = _keep(alive, proposed, going)
+        proposed = now.update(statistics, state)
+        collapsed = now.collapsed(proposed, floor)
+        going = _judge_collapse(collapsed, statistics, going, [runs[i] for i in alive])
+        alive, state = _keep(alive, proposed, going)
         if not alive:
             return
 
 
-def _record(one: Run, mixture: Mixture, entry: int, objective: float, tolerance: float) -> bool:
-    """Notes the objective of a start, keeps its mixture unless it got worse, and tells whether it goes on."""
-    slack = 100 * torch.finfo(mixture.dtype).eps * max(1.0, abs(objective))
+def _record(one: Run, state: State, entry: int, objective: float, method: Method) -> bool:
+    """Notes the objective of a start, keeps its state unless it got worse, and tells whether it goes on."""
+    slack = 100 * torch.finfo(method.expected(state).dtype).eps * max(1.0, abs(objective))
     if not math.isfinite(objective):
-        one.reason = Reason.NOT_FINITE
-        return False
-    if one.trace and objective < one.trace[-1] - slack:
-        one.reason, one.detail = Reason.FELL, f"It fell by {one.trace[-1] - objective:.3g} nats per row."
-        return False
+        return one.ended(Reason.NOT_FINITE)
+    if method.monotone and len(one.trace) > one.climb and objective < one.trace[-1] - slack:
+        return one.ended(Reason.FELL, f"It fell by {one.trace[-1] - objective:.3g} nats per row.")
     one.trace.append(objective)
-    one.batch, one.entry = mixture, entry
-    if tolerance > 0 and _converged(one.trace, tolerance, slack / 100):
-        one.reason = Reason.CONVERGED
-        return False
+    one.batch, one.entry = state, entry
+    if not method.monotone:
+        one.climb = len(one.trace)
+    elif method.tolerance > 0 and _converged(one.trace[one.climb :], method.tolerance, slack / 100):
+        return one.ended(Reason.CONVERGED)
     return True
 
 
@@ -156,24 +238,19 @@ def _converged(trace: list[float], tolerance: float, rounding: float) -> bool:
     return rate < 1 and gain < 10 * tolerance and gain * rate / (1 - rate) < tolerance
 
 
-def _judge_collapse(
-    proposed: Mixture, statistics: Statistics, floor: Tensor, going: list[bool], runs: list[Run]
-) -> list[bool]:
-    """Stops the starts whose proposed components collapsed; they keep their last good mixture."""
-    collapsed = proposed.components.collapsed(floor)
+def _judge_collapse(collapsed: Tensor, statistics: Statistics, going: list[bool], runs: list[Run]) -> list[bool]:
+    """Stops the starts whose proposed components collapsed; they keep their last good state."""
     if not bool(collapsed.any()):
         return going
     for b, (one, bad) in enumerate(zip(runs, collapsed.tolist(), strict=True)):
         if any(bad) and going[b]:
             k = bad.index(True)
-            one.reason = Reason.COLLAPSED
-            one.detail = f"Component {k} holds {statistics.weight[b, k].item():.3g} rows."
-            going[b] = False
+            going[b] = one.ended(Reason.COLLAPSED, f"Component {k} holds {statistics.weight[b, k].item():.3g} rows.")
     return going
 
 
-def _keep(alive: list[int], mixture: Mixture, going: list[bool]) -> tuple[list[int], Mixture]:
+def _keep(alive: list[int], state: State, going: list[bool]) -> tuple[list[int], State]:
     if all(going):
-        return alive, mixture
+        return alive, state
     kept = [b for b, goes in enumerate(going) if goes]
-    return [alive[b] for b in kept], mixture.batch(kept)
+    return [alive[b] for b in kept], state.batch(kept)

@@ -16,7 +16,7 @@ from ..components import Structure, structure
 from ..components.covariance import name
 from ..data import rows as as_rows
 from ..errors import MixtureError, refuse
-from .api import Job, _flat, _weight
+from .api import Job
 from .em import EM
 from .families import GaussianFamily, NormalFamily
 from .fitting import Fit
@@ -123,7 +123,7 @@ def _search(
     found: list[tuple[Candidate, Fit]] = []
     with progress_report(progress, len(counts) * len(shapes)) as report:
         for k in counts:
-            means = _centres(job, init, k, restarts)
+            means = job.centres(init, k, 1 if k == 1 else restarts)
             for shape in shapes:
                 fit = _one(job, means, shape)
                 found.append((_candidate(fit, name(shape)), fit))
@@ -132,12 +132,6 @@ def _search(
                 if fit.reason is Reason.INTERRUPTED:
                     return found
     return found
-
-
-def _centres(job: Job, init: Initialiser, components: int, restarts: int) -> Tensor:
-    """Returns the starting centres of one K, which all structures share."""
-    x, weight = _flat(job.sample.tensor()), _weight(job.sample)
-    return init(x, weight, components, 1 if components == 1 else restarts, job.generator)
 
 
 def _one(job: Job, means: Tensor, shape: Structure) -> Fit:

@@ -78,7 +78,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             header = _checked_header(path, text)
             return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
-        raise FileFormatError(f"{path} is not a complete safetensors file ({error}). Save the mixture again.") from error
+        raise FileFormatError(
+            f"{path} is not a complete safetensors file ({error}). Save the mixture again."
+        ) from error
 
 
 def _checked_header(path: Path, text: str | None) -> dict[str, Any]:
@@ -107,7 +109,9 @@ def _describe(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Distribution):
         inside = {name: _describe(item, f"{path}.{name}", tensors) for name, item in _parameters(value).items()}
         if not inside or getattr(torch.distributions, type(value).__name__, None) is not type(value):
-            raise NotClosedForm(f"A {type(value).__name__} distribution cannot be saved: only torch's own, plain ones can.")
+            raise NotClosedForm(
+                f"A {type(value).__name__} distribution cannot be saved: only torch's own, plain ones can."
+            )
         return {"torch": type(value).__name__, "fields": inside}
     if isinstance(value, tuple):
         return {"tuple": [_describe(item, f"{path}.{i}", tensors) for i, item in enumerate(value)]}

@@ -54,8 +54,8 @@ def _conditional_cdf(mixture: Mixture, x: Tensor, upper: Tensor | None) -> Tenso
     z, log_density = mixture.components.rosenblatt(x)
     before = log_density.cumsum(-1) - log_density
     omega = torch.softmax(mixture.logits.unsqueeze(-1) + before, -2)
-    sign = 1.0 if upper is None else torch.where(upper, -1.0, 1.0).to(z.dtype)
-    tail = torch.special.ndtr(z * (sign if upper is None else sign.unsqueeze(-2)))
+    sign = torch.ones_like(z[..., 0, :]) if upper is None else torch.where(upper, -1.0, 1.0).to(z.dtype)
+    tail = torch.special.ndtr(z * sign.unsqueeze(-2))
     return sign * (omega * tail).sum(-2)
 
 

@@ -39,7 +39,9 @@ def reduce(mixture: Mixture, components: int) -> Mixture:
         strict=True,
     )
     reduced = [_merge_down(*entry, components) for entry in entries]
-    weights, mean, covariance = (torch.stack(parts).reshape(*batch, *parts[0].shape) for parts in zip(*reduced, strict=True))
+    weights, mean, covariance = (
+        torch.stack(parts).reshape(*batch, *parts[0].shape) for parts in zip(*reduced, strict=True)
+    )
     merged = Gaussian(mean, Full._of(factor=torch.linalg.cholesky(covariance), tied=False))
     family = Normal.of(merged) if isinstance(mixture.components, Normal) else merged
     return type(mixture)(weights, family)
@@ -51,7 +53,10 @@ def _merge_down(weights: Tensor, mean: Tensor, covariance: Tensor, components: i
         flat = int(_cost(weights, covariance, *joined).argmin())
         i, j = divmod(flat, len(weights))
         rest = [k for k in range(len(weights)) if k != j]
-        stacked = (torch.where(_at(i, old), new[i, j], old)[rest] for old, new in zip((weights, mean, covariance), joined, strict=True))
+        stacked = (
+            torch.where(_at(i, old), new[i, j], old)[rest]
+            for old, new in zip((weights, mean, covariance), joined, strict=True)
+        )
         weights, mean, covariance = stacked
     return weights, mean, covariance
 

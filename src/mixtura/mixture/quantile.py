@@ -30,7 +30,7 @@ def icdf(mixture: Mixture, q: Tensor) -> Tensor:
     with torch.no_grad():
         x = _bisect(frozen, q.detach())
         x = torch.where(q == 0, -torch.inf, torch.where(q == 1, torch.inf, x))
-    return _attach(mixture, x, q).reshape(*x.shape, *mixture.event_shape)
+    return _attach(mixture, x, q).reshape(x.shape + mixture.event_shape)
 
 
 def _bisect(mixture: Mixture, q: Tensor) -> Tensor:
@@ -63,9 +63,9 @@ def _attach(mixture: Mixture, x: Tensor, q: Tensor) -> Tensor:
     if not (torch.is_grad_enabled() and (q.requires_grad or parameters)):
         return x
     gap = _cdf(mixture, x) - q
-    density = mixture.detach().log_prob(x.reshape(*x.shape, *mixture.event_shape)).exp()
+    density = mixture.detach().log_prob(x.reshape(x.shape + mixture.event_shape)).exp()
     return x - (gap - gap.detach()) / density
 
 
 def _cdf(mixture: Mixture, x: Tensor) -> Tensor:
-    return mixture.cdf(x.reshape(*x.shape, *mixture.event_shape))
+    return mixture.cdf(x.reshape(x.shape + mixture.event_shape))

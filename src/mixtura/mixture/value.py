@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 
 from ..components import Component, TorchComponent
 from ..errors import MixtureError, NotClosedForm, refuse
@@ -99,7 +99,6 @@ class Mixture(Distribution):
     @property
     def support(self) -> Any:
         """The support of the components."""
-        constraints = torch.distributions.constraints
         return constraints.independent(constraints.real, len(self.event_shape))
 
     @property
@@ -159,7 +158,7 @@ class Mixture(Distribution):
             >>> mixture.icdf(mixture.cdf(torch.tensor(0.7)))
             tensor(0.7000)
         """
-        return quantile.icdf(self, value)
+        return quantile.icdf(self, torch.as_tensor(value, dtype=self.dtype, device=self.device))
 
     # -- moments
 
@@ -218,7 +217,9 @@ class Mixture(Distribution):
         shape = torch.Size(sample_shape)
         cumulative = self.weights.detach().double().cumsum(-1)
         cumulative = cumulative / cumulative[..., -1:]
-        draws = torch.rand(*self.batch_shape, shape.numel(), dtype=torch.double, device=self.device, generator=generator)
+        draws = torch.rand(
+            *self.batch_shape, shape.numel(), dtype=torch.double, device=self.device, generator=generator
+        )
         labels = torch.searchsorted(cumulative, draws, right=True)
         return labels.movedim(-1, 0).reshape(*shape, *self.batch_shape)
 
@@ -371,9 +372,9 @@ class Mixture(Distribution):
     def _pair_logits(self, other: Mixture) -> Tensor:
         return (self.logits.unsqueeze(-1) + other.logits.unsqueeze(-2)).flatten(-2)
 
-    def _checked(self, x: Tensor) -> Tensor:
+    def _checked(self, x: Any) -> Tensor:
         if not isinstance(x, Tensor):
-            refuse("x", "a torch.Tensor", type(x).__name__, "Use torch.as_tensor.")
+            x = torch.as_tensor(x, dtype=self.dtype, device=self.device)
         dims = len(self.event_shape)
         if x.shape[x.ndim - dims :] != self.event_shape or x.ndim < dims:
             refuse("x", f"rows with shape (..., {', '.join(map(str, self.event_shape))})", tuple(x.shape))
