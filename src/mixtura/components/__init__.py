@@ -1,6 +1,7 @@
 """Families of distributions, batched over the K components of a mixture."""
 
 from .base import Component, Labels
+from .conjugate import ConjugatePosterior, ConjugatePrior
 from .covariance import Diagonal, Full, Spherical, Structure, structure
 from .gaussian import Gaussian
 from .normal import Normal
@@ -10,6 +11,8 @@ from .torch_component import TorchComponent
 
 __all__ = [
     "Component",
+    "ConjugatePosterior",
+    "ConjugatePrior",
     "Diagonal",
     "Full",
     "Gaussian",
