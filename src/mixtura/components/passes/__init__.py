@@ -1,10 +1,18 @@
-r"""Passes over the rows for Gaussian components: every sum an update needs, and fused densities for inference.
+r"""Passes over the rows for Gaussian components: every sum an update needs, and fused densities.
 
-Arguments are the same everywhere: rows ``x`` (N, D); ``weight`` (N,) or None; ``mean`` (B, K, D); a whitening factor,
-(B, K, D, D) lower triangular, (B, K, D) or (B, K) as inverse scales, with 1 in place of K when tied; ``logits`` (B, K),
-the log weight plus the log determinant of the whitening minus :math:`\tfrac{D}{2}\log 2\pi`. B counts restarts.
+Arguments are the same everywhere. B counts restarts, which share every pass over the rows.
 
-Gradients do not flow through a pass: a caller whose rows or parameters need them uses the torch expression.
+- x (N, D): rows, of any floating type, on any device
+- weight (N,) or None: how often each row counts
+- mean (B, K, D)
+- whitening (B, K, D, D): lower triangular, the inverse of the Cholesky factor of the covariance; or inverse_scale
+  (B, K, D), or (B, K). With 1 in place of K it is tied: shared by all components
+- logits (B, K): log weight plus log determinant of the whitening minus :math:`\tfrac{D}{2} \log 2\pi`, so that
+  the log joint of a row is :math:`a_k - \tfrac12 |W_k (x - \mu_k)|^2`. Minus infinity leaves a component out.
+- labels: what turns log joints (N, B, K) into responsibilities
+
+On a CPU large inputs take the compiled passes, where numba is installed; results agree to rounding. Gradients do not
+flow through a pass: a caller whose rows or parameters need them uses the torch expression.
 """
 
 import torch
@@ -33,7 +41,15 @@ __all__ = [
 def full_pass(
     x: Tensor, weight: Tensor | None, mean: Tensor, whitening: Tensor, logits: Tensor, labels: Labels = soft
 ) -> Sums:
-    """Sums for covariance matrices."""
+    r"""Sums for covariance matrices: see :class:`Sums`.
+
+    Example:
+        >>> import torch
+        >>> x = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [5.0, 0.0]])
+        >>> sums = full_pass(x, None, torch.zeros(1, 1, 2), torch.eye(2)[None, None], torch.zeros(1, 1))
+        >>> sums.weight, sums.shift
+        (tensor([[3.]], dtype=torch.float64), tensor([[[5., 0.]]], dtype=torch.float64))
+    """
     return _sums(Full, x, weight, mean, whitening, logits, labels)
 
 

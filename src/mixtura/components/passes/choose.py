@@ -32,4 +32,4 @@ def compiled() -> ModuleType | None:
         from . import numba_pass, vector
     except ImportError:
         return None
-    return numba_pass if vector.has_fused_multiply_add() and not config.DISABLE_JIT else None
+    return numba_pass if vector.has_fused_multiply_add() and not getattr(config, "DISABLE_JIT", False) else None

@@ -1,22 +1,26 @@
 r"""The Gaussian passes compiled for a CPU: fused loops over tiles of rows.
 
-A tile is a few panels of rows, stored feature by feature so that the lanes of a panel are rows. Every component meets a
-tile while it is in the cache: residual :math:`t = x - \mu_k`, log joint from the distance :math:`|W_k t|^2` (lower
-triangle only), softmax over components; then each component adds its moments, again from residuals about its own mean:
+A tile is a few panels of rows, stored feature by feature so that the lanes of a panel are rows. Every
+component meets a tile while it is in the cache: log joint from the squared length of
+:math:`W_k (x - c) - W_k (\mu_k - c)` (lower triangle only), softmax over components; then each component adds
+its moments, from residuals about its own mean:
 
-.. math:: \sum_n r_{nk} t_n t_n^\top = \sum_n y_n y_n^\top, \qquad y_n = \sqrt{r_{nk}}\, t_n .
+.. math:: \sum_n r_{nk} t_{nk} t_{nk}^\top = \sum_n y_n y_n^\top,
+          \qquad t_{nk} = x_n - \mu_k, \quad y_n = \sqrt{r_{nk}}\, t_{nk} .
 
 When all components share W, rows are whitened once, and the pooled scatter needs no loop over components: with
 responsibilities p that sum to one and :math:`e_n = x_n - \sum_k p_{nk} \mu_k`,
 
 .. math:: \sum_{nk} w_n p_{nk} t_{nk} t_{nk}^\top = \sum_n w_n e_n e_n^\top
-          + \tfrac12 \sum_{kl} G_{kl} (\mu_k - \mu_l)(\mu_k - \mu_l)^\top, \qquad G = \sum_n w_n p_n p_n^\top,
+          + \tfrac12 \sum_{kl} G_{kl} (\mu_k - \mu_l)(\mu_k - \mu_l)^\top,
+          \qquad G = \sum_n w_n p_n p_n^\top,
 
 a sum of positive terms. Numbers keep the type of the rows within a tile and are added up in float64 across tiles.
 
 Layouts are flat: tiles (panel, feature, lane), joints (panel, component, lane), parameters (restart, component,
-feature, ...). Features and components come padded to even numbers, with zero factors and logits of minus infinity.
-Whitening factors come divided by :math:`\sqrt 2`, so that a log joint is a logit minus a squared distance.
+feature, ...). Triangles need an even number of features, and shared ones of components: what is added has zero
+factors and logits of minus infinity. Whitening factors come divided by :math:`\sqrt 2`, so that a log joint is a
+logit minus a squared length.
 """
 
 from typing import NamedTuple
@@ -24,7 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .vector import exp, fma, largest, load_panel, log, number, root, splat, store, total
+from .vector import exp, fma, largest, load_panel, log, number, root, splat, store, total, transpose
 
 __all__ = [
     "Shape",
@@ -41,26 +45,33 @@ kernel = njit(error_model="numpy", nogil=True, cache=True)
 
 
 class Shape(NamedTuple):
-    """Sizes, all padded; a tile has so many panels of so many rows."""
+    """Components and features as padded, real features; panels in a tile, rows in a panel and in a vector."""
 
     restarts: int
     components: int
     features: int
+    real: int
     panels: int
     width: int
+    vector: int
 
 
 @part
 def gather(x, begin, stop, centre, size, columns):
-    """Rows [begin, stop) as centred columns; rows and features that are not there are at the centre."""
+    """Rows [begin, stop) as centred columns; rows after the last are at the centre."""
+    if stop - begin < size.panels * size.width:
+        columns[:] = 0
     for p in range(size.panels):
-        for d in range(size.features):
-            at = (p * size.features + d) * size.width
-            rows = max(0, min(size.width, stop - begin - p * size.width)) if d < x.shape[1] else 0
-            for lane in range(rows):
-                columns[at + lane] = x[begin + p * size.width + lane, d] - centre[d]
-            for lane in range(rows, size.width):
-                columns[at + lane] = 0
+        first, at = begin + p * size.width, p * size.features * size.width
+        rows = min(size.width, stop - first)
+        squares = size.real // size.vector * size.vector if rows == size.width else 0
+        for d in range(0, squares, size.vector):
+            for lane in range(0, rows, size.vector):
+                start = (first + lane) * size.real + d
+                transpose(x, start, size.real, centre, d, columns, at + d * size.width + lane, size.width)
+        for lane in range(rows):
+            for d in range(squares, size.real):
+                columns[at + d * size.width + lane] = x[(first + lane) * size.real + d] - centre[d]
 
 
 @part
@@ -71,64 +82,73 @@ def take(weight, begin, stop, share):
 
 
 @part
-def triangle(source, at, factor, f, features, i, width):
-    """Rows i and i + 1 of a lower triangular matrix times a panel."""
-    first = splat(0.0, load_panel(source, at))
-    second, row = first, f + i * features
+def triangle(columns, at, factor, f, offset, o, features, i, width):
+    """Rows i and i + 1 of a lower triangular matrix times a panel, plus an offset."""
+    like, row = load_panel(columns, at), f + i * features
+    first, second = splat(number(offset, o + i), like), splat(number(offset, o + i + 1), like)
     for j in range(i + 2):
-        t = load_panel(source, at + j * width)
+        t = load_panel(columns, at + j * width)
         first = fma(number(factor, row + j), t, first)
         second = fma(number(factor, row + features + j), t, second)
     return first, second
 
 
 @part
-def subtract(columns, at, mean, m, size, residual):
-    """Residual of a panel about one mean."""
-    for d in range(size.features):
-        t = load_panel(columns, at + d * size.width)
-        store(residual, d * size.width, t - splat(number(mean, m + d), t))
-
-
-@part
-def full_joint(columns, mean, factor, logits, b, size, residual, joint):
+def full_joint(columns, factor, offset, logits, b, size, joint):
     """Log joints of a tile under the components of a restart, each with its own triangle."""
     features, width = size.features, size.width
     for k in range(size.components):
         c = b * size.components + k
+        f, o = c * features * features, c * features
         for p in range(size.panels):
-            subtract(columns, p * features * width, mean, c * features, size, residual)
-            value = splat(number(logits, c), load_panel(columns, 0))
+            at = p * features * width
+            value = splat(number(logits, c), load_panel(columns, at))
             for i in range(0, features, 2):
-                first, second = triangle(residual, 0, factor, c * features * features, features, i, width)
+                first, second = triangle(columns, at, factor, f, offset, o, features, i, width)
                 value = value - fma(first, first, second * second)
             store(joint, (p * size.components + k) * width, value)
 
 
 @part
-def diagonal_joint(columns, mean, factor, logits, b, size, joint):
+def diagonal_joint(columns, factor, offset, logits, b, size, joint):
     """Log joints of a tile under the components of a restart, with a factor per feature."""
     for k in range(size.components):
         c = b * size.components + k
         for p in range(size.panels):
             squared = splat(0.0, load_panel(columns, 0))
             for d in range(size.features):
-                t = load_panel(columns, (p * size.features + d) * size.width)
-                z = splat(number(factor, c * size.features + d), t) * (
-                    t - splat(number(mean, c * size.features + d), t)
-                )
+                t, o = load_panel(columns, (p * size.features + d) * size.width), c * size.features + d
+                z = fma(number(factor, o), t, splat(number(offset, o), t))
                 squared = fma(z, z, squared)
             store(joint, (p * size.components + k) * size.width, splat(number(logits, c), squared) - squared)
 
 
 @part
-def whiten(columns, factor, b, size, z):
+def spherical_joint(columns, mean, precision, logits, b, size, joint, squared):
+    """Log joints of a tile under the components of a restart, with one factor, and squared distances."""
+    for k in range(size.components):
+        c = b * size.components + k
+        for p in range(size.panels):
+            distance = splat(0.0, load_panel(columns, 0))
+            for d in range(size.features):
+                t = load_panel(columns, (p * size.features + d) * size.width)
+                t = t - splat(number(mean, c * size.features + d), t)
+                distance = fma(t, t, distance)
+            at = (p * size.components + k) * size.width
+            store(squared, at, distance)
+            store(joint, at, fma(-number(precision, c), distance, splat(number(logits, c), distance)))
+
+
+@part
+def whiten(columns, factor, offset, b, size, z):
     """A tile times the one triangle of a restart."""
     features, width = size.features, size.width
     for p in range(size.panels):
         at = p * features * width
         for i in range(0, features, 2):
-            first, second = triangle(columns, at, factor, b * features * features, features, i, width)
+            first, second = triangle(
+                columns, at, factor, b * features * features, offset, b * features, features, i, width
+            )
             store(z, at + i * width, first)
             store(z, at + (i + 1) * width, second)
 
@@ -183,6 +203,15 @@ def weigh(columns, mean, m, r, size, y, shift):
             added = fma(share, t, added)
             store(y, at, root(share) * t)
         shift[d] += total(added)
+
+
+@part
+def disperse(squared, k, size, r):
+    """Sum of the weighted squared distances of a tile from a component."""
+    added = splat(0.0, load_panel(r, 0))
+    for p in range(size.panels):
+        added = fma(load_panel(r, p * size.width), load_panel(squared, (p * size.components + k) * size.width), added)
+    return total(added)
 
 
 @part
@@ -248,12 +277,12 @@ def move(columns, mean, m, r, size, shift):
 
 
 @part
-def record(joint, begin, stop, b, size, real, density, joints):
+def record(joint, begin, stop, b, size, count, density, joints):
     """Write log joints of a tile where they are wanted, else log densities."""
     for p in range(size.panels):
         at, row = p * size.components * size.width, begin + p * size.width
         rows = max(0, min(size.width, stop - row))
-        for k in range(real if joints.size else 0):
+        for k in range(count if joints.size else 0):
             for lane in range(rows):
                 joints[row + lane, b, k] = joint[at + k * size.width + lane]
         if density.size:
@@ -263,25 +292,21 @@ def record(joint, begin, stop, b, size, real, density, joints):
 
 
 @part
-def empty(x, panels, count, width):
-    """Room for so many columns of a tile."""
-    return np.empty(panels * count * width, x.dtype)
+def empty(x, size, count):
+    """A tile with room for so many columns; zero, for columns that are never written."""
+    return np.zeros(size.panels * count * size.width, x.dtype)
 
 
 @kernel
-def full_sums(x, begin, stop, weight, centre, mean, factor, logits, size, likelihood, mass, shift, scatter):
-    """Sums over rows [begin, stop) for one triangle a component, added to (B,), (B, K), (B, K, D), (B, K, D, D)."""
-    columns, y = (
-        empty(x, size.panels, size.features, size.width),
-        empty(x, size.panels, size.features, size.width),
-    )
-    joint = empty(x, size.panels, size.components, size.width)
-    share, r = empty(x, size.panels, 1, size.width), empty(x, size.panels, 1, size.width)
+def full_sums(x, begin, stop, weight, centre, mean, factor, offset, logits, size, likelihood, mass, shift, scatter):
+    """Sums over rows [begin, stop), a triangle a component, added to (B,), (B, K), (B, K, D), (B, K, D, D)."""
+    columns, y = empty(x, size, size.features), empty(x, size, size.features)
+    joint, share, r = empty(x, size, size.components), empty(x, size, 1), empty(x, size, 1)
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)
         for b in range(size.restarts):
-            full_joint(columns, mean, factor, logits, b, size, y, joint)
+            full_joint(columns, factor, offset, logits, b, size, joint)
             likelihood[b] += believe(joint, size, share)
             for k in range(size.components):
                 mass[b, k] += claim(joint, k, size, share, r)
@@ -290,18 +315,15 @@ def full_sums(x, begin, stop, weight, centre, mean, factor, logits, size, likeli
 
 
 @kernel
-def diagonal_sums(
-    x, begin, stop, weight, centre, mean, factor, logits, size, likelihood, mass, shift, scatter
-):
-    """Sums over rows [begin, stop) for a factor per feature, added to (B,), (B, K), (B, K, D), (B, K, D)."""
-    columns = empty(x, size.panels, size.features, size.width)
-    joint = empty(x, size.panels, size.components, size.width)
-    share, r = empty(x, size.panels, 1, size.width), empty(x, size.panels, 1, size.width)
+def diagonal_sums(x, begin, stop, weight, centre, mean, factor, offset, logits, size, likelihood, mass, shift, scatter):
+    """Sums over rows [begin, stop), a factor a feature, added to (B,), (B, K), (B, K, D), (B, K, D)."""
+    columns, joint = empty(x, size, size.features), empty(x, size, size.components)
+    share, r = empty(x, size, 1), empty(x, size, 1)
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)
         for b in range(size.restarts):
-            diagonal_joint(columns, mean, factor, logits, b, size, joint)
+            diagonal_joint(columns, factor, offset, logits, b, size, joint)
             likelihood[b] += believe(joint, size, share)
             for k in range(size.components):
                 m = (b * size.components + k) * size.features
@@ -310,37 +332,40 @@ def diagonal_sums(
 
 
 @kernel
-def tied_sums(
-    x,
-    begin,
-    stop,
-    weight,
-    centre,
-    mean,
-    whitened,
-    ones,
-    factor,
-    logits,
-    size,
-    likelihood,
-    mass,
-    shift,
-    scatter,
-    between,
-):
-    """Sums over rows [begin, stop) for one triangle a restart, added to (B,), (B, K), (B, K, D), (B, D, D), (B, K, K)."""
-    columns, y = (
-        empty(x, size.panels, size.features, size.width),
-        empty(x, size.panels, size.features, size.width),
+def spherical_sums(x, begin, stop, weight, centre, mean, precision, logits, size, likelihood, mass, shift, scatter):
+    """Sums over rows [begin, stop), a factor a component, added to (B,), (B, K), (B, K, D), (B, K)."""
+    columns, joint, squared = (
+        empty(x, size, size.features),
+        empty(x, size, size.components),
+        empty(x, size, size.components),
     )
-    joint = empty(x, size.panels, size.components, size.width)
-    share, r = empty(x, size.panels, 1, size.width), empty(x, size.panels, 1, size.width)
+    share, r = empty(x, size, 1), empty(x, size, 1)
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)
         for b in range(size.restarts):
-            whiten(columns, factor, b, size, y)
-            diagonal_joint(y, whitened, ones, logits, b, size, joint)
+            spherical_joint(columns, mean, precision, logits, b, size, joint, squared)
+            likelihood[b] += believe(joint, size, share)
+            for k in range(size.components):
+                mass[b, k] += claim(joint, k, size, share, r)
+                move(columns, mean, (b * size.components + k) * size.features, r, size, shift[b, k])
+                scatter[b, k] += disperse(squared, k, size, r)
+
+
+@kernel
+def tied_sums(
+    x, begin, stop, weight, centre, mean, triangles, zeros, ones, offset, logits, size,
+    likelihood, mass, shift, scatter, between,
+):  # fmt: skip
+    """Sums over rows [begin, stop), a triangle a restart, added to (B,), (B, K), (B, K, D), (B, D, D), (B, K, K)."""
+    columns, y = empty(x, size, size.features), empty(x, size, size.features)
+    joint, share, r = empty(x, size, size.components), empty(x, size, 1), empty(x, size, 1)
+    for row in range(begin, stop, share.size):
+        gather(x, row, stop, centre, size, columns)
+        take(weight, row, stop, share)
+        for b in range(size.restarts):
+            whiten(columns, triangles, zeros, b, size, y)
+            diagonal_joint(y, ones, offset, logits, b, size, joint)
             likelihood[b] += believe(joint, size, share)
             for k in range(size.components):
                 mass[b, k] += claim(joint, k, size, share, r)
@@ -351,43 +376,35 @@ def tied_sums(
 
 
 @kernel
-def full_density(x, begin, stop, centre, mean, factor, logits, size, real, density, joints):
-    """Log densities (N, B) or log joints (N, B, K), whichever is not empty, for one triangle a component."""
-    columns, residual = (
-        empty(x, size.panels, size.features, size.width),
-        empty(x, 1, size.features, size.width),
-    )
-    joint = empty(x, size.panels, size.components, size.width)
+def full_density(x, begin, stop, centre, factor, offset, logits, size, count, density, joints):
+    """Log densities (N, B) or log joints (N, B, K), whichever is not empty, for a triangle a component."""
+    columns, joint = empty(x, size, size.features), empty(x, size, size.components)
     for row in range(begin, stop, size.panels * size.width):
         gather(x, row, stop, centre, size, columns)
         for b in range(size.restarts):
-            full_joint(columns, mean, factor, logits, b, size, residual, joint)
-            record(joint, row, stop, b, size, real, density, joints)
+            full_joint(columns, factor, offset, logits, b, size, joint)
+            record(joint, row, stop, b, size, count, density, joints)
 
 
 @kernel
-def diagonal_density(x, begin, stop, centre, mean, factor, logits, size, real, density, joints):
-    """The same for a factor per feature."""
-    columns = empty(x, size.panels, size.features, size.width)
-    joint = empty(x, size.panels, size.components, size.width)
+def diagonal_density(x, begin, stop, centre, factor, offset, logits, size, count, density, joints):
+    """The same for a factor a feature."""
+    columns, joint = empty(x, size, size.features), empty(x, size, size.components)
     for row in range(begin, stop, size.panels * size.width):
         gather(x, row, stop, centre, size, columns)
         for b in range(size.restarts):
-            diagonal_joint(columns, mean, factor, logits, b, size, joint)
-            record(joint, row, stop, b, size, real, density, joints)
+            diagonal_joint(columns, factor, offset, logits, b, size, joint)
+            record(joint, row, stop, b, size, count, density, joints)
 
 
 @kernel
-def tied_density(x, begin, stop, centre, whitened, ones, factor, logits, size, real, density, joints):
-    """The same for one triangle a restart."""
-    columns, z = (
-        empty(x, size.panels, size.features, size.width),
-        empty(x, size.panels, size.features, size.width),
-    )
-    joint = empty(x, size.panels, size.components, size.width)
+def tied_density(x, begin, stop, centre, triangles, zeros, ones, offset, logits, size, count, density, joints):
+    """The same for a triangle a restart."""
+    columns, z = empty(x, size, size.features), empty(x, size, size.features)
+    joint = empty(x, size, size.components)
     for row in range(begin, stop, size.panels * size.width):
         gather(x, row, stop, centre, size, columns)
         for b in range(size.restarts):
-            whiten(columns, factor, b, size, z)
-            diagonal_joint(z, whitened, ones, logits, b, size, joint)
-            record(joint, row, stop, b, size, real, density, joints)
+            whiten(columns, triangles, zeros, b, size, z)
+            diagonal_joint(z, ones, offset, logits, b, size, joint)
+            record(joint, row, stop, b, size, count, density, joints)

@@ -47,14 +47,11 @@ class _Model:
         return self.components, self.features
 
     def size(self) -> kernels.Shape:
-        return kernels.Shape(self.restarts, *self.padded(), _PANELS, lanes(self.dtype.itemsize))
-
-    def arguments(self) -> tuple[Array, ...]:
-        """Centre, means, factors and logits, flat, padded, and in the type of the rows."""
-        raise NotImplementedError
+        return kernels.Shape(self.restarts, *self.padded(), self.features, _PANELS, *lanes(self.dtype.itemsize))
 
     def density_arguments(self) -> tuple[Array, ...]:
-        return self.arguments()
+        """Factors, offsets and logits, flat, padded, and in the type of the rows."""
+        raise NotImplementedError
 
     def second_shapes(self) -> tuple[tuple[int, ...], ...]:
         """Shapes of the second moments of one restart."""
@@ -63,6 +60,10 @@ class _Model:
     def scatter(self, *second: Array) -> Array:
         """Second moments -> (B, K or 1, ...)."""
         raise NotImplementedError
+
+    def arguments(self) -> tuple[Array, ...]:
+        """Means, and what densities need."""
+        return self.fill(self.mean, self.restarts, *self.padded()), *self.density_arguments()
 
     def room(self) -> tuple[Array, ...]:
         components, features = self.padded()
@@ -88,13 +89,11 @@ class _Full(_Model):
     def padded(self) -> tuple[int, int]:
         return self.components, _even(self.features)
 
-    def arguments(self) -> tuple[Array, ...]:
+    def density_arguments(self) -> tuple[Array, ...]:
         b, k, d = self.restarts, *self.padded()
+        offset = -(self.factor @ self.mean[..., None])[..., 0]
         factor = np.broadcast_to(self.factor, (*self.mean.shape, self.features))
-        return (
-            self.fill(self.centre, d), self.fill(self.mean, b, k, d), self.fill(factor, b, k, d, d),
-            self.fill(self.logits, b, k),
-        )  # fmt: skip
+        return self.fill(factor, b, k, d, d), self.fill(offset, b, k, d), self.fill(self.logits, b, k)
 
     def second_shapes(self) -> tuple[tuple[int, ...], ...]:
         k, d = self.padded()
@@ -119,20 +118,17 @@ class _Tied(_Model):
     def padded(self) -> tuple[int, int]:
         return _even(self.components), _even(self.features)
 
-    def whitened(self) -> tuple[Array, ...]:
-        b, k, d = self.restarts, *self.padded()
-        whitened = self.mean @ self.factor[:, 0].swapaxes(-1, -2)
-        return (
-            self.fill(whitened, b, k, d), np.ones(b * k * d, self.dtype), self.fill(self.factor[:, 0], b, d, d),
-            self.fill(self.logits, b, k, value=-math.inf),
-        )  # fmt: skip
-
-    def arguments(self) -> tuple[Array, ...]:
-        b, k, d = self.restarts, *self.padded()
-        return self.fill(self.centre, d), self.fill(self.mean, b, k, d), *self.whitened()
-
     def density_arguments(self) -> tuple[Array, ...]:
-        return self.fill(self.centre, self.padded()[1]), *self.whitened()
+        b, k, d = self.restarts, *self.padded()
+        factor = self.factor[:, 0]
+        offset = -(self.mean @ factor.swapaxes(-1, -2))
+        return (
+            self.fill(factor, b, d, d),
+            np.zeros(b * d, self.dtype),
+            np.ones(b * k * d, self.dtype),
+            self.fill(offset, b, k, d),
+            self.fill(self.logits, b, k, value=-math.inf),
+        )
 
     def second_shapes(self) -> tuple[tuple[int, ...], ...]:
         k, d = self.padded()
@@ -155,9 +151,9 @@ class _Diagonal(_Model):
         super().__init__(x, mean, factor, logits)
         self.tied = factor.shape[1] == 1
 
-    def arguments(self) -> tuple[Array, ...]:
+    def density_arguments(self) -> tuple[Array, ...]:
         factor = np.broadcast_to(self.factor, self.mean.shape)
-        return self.centre, *(np.ravel(a).astype(self.dtype) for a in (self.mean, factor, self.logits))
+        return tuple(np.ravel(a).astype(self.dtype) for a in (factor, -factor * self.mean, self.logits))
 
     def second_shapes(self) -> tuple[tuple[int, ...], ...]:
         return ((self.components, self.features),)
@@ -169,18 +165,22 @@ class _Diagonal(_Model):
 class _Spherical(_Diagonal):
     """One factor."""
 
+    sums = kernels.spherical_sums
+
     def __init__(self, x: Array, mean: Array, factor: Array, logits: Array) -> None:
         super().__init__(x, mean, factor[..., None], logits)
 
-    def scatter(self, *second: Array) -> Array:
-        return super().scatter(*second).sum(-1)
+    def arguments(self) -> tuple[Array, ...]:
+        precision = np.broadcast_to(self.factor[..., 0] ** 2, self.logits.shape)
+        return tuple(np.ravel(a).astype(self.dtype) for a in (self.mean, precision, self.logits))
+
+    def second_shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.components,),)
 
 
-def sums(
-    kind: Kernel, x: Tensor, weight: Tensor | None, mean: Tensor, factor: Tensor, logits: Tensor
-) -> Sums:
+def sums(kind: Kernel, x: Tensor, weight: Tensor | None, mean: Tensor, factor: Tensor, logits: Tensor) -> Sums:
     """Everything an update needs, from one pass over the rows."""
-    rows, weights = x.numpy(), _weights(x, weight)
+    rows, weights = x.contiguous().numpy(), _weights(x, weight)
     limit = max(1, _SUMS_BYTES // (8 * factor[:1].numel() * mean.shape[1]))
     workers = min(_workers(x, mean), limit)
     parts = [
@@ -191,15 +191,15 @@ def sums(
 
 
 def _sums(model: _Model, rows: Array, weights: Array, workers: int) -> tuple[Array, ...]:
-    arguments, size = model.arguments(), model.size()
+    flat, centre, arguments, size = rows.reshape(-1), model.centre, model.arguments(), model.size()
 
     def run(begin: int, end: int) -> tuple[Array, ...]:
         room = model.room()
-        type(model).sums(rows, begin, end, weights, *arguments, size, *room)
+        type(model).sums(flat, begin, end, weights, centre, *arguments, size, *room)
         return room
 
     parts = _in_threads(run, len(rows), workers)
-    return model.finish(*(sum(field[1:], field[0]) for field in zip(*parts, strict=True)))
+    return model.finish(*(np.add.reduce(field) for field in zip(*parts, strict=True)))
 
 
 def log_joint(kind: Kernel, x: Tensor, mean: Tensor, factor: Tensor, logits: Tensor) -> Tensor:
@@ -217,12 +217,12 @@ def log_density(kind: Kernel, x: Tensor, mean: Tensor, factor: Tensor, logits: T
 
 
 def _densities(kind: Kernel, x: Tensor, mean: Tensor, factor: Tensor, logits: Tensor, *out: Array) -> None:
-    rows = x.numpy()
+    rows = x.contiguous().numpy()
     model = _model(kind, rows, mean, factor, logits)
-    arguments, size = model.density_arguments(), model.size()
+    flat, centre, arguments, size = rows.reshape(-1), model.centre, model.density_arguments(), model.size()
 
     def run(begin: int, end: int) -> None:
-        type(model).density(rows, begin, end, *arguments, size, model.components, *out)
+        type(model).density(flat, begin, end, centre, *arguments, size, model.components, *out)
 
     _in_threads(run, len(rows), _workers(x, mean))
 

@@ -14,15 +14,15 @@ Labels = Callable[[Tensor], Tensor]
 class Sums(NamedTuple):
     r"""Sums over rows, about the *current* means, in float64 on the device of the rows.
 
-    With :math:`r_{nk}` the responsibility times the weight of the row. Tied structures (one scale for all K) give the
-    scatter pooled over components, with a component dimension of one.
+    With :math:`r_{nk}` the responsibility times the weight of the row. Tied structures (one scale for all K) give
+    the scatter pooled over components, with a component dimension of one.
 
     Attributes:
         log_likelihood: (B,), :math:`\sum_n w_n \log \sum_k p_{nk}`, in nats.
         weight: (B, K), :math:`\sum_n r_{nk}`.
         shift: (B, K, D), :math:`\sum_n r_{nk} (x_n - \mu_k)`.
-        scatter: :math:`\sum_n r_{nk} (x_n - \mu_k)(x_n - \mu_k)^\top`: (B, K, D, D) whole, (B, K, D) its diagonal or
-            (B, K) its trace.
+        scatter: :math:`\sum_n r_{nk} (x_n - \mu_k)(x_n - \mu_k)^\top`: (B, K, D, D) whole, (B, K, D) its diagonal
+            or (B, K) its trace.
     """
 
     log_likelihood: Tensor

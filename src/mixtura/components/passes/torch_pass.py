@@ -1,15 +1,15 @@
 r"""The Gaussian passes as torch expressions: the reference, for every dtype and device.
 
-Everything is computed from the whitened residual :math:`z_{nk} = W_k (x_n - \mu_k)`, laid out component-major with the
-rows innermost, so that one matrix product serves all components of all restarts and every later loop runs along rows:
+Everything is computed from the whitened residual :math:`z_{nk} = W_k (x_n - \mu_k)`, laid out component-major with
+the rows innermost, so that one matrix product serves all components of all restarts and later loops run along rows:
 
 .. math::
     \log p_{nk} = a_k - \tfrac12 |z_{nk}|^2, \qquad
     \sum_n r_{nk} (x_n - \mu_k) = L_k \sum_n r_{nk} z_{nk}, \qquad
     \sum_n r_{nk} (x_n - \mu_k)(x_n - \mu_k)^\top = L_k \Big(\sum_n r_{nk} z_{nk} z_{nk}^\top\Big) L_k^\top,
 
-with :math:`L_k = W_k^{-1}`. The residual is computed once and used three times. Rows are centred first, so that data far
-from the origin keep their digits: :math:`z = W (x - c) - W (\mu - c)`.
+with :math:`L_k = W_k^{-1}`. The residual is computed once and used three times. Rows are centred first, so that
+data far from the origin keep their digits: :math:`z = W (x - c) - W (\mu - c)`.
 """
 
 from collections.abc import Callable, Iterator
@@ -175,9 +175,7 @@ class _Blocks:
         """Back from whitened coordinates."""
         weight, first, second = totals
         batch = self.shape[:2]
-        return Sums(
-            log_likelihood, weight, *self.kernel.colour(first.unflatten(0, batch), second.unflatten(0, batch))
-        )
+        return Sums(log_likelihood, weight, *self.kernel.colour(first.unflatten(0, batch), second.unflatten(0, batch)))
 
 
 def _soft_sums(kernel: Kernel, x: Tensor, weight: Tensor | None, *parameters: Tensor) -> Sums:
@@ -231,9 +229,7 @@ def _each_share(run: Callable[..., Sums], kernel: Kernel, x: Tensor, weight: Ten
     shares = _shares(mean)
     if len(shares) == 1:
         return run(kernel, x, weight, mean, whitening, logits, *per_row)
-    parts = [
-        run(kernel, x, weight, mean[s], whitening[s], logits[s], *(p[:, s] for p in per_row)) for s in shares
-    ]
+    parts = [run(kernel, x, weight, mean[s], whitening[s], logits[s], *(p[:, s] for p in per_row)) for s in shares]
     return Sums(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
 

@@ -28,9 +28,12 @@ __all__ = [
     "splat",
     "store",
     "total",
+    "transpose",
 ]
 
 _VECTORS = 4
+
+define: Any = intrinsic  # what it makes is called without the first argument
 
 
 def _features() -> dict[str, bool]:
@@ -49,9 +52,9 @@ def has_fused_multiply_add() -> bool:
     return _features().get("fma", False) or _features().get("neon", False)
 
 
-def lanes(itemsize: int) -> int:
-    """Rows in a panel of numbers of this size."""
-    return _VECTORS * REGISTER_BYTES // itemsize
+def lanes(itemsize: int) -> tuple[int, int]:
+    """Rows in a panel, and in a vector, of numbers of this size."""
+    return _VECTORS * REGISTER_BYTES // itemsize, REGISTER_BYTES // itemsize
 
 
 class Vector(types.Type):
@@ -76,7 +79,7 @@ def _pointer(context: Any, builder: Any, signature: Any, args: Any, kind: Any) -
 
 
 def _loader(vectors: int) -> Any:
-    @intrinsic
+    @define
     def load(typing_context, array, index):
         """Consecutive numbers of a flat array, from an index on."""
         kind = Vector(array.dtype, vectors * REGISTER_BYTES * 8 // array.dtype.bitwidth)
@@ -93,7 +96,7 @@ def _loader(vectors: int) -> Any:
 load_panel = _loader(_VECTORS)
 
 
-@intrinsic
+@define
 def number(typing_context, array, index):
     """One number of a flat array; indices are taken as they are, never from the end."""
 
@@ -103,7 +106,7 @@ def number(typing_context, array, index):
     return array.dtype(array, types.intp), code
 
 
-@intrinsic
+@define
 def store(typing_context, array, index, value):
     """Write a vector or a panel into a flat array, from an index on."""
 
@@ -113,6 +116,58 @@ def store(typing_context, array, index, value):
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value), code
+
+
+def _exchange(count: int, span: int) -> tuple[list[int], list[int]]:
+    """Two vectors exchange blocks of so many lanes: which of their numbers, end to end, each gets."""
+    moves = [bool(lane & span) for lane in range(count)]
+    first = [count + lane - span if move else lane for lane, move in enumerate(moves)]
+    second = [count + lane if move else lane + span for lane, move in enumerate(moves)]
+    return first, second
+
+
+def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
+    """A square of vectors, transposed by exchanging ever smaller blocks."""
+    count = len(rows)
+    span = count // 2
+    while span:
+        masks = [ir.Constant(ir.VectorType(ir.IntType(32), count), mask) for mask in _exchange(count, span)]
+        for i in (i for i in range(count) if not i & span):
+            pair = rows[i], rows[i + span]
+            rows[i], rows[i + span] = (builder.shuffle_vector(*pair, mask) for mask in masks)
+        span //= 2
+    return rows
+
+
+@define
+def transpose(typing_context, source, start, stride, origin, first, target, at, step):
+    """Move a square of numbers, a vector wide, from rows to columns, subtracting a vector from each row.
+
+    Row i is read at start + i stride of source, less what stands at first of origin; column j is written at
+    at + j step of target.
+    """
+    itemsize = source.dtype.bitwidth // 8
+    kind = Vector(source.dtype, REGISTER_BYTES // itemsize)
+
+    def code(context, builder, signature, args):
+        pointee, count = context.get_value_type(kind), kind.count
+
+        def place(which: int, index: Any) -> Any:
+            array = context.make_array(signature.args[which])(context, builder, args[which])
+            return builder.bitcast(builder.gep(array.data, [index]), pointee.as_pointer())
+
+        def along(begin: Any, stride: Any, i: int) -> Any:
+            return builder.add(begin, builder.mul(stride, ir.Constant(stride.type, i)))
+
+        zero = builder.load(place(3, args[4]), align=itemsize)
+        rows = [builder.load(place(0, along(args[1], args[2], i)), align=itemsize) for i in range(count)]
+        columns = _transposed(builder, [builder.fsub(row, zero) for row in rows])
+        for i, column in enumerate(columns):
+            builder.store(column, place(5, along(args[6], args[7], i)), align=itemsize)
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(source, index, index, origin, index, target, index, index), code
 
 
 def _spread(builder: Any, number: Any, kind: Any) -> Any:
@@ -130,7 +185,7 @@ def _constant(kind: Any, number: float) -> Any:
     return ir.Constant(kind, [_nearest(number, bits)] * kind.count)
 
 
-@intrinsic
+@define
 def splat(typing_context, number, like):
     """One number in every lane of a value like another."""
 
@@ -155,7 +210,7 @@ def _fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return _call(builder, f"llvm.fma.{_suffix(a.type)}", a.type, a, b, c)
 
 
-@intrinsic
+@define
 def fma(typing_context, a, b, c):
     """a b + c, rounded once; a may be a number."""
 
@@ -169,7 +224,7 @@ def fma(typing_context, a, b, c):
 
 
 def _elementwise(emit: Callable[[Any, Any, Any], Any]) -> Any:
-    @intrinsic
+    @define
     def apply(typing_context, a, b):
         def code(context, builder, signature, args):
             return emit(builder, *args)
@@ -200,7 +255,7 @@ for _symbol, _name in (
 largest = _elementwise(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
 
 
-@intrinsic
+@define
 def root(typing_context, a):
     """Square root."""
 
@@ -211,16 +266,14 @@ def root(typing_context, a):
     return a(a), code
 
 
-@intrinsic
+@define
 def total(typing_context, a):
     """Sum of the lanes, pairwise."""
 
     def code(context, builder, signature, args):
         kind = args[0].type
         name = f"llvm.vector.reduce.fadd.{_suffix(kind)}"
-        return _call(
-            builder, name, kind.element, ir.Constant(kind.element, -0.0), args[0], flags=("reassoc",)
-        )
+        return _call(builder, name, kind.element, ir.Constant(kind.element, -0.0), args[0], flags=("reassoc",))
 
     return a.dtype(a), code
 
@@ -240,9 +293,7 @@ class _Layout:
         self.floor, self.degree, self.terms = (-708.0, 13, 11) if double else (-87.0, 7, 6)
         self.high, self.low = _LOG2_PARTS[self.bits]
         self.integers = ir.VectorType(ir.IntType(self.bits), kind.count)
-        self.magic = (
-            1.5 * 2.0**self.fraction
-        )  # added to a small number, it leaves the nearest integer in the low bits
+        self.magic = 1.5 * 2.0**self.fraction  # added to a small number, it leaves the nearest integer in the low bits
 
     def places(self) -> Any:
         """How far the exponent stands from the low bits."""
@@ -257,7 +308,7 @@ def _polynomial(builder: Any, variable: Any, coefficients: list[float]) -> Any:
     return value
 
 
-@intrinsic
+@define
 def exp(typing_context, a):
     r"""Exponential of numbers not above zero; below the least normal number it is zero.
 
@@ -282,7 +333,7 @@ def exp(typing_context, a):
     return a(a), code
 
 
-@intrinsic
+@define
 def log(typing_context, a):
     r"""Logarithm of normal positive numbers.
 
