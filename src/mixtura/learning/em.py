@@ -20,7 +20,8 @@ from ..data import rows, summary
 from ..errors import refuse
 from ..mixture import Mixture
 from .labels import soft
-from .loop import Method
+from .loop import Method, Run, small_change
+from .ridge import Ridge
 
 __all__ = ["EM", "Prior"]
 
@@ -31,7 +32,7 @@ class Prior:
 
     Arguments:
         concentration: The Dirichlet's :math:`\alpha \ge 1`, the same for each component; 1 is flat.
-        components: The components' prior, such as `NormalInverseWishart`, or none.
+        components: The components' prior, such as `NormalInverseWishart`; a `Ridge`; or none.
 
     Raises:
         MixtureError: If the concentration is below 1: the posterior would have no mode.
@@ -42,7 +43,7 @@ class Prior:
     """
 
     concentration: float = 1.0
-    components: NormalInverseWishart | None = None
+    components: NormalInverseWishart | Ridge | None = None
 
     def __post_init__(self) -> None:
         if not self.concentration >= 1:
@@ -101,6 +102,14 @@ class EM(Method):
     @property
     def labels(self) -> Labels:
         return soft
+
+    @property
+    def monotone(self) -> bool:  # type: ignore[override]
+        return self.prior is None or not isinstance(self.prior.components, Ridge)
+
+    def converged(self, one: Run, rounding: float) -> bool:
+        """Judges by the gain still to come; by the last change alone where a ridge may let the objective fall."""
+        return super().converged(one, rounding) if self.monotone else small_change(one.trace, self.tolerance)
 
     def update(self, statistics: Statistics, mixture: Mixture) -> Mixture:
         extra = 0.0 if self.prior is None else self.prior.concentration - 1

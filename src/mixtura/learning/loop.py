@@ -83,6 +83,10 @@ class Method(ABC):
         """Returns the mixture, perhaps not normalised, under which rows are read."""
         return state
 
+    def converged(self, one: Run, rounding: float) -> bool:
+        """Tells whether a start has converged, judged by its trace since the objective began to be monotone."""
+        return self.tolerance > 0 and _no_gain_left(one.trace[one.climb :], self.tolerance, rounding)
+
     def collapsed(self, state: State, floor: Tensor) -> Tensor:
         """Tells which components ``(B, K)`` have shrunk below the variance ``floor``."""
         return state.components.collapsed(floor)
@@ -223,12 +227,15 @@ def _record(one: Run, state: State, entry: int, objective: float, method: Method
     one.batch, one.entry = state, entry
     if not method.monotone:
         one.climb = len(one.trace)
-    elif method.tolerance > 0 and _converged(one.trace[one.climb :], method.tolerance, slack / 100):
-        return one.ended(Reason.CONVERGED)
-    return True
+    return not method.converged(one, slack / 100) or one.ended(Reason.CONVERGED)
 
 
-def _converged(trace: list[float], tolerance: float, rounding: float) -> bool:
+def small_change(trace: list[float], tolerance: float) -> bool:
+    """Tells whether the last change of the objective, up or down, is below the tolerance."""
+    return len(trace) > 1 and abs(trace[-1] - trace[-2]) < tolerance
+
+
+def _no_gain_left(trace: list[float], tolerance: float, rounding: float) -> bool:
     if len(trace) < 3:
         return False
     gain, before = trace[-1] - trace[-2], trace[-2] - trace[-3]

@@ -3,8 +3,8 @@ r"""Ridge: a constant added to every variance at each update.
 .. math:: \Sigma_k' = S_k / N_k + \lambda I, \qquad N_k \leftarrow N_k + \epsilon .
 
 It acts through pseudo-sums, as a conjugate prior does, but is not the M-step of a penalised likelihood: the
-log-likelihood may fall by a little near the optimum, and the answer depends on the unit of the data. `NormalInverseWishart` is
-the principled remedy against collapse; the ridge is the common one.
+log-likelihood may fall by a little near the optimum, and the answer depends on the unit of the data.
+`NormalInverseWishart` is the principled remedy against collapse; the ridge is the common one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Ridge:
     Raises:
         MixtureError: If a number is negative.
 
-    Give it to `EM` in the place of the components' prior, and a tolerance of 0 or a looser one: see the module.
+    Give it to `EM` in the place of the components' prior.
 
     Example:
         >>> x = torch.tensor([[0.0], [2.0]])
