@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution, MixtureSameFamily, constraints
 
 from ..components import Component, TorchComponent
 from ..errors import MixtureError, NotClosedForm, refuse
-from . import entropy, files, implicit, merging, quantile
+from . import convert, entropy, files, implicit, merging, quantile
 
 __all__ = ["Mixture"]
 
@@ -359,6 +359,37 @@ class Mixture(Distribution):
     def save(self, path: str | Path) -> None:
         """Writes the mixture to a safetensors file; the file is complete or absent, never half-written."""
         files.save(self, path)
+
+    def to_torch(self) -> MixtureSameFamily:
+        """Returns the same mixture as a ``torch.distributions.MixtureSameFamily``; gradients flow through.
+
+        Raises:
+            NotClosedForm: If torch has no distribution for this family of components.
+
+        Example:
+            >>> one = mx.Mixture(torch.ones(1), mx.Normal(torch.zeros(1), torch.ones(1)))
+            >>> one.to_torch().component_distribution
+            Normal(loc: tensor([0.]), scale: tensor([1.]))
+        """
+        return convert.to_torch(self)
+
+    @staticmethod
+    def from_torch(distribution: MixtureSameFamily) -> Mixture:
+        """Returns a ``torch.distributions.MixtureSameFamily`` as a mixture; gradients flow through.
+
+        ``MultivariateNormal`` and ``Independent(Normal, 1)`` become `Gaussian`, ``Normal`` becomes `Normal`, and any
+        other family a `TorchComponent`.
+
+        Raises:
+            MixtureError: If it is no ``MixtureSameFamily``, or its components have more than one event dimension.
+
+        Example:
+            >>> weights = torch.distributions.Categorical(torch.ones(2))
+            >>> gammas = torch.distributions.Gamma(torch.tensor([1.0, 2.0]), torch.ones(2))
+            >>> mx.Mixture.from_torch(torch.distributions.MixtureSameFamily(weights, gammas)).mean
+            tensor(1.5000)
+        """
+        return convert.from_torch(distribution)
 
     # -- inside
 
