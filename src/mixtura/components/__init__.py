@@ -5,7 +5,7 @@ from .conjugate import ConjugatePosterior, ConjugatePrior
 from .covariance import Diagonal, Full, Spherical, Structure, structure
 from .gaussian import Gaussian
 from .normal import Normal
-from .priors import NormalInverseWishart
+from .priors import NormalInverseWishart, NormalInverseWishartPosterior
 from .statistics import Statistics
 from .torch_component import TorchComponent
 
@@ -19,6 +19,7 @@ __all__ = [
     "Labels",
     "Normal",
     "NormalInverseWishart",
+    "NormalInverseWishartPosterior",
     "Spherical",
     "Statistics",
     "Structure",

@@ -1,35 +1,43 @@
-r"""Conjugate priors as pseudo-observations: a prior is a set of sums that is added to those of the data.
+r"""The conjugate prior of Gaussians, as pseudo-observations: sums that are added to those of the data.
 
-For Gaussians the prior is normal-inverse-Wishart (Gelman et al. 2013, section 3.6),
+The prior is normal-inverse-Wishart (Gelman et al. 2013, section 3.6),
 
 .. math:: \mu_k | \Sigma_k \sim N(m, \Sigma_k/\kappa), \qquad \Sigma_k \sim W^{-1}(\Psi, \nu),
 
 whose log-density is :math:`-\tfrac12(\nu + D + 2)\log|\Sigma| - \tfrac12\mathrm{tr}\,\Sigma^{-1}(\Psi +
 \kappa(\mu-m)(\mu-m)^\top)` up to a constant. So it acts as :math:`\kappa` rows at m, a scatter :math:`\Psi`, and a
-divisor of :math:`\nu + D + 2`. For diagonal and spherical structures the same density is taken on the matrices of that
-shape; a tied matrix carries the inverse-Wishart factor once and the normal factor once per component.
+divisor of :math:`\nu + D + 2`. For diagonal and spherical structures it is the same density, normalised on the matrices
+of that shape (`inverse_wishart`); a tied matrix carries the inverse-Wishart factor once and the normal factor once per
+component. With rows, with :math:`N_k`, :math:`\bar x_k` and scatter :math:`S_k` about m,
+
+.. math:: \kappa_k = \kappa + N_k, \quad m_k = \frac{\kappa m + N_k \bar x_k}{\kappa_k}, \quad \nu_k = \nu + N_k, \quad
+    \Psi_k = \Psi + S_k - \kappa_k (m_k - m)(m_k - m)^\top .
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from .._value import Value
 from ..errors import refuse
+from .base import Component
+from .conjugate import ConjugatePosterior, ConjugatePrior
+from .covariance import Structure
+from .gaussian import Gaussian
+from .inverse_wishart import Law, law
+from .normal import Normal
+from .pairs import as_gaussian
+from .statistics import Statistics
 
-if TYPE_CHECKING:
-    from .gaussian import Gaussian
-
-__all__ = ["NormalInverseWishart"]
+__all__ = ["NormalInverseWishart", "NormalInverseWishartPosterior"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class NormalInverseWishart(Value):
+class NormalInverseWishart(ConjugatePrior):
     r"""The conjugate prior of a Gaussian's mean and covariance, shared by all components.
 
     Arguments:
@@ -76,38 +84,133 @@ class NormalInverseWishart(Value):
             The weight, shift, scatter and divisor that the M-step of the covariance structure takes.
         """
         structure, features = components.structure, components.features
-        gap = (self.mean - components.location).double()
+        self._check(features)
+        gap = self.mean.double() - components.location.double()
         moment = structure.outer(gap) * self.strength
         moment = moment.sum(gap.ndim - 2, keepdim=True) if structure.tied else moment
         scatter = scatter + moment + structure.scatter(self.scale.double())
-        wishart = self.degrees + features + 1
-        degrees = structure.pool(weight + 1) + wishart
+        degrees = structure.pool(weight) + self._rows_of_mode(components)
         return weight + self.strength, shift + self.strength * gap, scatter, degrees
 
-    def log_prob(self, components: Gaussian) -> Tensor:
-        """Returns the log-density of the components' parameters, summed over components, with shape ``(*B,)``.
+    def posterior(self, statistics: Statistics, components: Component) -> NormalInverseWishartPosterior:
+        """Returns the normal-inverse-Wishart law of the parameters given sums over rows."""
+        gaussian = as_gaussian(components)
+        structure = gaussian.structure
+        strength, shift, scatter, degrees = self.add(gaussian, statistics.weight, *statistics.moments)
+        step = shift / torch.where(strength > 0, strength, 1).unsqueeze(-1)
+        between = structure.outer(step * strength.sqrt().unsqueeze(-1))
+        between = between.sum(shift.ndim - 2, keepdim=True) if structure.tied else between
+        return NormalInverseWishartPosterior._of(
+            template=components,
+            location=gaussian.location.double() + step,
+            strength=strength,
+            moment=(scatter - between).expand(*degrees.shape, *scatter.shape[degrees.ndim :]),
+            degrees=degrees - self._rows_of_mode(gaussian) + self.degrees,
+        )
 
-        Where the structure is not `Full` this is the same density on the matrices of that shape: it is not
-        renormalised, which shifts it by a constant.
-        """
-        structure, features = components.structure.map(torch.Tensor.double), components.features
-        half_logdet = structure.half_logdet(features)
-        gap = (components.location - self.mean).double()
-        wishart = -(self.degrees + features + 1) * half_logdet - 0.5 * self._trace(components)
-        normal = -half_logdet - 0.5 * self.strength * structure.whiten(gap).square().sum(-1)
-        normal = normal + 0.5 * features * (math.log(self.strength or 1.0) - math.log(2 * math.pi))
-        return (wishart + self._log_normaliser()).sum(-1) + normal.sum(-1)
+    def _rows_of_mode(self, components: Gaussian) -> float:
+        """What the prior adds to the divisor of the scatter at the mode: a normal factor per component that shares."""
+        sharing = components.batch_shape[-1] if components.structure.tied else 1
+        return self.degrees + components.features + 1 + sharing
 
-    def _trace(self, components: Gaussian) -> Tensor:
-        """The trace of the scale matrix times the inverse covariance, with shape ``(*B, K or 1)``."""
-        solved = torch.linalg.inv(components.structure.dense(components.features).double())
-        return (solved * self.scale.double()).sum((-2, -1))
+    def _check(self, features: int) -> None:
+        if len(self.mean) != features:
+            refuse("prior", f"on {features} features", f"a mean of shape {tuple(self.mean.shape)}")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NormalInverseWishartPosterior(ConjugatePosterior):
+    r"""The law of all components' means and covariances given sums over rows.
+
+    Arguments:
+        template: The components that name family, structure and dtype.
+        location: :math:`m_k`, with shape ``(*B, K, D)``.
+        strength: :math:`\kappa_k`, with shape ``(*B, K)``.
+        moment: :math:`\Psi_k` in the structure's own form, leading with ``(*B, K or 1)``.
+        degrees: :math:`\nu_k`, with shape ``(*B, K or 1)``.
+    """
+
+    template: Component
+    location: Tensor
+    strength: Tensor
+    moment: Tensor
+    degrees: Tensor
+
+    def mode(self) -> Component:
+        extra = self.features + 1 + (self.strength.shape[-1] if self.structure.tied else 1)
+        return self._components(self.location, self._with_divisor(self.degrees + extra))
+
+    @property
+    def mean(self) -> Component:
+        """The components at the posterior mean of mean and covariance; NaN where the latter has none."""
+        divisor = self.law.mean_divisor(self.degrees, self.features)
+        return self._components(self.location, self._with_divisor(divisor.where(divisor > 0, torch.nan)))
+
+    def draw(self, generator: Generator | None = None) -> Component:
+        factor = self.law.draw(self.moment, self.degrees, self.features, generator)
+        structure = self.structure._replace(factor=factor)
+        noise = torch.randn(self.location.shape, dtype=torch.float64, device=factor.device, generator=generator)
+        return self._components(self.location + structure.color(noise) / self.strength.sqrt().unsqueeze(-1), structure)
+
+    def expected(self) -> tuple[Component, Tensor]:
+        deficit = self.law.deficit(self.degrees, self.features)
+        components = self._components(self.location, self._precise())
+        return components, (deficit - 0.5 * self.features / self.strength).to(components.dtype)
+
+    def log_prob(self, components: Component) -> Tensor:
+        gaussian = as_gaussian(components)
+        structure = gaussian.structure.map(torch.Tensor.double)
+        half_logdet = structure.half_logdet(self.features)
+        wishart = -(self.degrees + self.features + 1) * half_logdet - 0.5 * self.law.trace(structure, self.moment)
+        wishart = wishart - self.law.log_normaliser(self.moment, self.degrees, self.features)
+        z = structure.whiten(gaussian.location.double() - self.location).square().sum(-1)
+        scale = (self.strength.where(self.strength > 0, 1) / (2 * math.pi)).log()  # no rows: a flat, improper factor
+        normal = 0.5 * (self.features * scale - self.strength * z) - half_logdet
+        return wishart.sum(-1) + normal.sum(-1)
+
+    def divergence(self, prior: ConjugatePrior) -> Tensor:
+        other, features, structure = self._like(prior), self.features, self._precise()
+        gap = structure.whiten(self.location - other.location).square().sum(-1)
+        ratio = other.strength / self.strength
+        normal = 0.5 * (features * (ratio - 1 - ratio.log()) + other.strength * gap)
+        half_logdet = structure.half_logdet(features) - self.law.deficit(self.degrees, features)
+        wishart = (other.degrees - self.degrees) * half_logdet
+        wishart = wishart + 0.5 * self.law.trace(structure, other.moment - self.moment)
+        wishart = wishart + other._log_normaliser() - self._log_normaliser()
+        return wishart.sum(-1) + normal.sum(-1)
+
+    @property
+    def structure(self) -> Structure:
+        """The covariance structure, as a template in float64."""
+        return as_gaussian(self.template).structure.map(torch.Tensor.double)
+
+    @property
+    def features(self) -> int:
+        """The number of coordinates D."""
+        return self.location.shape[-1]
+
+    @property
+    def law(self) -> Law:
+        """The inverse-Wishart law of the structure."""
+        return law(self.structure)
+
+    def _precise(self) -> Structure:
+        """The structure whose inverse is the expected precision."""
+        return self._with_divisor(self.law.divisor(self.degrees, self.features))
+
+    def _with_divisor(self, divisor: Tensor) -> Structure:
+        shape = divisor.shape + (1,) * self.structure.trailing
+        return self.structure.with_moment(self.moment / divisor.reshape(shape), self.features)
 
     def _log_normaliser(self) -> Tensor:
-        features, half = self.scale.shape[-1], 0.5 * self.degrees
-        logdet = torch.logdet(self.scale.double())
-        return (
-            half * logdet
-            - half * features * math.log(2)
-            - torch.special.multigammaln(torch.tensor(half, dtype=torch.float64), features)
-        )
+        return self.law.log_normaliser(self.moment, self.degrees, self.features)
+
+    def _components(self, location: Tensor, structure: Structure) -> Component:
+        gaussian: Any = Gaussian._of(location=location, structure=structure).to(self.template.dtype)
+        return Normal.of(gaussian) if isinstance(self.template, Normal) else gaussian
+
+    def _like(self, prior: ConjugatePrior) -> NormalInverseWishartPosterior:
+        other = prior.alone(self.template)
+        if not isinstance(other, NormalInverseWishartPosterior):
+            refuse("prior", "a NormalInverseWishart", type(prior).__name__)
+        return other
