@@ -22,6 +22,7 @@ from ..mixture import Mixture
 from .labels import soft
 from .loop import Method, Run, small_change
 from .ridge import Ridge
+from .weights import WeightsPrior, weights_prior
 
 __all__ = ["EM", "Prior"]
 
@@ -31,23 +32,39 @@ class Prior:
     r"""A conjugate prior on a mixture: Dirichlet on the weights, and one on each component.
 
     Arguments:
-        concentration: The Dirichlet's :math:`\alpha \ge 1`, the same for each component; 1 is flat.
+        concentration: The Dirichlet's :math:`\alpha > 0`, the same for each component, or a prior on weights such as
+            `StickBreaking`; 1 is flat, and MAP estimates need at least 1.
         components: The components' prior, such as `NormalInverseWishart`; a `Ridge`; or none.
 
     Raises:
-        MixtureError: If the concentration is below 1: the posterior would have no mode.
+        MixtureError: If the concentration is not positive.
 
     Example:
         >>> mx.EM(prior=mx.Prior(concentration=2.0)).prior.concentration
         2.0
     """
 
-    concentration: float = 1.0
+    concentration: float | WeightsPrior = 1.0
     components: NormalInverseWishart | Ridge | None = None
 
     def __post_init__(self) -> None:
-        if not self.concentration >= 1:
-            refuse("concentration", "at least 1 (below it a MAP estimate does not exist)", self.concentration)
+        weights_prior(self.concentration)
+
+    @property
+    def weights(self) -> WeightsPrior:
+        """The prior on the weights."""
+        return weights_prior(self.concentration)
+
+    @property
+    def extra(self) -> float:
+        """The pseudo-rows that MAP estimates add to each component: the concentration less one.
+
+        Raises:
+            MixtureError: If the weights have no most probable value.
+        """
+        if isinstance(self.concentration, WeightsPrior) or not self.concentration >= 1:
+            refuse("concentration", "a number of at least 1 (else a MAP estimate does not exist)", self.concentration)
+        return self.concentration - 1
 
     @classmethod
     def weak(cls, x: Any, components: int) -> Prior:
@@ -68,10 +85,8 @@ class Prior:
 
     def log_prob(self, mixture: Mixture) -> Tensor:
         """Returns the log-density of the mixture's parameters up to a constant, in nats, with shape ``(*B)``."""
-        flat = self.concentration == 1  # a weight of zero is then as good as any
-        weights = (
-            torch.zeros_like(mixture.logits[..., 0]) if flat else (self.concentration - 1) * mixture.logits.sum(-1)
-        )
+        flat = self.extra == 0  # a weight of zero is then as good as any
+        weights = torch.zeros_like(mixture.logits[..., 0]) if flat else self.extra * mixture.logits.sum(-1)
         if self.components is None:
             return weights.double()
         return weights.double() + self.components.log_prob(as_gaussian(mixture.components))
@@ -98,6 +113,8 @@ class EM(Method):
 
     def __post_init__(self) -> None:
         check_limits(self.max_iterations, self.tolerance)
+        if self.prior is not None:
+            self.prior.extra  # noqa: B018 (refuses a prior without a mode)
 
     @property
     def labels(self) -> Labels:
@@ -112,7 +129,7 @@ class EM(Method):
         return super().converged(one, rounding) if self.monotone else small_change(one.trace, self.tolerance)
 
     def update(self, statistics: Statistics, mixture: Mixture) -> Mixture:
-        extra = 0.0 if self.prior is None else self.prior.concentration - 1
+        extra = 0.0 if self.prior is None else self.prior.extra
         weight = statistics.weight + extra
         logits = (weight / weight.sum(-1, keepdim=True)).log().to(mixture.dtype)
         prior = None if self.prior is None else self.prior.components
