@@ -7,8 +7,7 @@ their path. Nothing in a file is executed, and only classes that Mixtura knows c
 from __future__ import annotations
 
 import json
-import os
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,29 +15,34 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent
 
 from .._value import Value, registry
-from ..components.torch_component import _parameters
-from ..errors import FileFormatError, MixtureError, NotClosedForm
+from .._writing import whole_file
+from ..components.torch_component import _parameters, _settings
+from ..errors import FileFormatError, NotClosedForm, refuse
 
 if TYPE_CHECKING:
     from .value import Mixture
 
-__all__ = ["load", "save"]
+__all__ = ["load", "read_columns", "save"]
 
 FORMAT = 1
 _KEY = "mixtura"
 
 
-def save(mixture: Mixture, path: str | Path) -> None:
-    """Writes a mixture; the file appears complete or not at all."""
-    path = Path(path)
+def save(mixture: Mixture, path: str | Path, columns: Sequence[str] | None = None) -> None:
+    """Writes a mixture and the names of its columns; the file appears complete or not at all."""
+    features = mixture.event_shape.numel()
+    if columns is not None and (isinstance(columns, str) or len(columns) != features):
+        refuse("columns", f"a list of {features} names, one for each column", repr(columns))
     tensors: dict[str, Tensor] = {}
     tree = {"logits": _describe(mixture.logits, "logits", tensors)}
     tree["components"] = _describe(mixture.components, "components", tensors)
-    header = {_KEY: json.dumps({"format": FORMAT, "mixture": tree})}
-    _write_whole(path, lambda temporary: save_file(tensors, temporary, metadata=header))
+    names = None if columns is None else list(columns)
+    header = {_KEY: json.dumps({"format": FORMAT, "mixture": tree, "columns": names})}
+    with whole_file(path) as temporary:
+        save_file(tensors, temporary, metadata=header)
 
 
 def load(path: str | Path) -> Mixture:
@@ -60,18 +64,37 @@ def load(path: str | Path) -> Mixture:
     """
     from .value import Mixture
 
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}.")
-    header, tensors = _read(path)
+    header, tensors = _read(Path(path))
     try:
         tree = header["mixture"]
         return Mixture._of(tensors[tree["logits"]["tensor"]], _build(tree["components"], tensors))
-    except (KeyError, TypeError, AttributeError) as error:
+    except FileFormatError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise FileFormatError(f"{path} has a header that does not describe a mixture ({error!r}).") from error
 
 
+def read_columns(path: str | Path) -> tuple[str, ...] | None:
+    """Returns the names of the columns that a saved mixture was learned from; None where it was saved without.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        FileFormatError: As `load`.
+
+    Example:
+        >>> mixture = mx.Mixture(torch.ones(1), mx.Normal(torch.zeros(1), torch.ones(1)))
+        >>> mixture.save("model.safetensors", columns=["waiting"])
+        >>> mx.mixture.files.read_columns("model.safetensors")
+        ('waiting',)
+    """
+    header, _ = _read(Path(path))
+    names = header.get("columns")
+    return None if names is None else tuple(names)
+
+
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}.")
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(_KEY)
@@ -105,14 +128,18 @@ def _describe(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
         return {"tensor": path}
     if isinstance(value, Value):
         inside = {name: _describe(item, f"{path}.{name}", tensors) for name, item in value._fields().items()}
-        return {"class": type(value).__name__, "fields": inside}
+        return {"class": type(value).tag(), "fields": inside}
+    if isinstance(value, Independent):
+        inside = _describe(value.base_dist, f"{path}.base", tensors)
+        return {"independent": inside, "dims": value.reinterpreted_batch_ndims}
     if isinstance(value, Distribution):
         inside = {name: _describe(item, f"{path}.{name}", tensors) for name, item in _parameters(value).items()}
         if not inside or getattr(torch.distributions, type(value).__name__, None) is not type(value):
             raise NotClosedForm(
                 f"A {type(value).__name__} distribution cannot be saved: only torch's own, plain ones can."
             )
-        return {"torch": type(value).__name__, "fields": inside}
+        settings = {name: {"value": setting} for name, setting in _settings(value).items()}
+        return {"torch": type(value).__name__, "fields": inside | settings}
     if isinstance(value, tuple):
         return {"tuple": [_describe(item, f"{path}.{i}", tensors) for i, item in enumerate(value)]}
     return {"value": value}
@@ -125,6 +152,8 @@ def _build(tree: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
         return tuple(_build(item, tensors) for item in tree["tuple"])
     if "value" in tree:
         return tree["value"]
+    if "independent" in tree:
+        return Independent(_build(tree["independent"], tensors), tree["dims"])
     fields = {name: _build(item, tensors) for name, item in tree["fields"].items()}
     if "torch" in tree:
         return _torch_class(tree["torch"])(**fields)
@@ -138,24 +167,3 @@ def _torch_class(name: str) -> type[Distribution]:
     if not (isinstance(found, type) and issubclass(found, Distribution)):
         raise FileFormatError(f"The file names {name!r}, which is not a torch distribution.")
     return found
-
-
-def _write_whole(path: Path, write: Any) -> None:
-    """Writes beside the target, then renames: readers see the old file or the new one, whole."""
-    if not path.parent.is_dir():
-        raise MixtureError(f"`path` must lie in an existing folder; {path.parent} does not exist. Create it first.")
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        write(temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -99,7 +99,7 @@ class Mixture(Distribution):
     @property
     def support(self) -> Any:
         """The support of the components."""
-        return constraints.independent(constraints.real, len(self.event_shape))
+        return self.components.support
 
     @property
     def has_rsample(self) -> bool:  # type: ignore[override]
@@ -356,9 +356,14 @@ class Mixture(Distribution):
         index = key.argsort(stable=True)
         return self._of(self.logits[index], self.components.take(index))
 
-    def save(self, path: str | Path) -> None:
-        """Writes the mixture to a safetensors file; the file is complete or absent, never half-written."""
-        files.save(self, path)
+    def save(self, path: str | Path, columns: Sequence[str] | None = None) -> None:
+        """Writes the mixture to a safetensors file; the file is complete or absent, never half-written.
+
+        Arguments:
+            path: The file; one that exists is replaced.
+            columns: The names of the columns, which `mixtura.mixture.files.read_columns` gives back.
+        """
+        files.save(self, path, columns)
 
     def to_torch(self) -> MixtureSameFamily:
         """Returns the same mixture as a ``torch.distributions.MixtureSameFamily``; gradients flow through.
