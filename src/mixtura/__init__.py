@@ -3,7 +3,7 @@
 from . import components, data, datasets, errors, learning, mixture
 from ._version import __version__
 from .components import Diagonal, Full, Gaussian, Normal, NormalInverseWishart, Spherical
-from .learning import EM, Fit, KMeans, Prior, Reason, Selection, fit, select
+from .learning import EM, Fit, KMeans, Prior, Reason, Selection, StickBreaking, Variational, fit, select
 from .mixture import Mixture, load
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "Reason",
     "Selection",
     "Spherical",
+    "StickBreaking",
+    "Variational",
     "__version__",
     "components",
     "data",

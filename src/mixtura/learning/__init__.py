@@ -9,9 +9,12 @@ from .kmeans import KMeans
 from .labels import hard, soft
 from .loop import Method
 from .reason import Reason
+from .reorder import reorder
 from .ridge import Ridge
 from .select import Candidate, Selection, select
 from .statistics import expect
+from .variational import Posterior, Variational, VariationalFit
+from .weights import StickBreaking, Symmetric, WeightsPrior
 
 __all__ = [
     "EM",
@@ -23,15 +26,22 @@ __all__ = [
     "KMeansStart",
     "Method",
     "MixedStart",
+    "Posterior",
     "Prior",
     "RandomRows",
     "Reason",
     "Ridge",
     "Selection",
     "Statistics",
+    "StickBreaking",
+    "Symmetric",
+    "Variational",
+    "VariationalFit",
+    "WeightsPrior",
     "expect",
     "fit",
     "hard",
+    "reorder",
     "select",
     "soft",
 ]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..components import Labels, NormalInverseWishart, Statistics
 from ..components.pairs import as_gaussian
-from ..data import rows, summary
+from ..data import Summary, rows, summary
 from ..errors import refuse
 from ..mixture import Mixture
 from .labels import soft
@@ -77,11 +77,7 @@ class Prior:
             >>> mx.Prior.weak(mx.datasets.old_faithful(), 3).components.degrees
             4.0
         """
-        found = summary(rows(x))
-        mean, variance = found.mean.reshape(-1), found.variance.reshape(-1)
-        features = len(mean)
-        scale = torch.diag(variance) / components ** (2 / features)
-        return cls(1.0, NormalInverseWishart(mean, 0.01, scale, features + 2.0))
+        return cls(1.0, weak_components(summary(rows(x)), components))
 
     def log_prob(self, mixture: Mixture) -> Tensor:
         """Returns the log-density of the mixture's parameters up to a constant, in nats, with shape ``(*B)``."""
@@ -90,6 +86,14 @@ class Prior:
         if self.components is None:
             return weights.double()
         return weights.double() + self.components.log_prob(as_gaussian(mixture.components))
+
+
+def weak_components(found: Summary, components: int) -> NormalInverseWishart:
+    """Returns the weakly informative prior of Gaussians for data with this summary; see `Prior.weak`."""
+    mean, variance = found.mean.reshape(-1), found.variance.reshape(-1)
+    features = len(mean)
+    scale = torch.diag(variance) / components ** (2 / features)
+    return NormalInverseWishart(mean, 0.01, scale, features + 2.0)
 
 
 @dataclass(frozen=True)

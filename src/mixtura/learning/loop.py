@@ -93,6 +93,10 @@ class Method(ABC):
 
     # -- before and after
 
+    def informed(self, rows: Rows, start: State) -> Method:
+        """Returns the method with what it leaves open, such as a default prior, filled in from the rows."""
+        return self
+
     def start(self, family: Family, x: Tensor, r: Tensor) -> Mixture:
         """Returns the batch of mixtures that responsibilities ``(N, B, K)`` of a sample suggest.
 
@@ -127,7 +131,7 @@ class Method(ABC):
         """Returns what every fit says about how it was reached."""
         best = runs[0]
         return {
-            "method": self,
+            "method": best.method,
             "reason": best.reason,
             "detail": best.detail,
             "trace": torch.tensor(best.trace, dtype=torch.float64),
@@ -140,6 +144,7 @@ class Method(ABC):
 class Run:
     """How one start went: its objective before each update (nats per row), where it ended, and why."""
 
+    method: Method
     batch: State
     entry: int
     trace: list[float] = field(default_factory=list)
@@ -183,7 +188,8 @@ def run(
     Returns:
         One `Run` per start. Ctrl-C ends the loop and returns what there is.
     """
-    runs = [Run(start, entry) for entry in range(len(method.expected(start).logits))]
+    method = method.informed(rows, start)
+    runs = [Run(method, start, entry) for entry in range(len(method.expected(start).logits))]
     try:
         _iterate(method, rows, method.begin(start, rows), floor, runs, report, watch)
     except KeyboardInterrupt:

@@ -1,0 +1,190 @@
+r"""Variational Bayes: the posterior of a mixture's parameters, approximated by independent factors.
+
+Labels and parameters are taken as independent, :math:`q(z, \pi, \theta) = q(z)\, q(\pi) \prod_k q(\theta_k)`, and each
+factor is set in turn to the best one given the others (Attias, 2000; Bishop, 2006, chapter 10):
+
+.. math::
+
+    r_{nk} &\propto \exp\big(\mathbb E[\log\pi_k] + \mathbb E[\log p(x_n | \theta_k)]\big), \\
+    q(\pi) &= p(\pi | N), \qquad q(\theta_k) = p(\theta_k | N_k, M_k),
+
+the conjugate posteriors given the fractional sums. The bound on the log-evidence, with the best r put in, is
+
+.. math:: \mathcal L = \sum_n w_n \log \sum_k e^{\mathbb E[\log\pi_k] + \mathbb E[\log p(x_n|\theta_k)]}
+    - KL(q(\pi) \| p(\pi)) - \sum_k KL(q(\theta_k) \| p(\theta_k)),
+
+so the E-step is that of EM with other logits, and no update can lower the bound. Under a stick-breaking prior the
+components are put in the order of falling size where that raises the bound (Kurihara, Welling and Teh, 2007).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from .._value import Value
+from ..components import Component, ConjugatePosterior, ConjugatePrior, Labels, Statistics
+from ..data import Rows
+from ..errors import refuse
+from ..mixture import Mixture
+from .em import Prior, check_limits
+from .fitting import Fit
+from .informed import informed
+from .labels import soft
+from .loop import Method, Run, State
+from .reorder import reorder, reorder_statistics
+from .statistics import expect
+from .weights import WeightsPosterior
+
+__all__ = ["Posterior", "Variational", "VariationalFit"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Posterior(Value):
+    """The law of a mixture's parameters: independent factors for the weights and the components.
+
+    Arguments:
+        weights: The law of the weights.
+        components: The joint law of the components' parameters.
+        rows: The expected number of rows in each component, with shape ``(*B, K)``.
+    """
+
+    weights: WeightsPosterior
+    components: ConjugatePosterior
+    rows: Tensor
+
+    def expected(self) -> Mixture:
+        """Returns the unnormalised mixture whose log joint is the expected one."""
+        components, offset = self.components.expected()
+        return Mixture._of((self.weights.expected_log + offset).to(components.dtype), components)
+
+    @property
+    def mean(self) -> Mixture:
+        """The mixture at the posterior mean of the weights and of the components' moments."""
+        components = self.components.mean
+        return Mixture._of(self.weights.mean.log().to(components.dtype), components)
+
+    def draw(self, generator: Generator | None = None) -> Mixture:
+        """Draws a mixture."""
+        components = self.components.draw(generator)
+        return Mixture._of(self.weights.draw(generator).to(components.dtype), components)
+
+    def divergence(self, prior: Prior) -> Tensor:
+        """Returns the divergence from the prior in nats, with shape ``(*B,)``."""
+        return self.weights.divergence(prior.weights) + self.components.divergence(conjugate(prior))
+
+    def batch(self, index: Any) -> Posterior:
+        """Returns the entries that ``index`` selects along the first batch dimension."""
+        return self.map(lambda tensor: tensor[index])
+
+
+@dataclass(frozen=True)
+class Variational(Method):
+    r"""Variational Bayes with conjugate priors: a posterior over mixtures and a bound on the evidence.
+
+    Arguments:
+        prior: The prior; by default concentration :math:`1/K` and weakly informative components. A `StickBreaking`
+            concentration makes the model a Dirichlet process truncated at K components.
+        max_iterations: The largest number of updates, at least 1.
+        tolerance: The gain of the bound still to come, in nats per row; 0 runs all iterations.
+        unused: Components that hold fewer rows than this are left out of the fit's mixture.
+
+    Example:
+        >>> fit = mx.fit(mx.datasets.old_faithful(), components=8, method=mx.Variational())
+        >>> len(fit.mixture.weights) < 8, fit.bound < fit.log_likelihood
+        (True, True)
+    """
+
+    prior: Prior | None = None
+    max_iterations: int = 1000
+    tolerance: float = 1e-7
+    unused: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_limits(self.max_iterations, self.tolerance)
+
+    @property
+    def labels(self) -> Labels:
+        return soft
+
+    def informed(self, rows: Rows, start: State) -> Variational:
+        if self.prior is not None and self.prior.components is not None:
+            return self
+        components = self.expected(start).components
+        return replace(self, prior=informed(self.prior, rows, components, 1 / components.batch_shape[-1]))
+
+    def begin(self, start: State, rows: Rows) -> Posterior:
+        return start if isinstance(start, Posterior) else self._posterior(expect(start, rows, soft), start.components)
+
+    def expected(self, state: State) -> Mixture:
+        return state.expected() if isinstance(state, Posterior) else state
+
+    def update(self, statistics: Statistics, state: Posterior) -> Posterior:
+        return self._posterior(statistics, state.components.expected()[0])
+
+    def objective(self, statistics: Statistics, state: Posterior) -> Tensor:
+        return statistics.log_likelihood - state.divergence(self.settled)
+
+    def collapsed(self, state: Posterior, floor: Tensor) -> Tensor:
+        """No component can: the prior holds it."""
+        return torch.zeros_like(state.rows, dtype=torch.bool)
+
+    def mixture(self, state: Posterior) -> Mixture:
+        used = (state.rows >= min(self.unused, state.rows.max().item())).nonzero().squeeze(-1)
+        mean = state.mean
+        return Mixture._of(torch.log_softmax(mean.logits[used], -1), mean.components.take(used))
+
+    def result(self, runs: list[Run], rows: Rows) -> VariationalFit:
+        return VariationalFit(self.mixture(runs[0].state), **self.account(runs, rows), posterior=runs[0].state)
+
+    @property
+    def settled(self) -> Prior:
+        """The prior, which `informed` has seen to."""
+        if self.prior is None:
+            raise RuntimeError("The prior is settled when the loop begins.")
+        return self.prior
+
+    def _posterior(self, statistics: Statistics, centre: Component) -> Posterior:
+        """Returns the conjugate posterior given sums taken about ``centre``."""
+        if self.settled.weights.ordered:
+            statistics, centre = _by_size(statistics, centre)
+        components = conjugate(self.settled).posterior(statistics, centre)
+        return Posterior._of(
+            weights=self.settled.weights.posterior(statistics.weight), components=components, rows=statistics.weight
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class VariationalFit(Fit):
+    """What variational Bayes returns: the mixture at the posterior mean, and the posterior itself.
+
+    Arguments:
+        posterior: The posterior of weights and components, all K of them.
+    """
+
+    posterior: Posterior = field(repr=False)
+
+    @property
+    def prior(self) -> Prior:
+        """The prior under which the posterior was found."""
+        return self.method.prior  # type: ignore[attr-defined]
+
+    @property
+    def bound(self) -> float:
+        """The lower bound on the log-evidence of all rows, in nats."""
+        return self.trace[-1].item() * self.rows.total_weight
+
+
+def conjugate(prior: Prior) -> ConjugatePrior:
+    """Returns the components' prior; an error where it is not conjugate."""
+    if not isinstance(prior.components, ConjugatePrior):
+        refuse("prior", "a prior with conjugate components", prior.components)
+    return prior.components
+
+
+def _by_size(statistics: Statistics, centre: Component) -> tuple[Statistics, Component]:
+    order = torch.argsort(statistics.weight, dim=-1, descending=True, stable=True)
+    return reorder_statistics(statistics, order), reorder(centre, order)
