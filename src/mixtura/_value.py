@@ -24,7 +24,13 @@ class Value:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        registry[cls.__name__] = cls
+        registry[cls.tag()] = cls
+
+    @classmethod
+    def tag(cls) -> str:
+        """Returns the name under which files know the class: a class from elsewhere never stands for one of ours."""
+        ours = cls.__module__.split(".")[0] == __name__.split(".")[0]
+        return cls.__qualname__ if ours else f"{cls.__module__}.{cls.__qualname__}"
 
     @classmethod
     def _of(cls, **values: Any) -> Self:
@@ -39,6 +45,17 @@ class Value:
 
     def _replace(self, **changes: Any) -> Self:
         return self._of(**{**self._fields(), **changes})
+
+    def _take(self, axis: int, index: Any, size: int) -> Self:
+        """Indexes one dimension, of this size, of every tensor but those that are shared along it."""
+        at = (slice(None),) * axis + (index,)
+
+        def pick(value: Any) -> Any:
+            if isinstance(value, Value):
+                return value._take(axis, index, size)
+            return _map(lambda t: t if size != 1 and t.shape[axis] == 1 else t[at], value)
+
+        return self._of(**{name: pick(value) for name, value in self._fields().items()})
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Self:
         """Returns the same value with ``function`` applied to each of its tensors.

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor
+from torch.distributions import constraints
 
 from .._value import Value
 from ..errors import NotClosedForm
@@ -42,6 +43,11 @@ class Component(Value, ABC):
     @abstractmethod
     def event_shape(self) -> torch.Size:
         """The shape of one row: ``()`` for numbers, ``(D,)`` for vectors."""
+
+    @property
+    def support(self) -> Any:
+        """Where the density is positive, as a torch constraint: everywhere unless a family says otherwise."""
+        return constraints.independent(constraints.real, len(self.event_shape))
 
     @property
     @abstractmethod
@@ -79,10 +85,12 @@ class Component(Value, ABC):
 
     def mixture_score(self, logits: Tensor, x: Tensor) -> Tensor:
         """Returns the gradient of the mixture's log-density in ``x``; by autograd unless a family knows better."""
+        again = torch.is_grad_enabled()  # then the score itself may be differentiated, in x and in the parameters
         with torch.enable_grad():
-            x = x.detach().requires_grad_()
+            x = x if x.requires_grad else x.detach().requires_grad_()
+            x = x.expand(torch.broadcast_shapes(x.shape, self.batch_shape[:-1] + self.event_shape))
             total = self.mixture_log_prob(logits, x).sum()
-        return torch.autograd.grad(total, x)[0]
+        return torch.autograd.grad(total, x, create_graph=again and total.grad_fn is not None)[0]
 
     # -- learning
 
@@ -106,9 +114,9 @@ class Component(Value, ABC):
         joint = logits + self.log_prob(self._shared(x))
         row_weight = x.new_ones(len(x)) if weight is None else weight
         row_weight = row_weight.reshape(-1, *(1,) * (joint.ndim - 2))
-        log_likelihood = (row_weight * torch.logsumexp(joint, -1)).sum(0)
+        log_likelihood = (row_weight * torch.logsumexp(joint, -1)).sum(0, dtype=torch.float64)
         r = labels(joint) * row_weight.unsqueeze(-1)
-        return Statistics(log_likelihood.double(), r.sum(0).double(), self.statistics(x, r))
+        return Statistics(log_likelihood, r.sum(0, dtype=torch.float64), self.statistics(x, r))
 
     def collapsed(self, floor: Tensor) -> Tensor:
         """Tells which components, ``(*B, K)``, are not finite or narrower than the variance ``floor`` ``(*event)``."""
@@ -119,10 +127,7 @@ class Component(Value, ABC):
 
     def take(self, index: Any) -> Self:
         """Returns the components that ``index`` selects along K (the last batch dimension)."""
-        position = len(self.batch_shape) - 1
-        shared = self.batch_shape[-1] != 1  # a size of one beside K > 1 is a tied factor
-        at = (slice(None),) * position + (index,)
-        return self.map(lambda t: t if shared and t.shape[position] == 1 else t[at])
+        return self._take(len(self.batch_shape) - 1, index, self.batch_shape[-1])
 
     def batch(self, index: Any) -> Self:
         """Returns the entries that ``index`` selects along the first batch dimension."""

@@ -20,9 +20,9 @@ with :math:`S` reduced to its diagonal or trace, and both sums pooled over k whe
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -124,6 +124,9 @@ class Structure(Value, ABC):
     def marginal(self, dims: Sequence[int]) -> Structure:
         """Returns the structure of some coordinates."""
 
+    def _take(self, axis: int, index: Any, size: int) -> Self:
+        return self if self.tied else super()._take(axis, index, size)
+
     def logdet(self, features: int) -> Tensor:
         r"""Returns :math:`\log|\Sigma|`, with shape ``(*B, K or 1)``."""
         return 2 * self.half_logdet(features)
@@ -193,10 +196,11 @@ class Full(Structure):
         return cls._of(factor=_lead(scale_tril.tril(), 2, tied), tied=tied)
 
     def whiten(self, residual: Tensor) -> Tensor:
-        return torch.linalg.solve_triangular(self.given, residual.unsqueeze(-1), upper=False).squeeze(-1)
+        solve = torch.linalg.solve_triangular
+        return _by_columns(lambda columns: solve(self.given, columns, upper=False), residual, self.given.ndim - 1)
 
     def color(self, noise: Tensor) -> Tensor:
-        return (self.given @ noise.unsqueeze(-1)).squeeze(-1)
+        return _by_columns(lambda columns: self.given @ columns, noise, self.given.ndim - 1)
 
     def half_logdet(self, features: int) -> Tensor:
         return self.scales(features).log().sum(-1)
@@ -206,7 +210,7 @@ class Full(Structure):
         return torch.linalg.solve_triangular(self.given, identity, upper=False)
 
     def solve(self, residual: Tensor) -> Tensor:
-        return torch.cholesky_solve(residual.unsqueeze(-1), self.given).squeeze(-1)
+        return _by_columns(lambda columns: torch.cholesky_solve(columns, self.given), residual, self.given.ndim - 1)
 
     def inv(self) -> Full:
         return self._replace(factor=torch.linalg.cholesky(torch.cholesky_inverse(self.given)))
@@ -434,6 +438,18 @@ def structure(covariance: Structure | str) -> Structure:
 def name(covariance: Structure) -> str:
     """Returns the plain name under which `structure` finds a template of this kind."""
     return ("tied-" if covariance.tied else "") + type(covariance).__name__.lower()
+
+
+def _by_columns(operate: Callable[[Tensor], Tensor], vectors: Tensor, inner: int) -> Tensor:
+    """Applies matrices ``(*L, D, D)`` to vectors ``(*S, *L, D)`` as columns, ``inner`` being the length of ``(*L, D)``.
+
+    Otherwise torch would copy the matrices for each sample.
+    """
+    outer = vectors.ndim - inner
+    if outer < 1:
+        return operate(vectors.unsqueeze(-1)).squeeze(-1)
+    columns = operate(vectors.flatten(0, outer - 1).movedim(0, -1))
+    return columns.movedim(-1, 0).reshape(vectors.shape[:outer] + columns.shape[:-1])
 
 
 def _column(tensor: Tensor, dims: int) -> Tensor:

@@ -223,12 +223,14 @@ class Gaussian(Component):
     def affine(self, matrix: Tensor, offset: Tensor | None) -> Gaussian:
         mean = (matrix @ self.location.unsqueeze(-1)).squeeze(-1)
         mean = mean if offset is None else mean + offset
-        colored = matrix @ torch.linalg.cholesky(self.structure.dense(self.features))
-        return self._of(location=mean, structure=_full(colored @ colored.mT, self.structure.tied))
+        covariance = matrix @ self.structure.dense(self.features) @ matrix.mT
+        covariance = (covariance + covariance.mT) / 2
+        return self._of(location=mean, structure=_full(covariance, self.structure.tied, "matrix", "of full row rank"))
 
     def convolve(self, covariance: Tensor) -> Gaussian:
         dense = self.structure.dense(self.features) + covariance
-        return self._of(location=self.location, structure=_full(dense, self.structure.tied))
+        tied = self.structure.tied and dense.shape[-3] == 1  # noise of its own for each component unties them
+        return self._of(location=self.location, structure=_full(dense, tied, "covariance", "positive semi-definite"))
 
     def product(self, other: Component) -> tuple[Gaussian, Tensor]:
         if not isinstance(other, Gaussian):
@@ -242,7 +244,8 @@ class Gaussian(Component):
         gain = torch.cholesky_solve(mine.expand(total.shape), total).mT
         mean = self.location.unsqueeze(-2) + (gain @ gap.unsqueeze(-1)).squeeze(-1)
         covariance = gain @ theirs
-        pairs = _full((covariance + covariance.mT) / 2, False).map(lambda factor: factor.flatten(-4, -3))
+        pairs = _full((covariance + covariance.mT) / 2, False, "other", "of positive definite covariances")
+        pairs = pairs.map(lambda factor: factor.flatten(-4, -3))
         return self._of(location=mean.flatten(-3, -2), structure=pairs), log_mass.flatten(-2)
 
     def cdf(self, x: Tensor) -> Tensor:
@@ -277,8 +280,14 @@ class Gaussian(Component):
         return len(self.batch_shape) == 1 and x.ndim > 1 and x.dtype == self.dtype and not grad
 
 
-def _full(covariance: Tensor, tied: bool) -> Full:
-    return Full._of(factor=torch.linalg.cholesky(covariance), tied=tied)
+def _full(covariance: Tensor, tied: bool, argument: str, expected: str) -> Full:
+    """Factors covariances; where one is singular or worse, the argument that made it so is to blame."""
+    factor, info = torch.linalg.cholesky_ex(covariance)
+    alone, whole = (t.detach().diagonal(dim1=-2, dim2=-1) for t in (factor, covariance))
+    explained = alone.square() <= whole.shape[-1] * torch.finfo(covariance.dtype).eps * whole
+    if bool((info > 0).any() | explained.any()):
+        refuse(argument, expected, "one that makes a covariance singular or indefinite")
+    return Full._of(factor=factor, tied=tied)
 
 
 def _expand(structure: Structure, shape: torch.Size) -> Structure:

@@ -113,12 +113,15 @@ class Normal(Component):
 
     def affine(self, matrix: Tensor, offset: Tensor | None) -> Normal:
         """Returns the law of ``matrix * x + offset`` for a number ``matrix``."""
-        shift = None if offset is None else torch.as_tensor(offset).unsqueeze(-1)
-        return Normal.of(self.gaussian.affine(torch.as_tensor(matrix)[..., None, None], shift))
+        shift = None if offset is None else self._number(offset).unsqueeze(-1)
+        return Normal.of(self.gaussian.affine(self._number(matrix)[..., None, None], shift))
 
     def convolve(self, covariance: Tensor) -> Normal:
         """Returns the law of x plus independent noise of this variance."""
-        return Normal.of(self.gaussian.convolve(torch.as_tensor(covariance)[..., None, None]))
+        return Normal.of(self.gaussian.convolve(self._number(covariance)[..., None, None]))
+
+    def _number(self, value: Tensor | float) -> Tensor:
+        return torch.as_tensor(value, dtype=self.dtype, device=self.device)
 
     def product(self, other: Component) -> tuple[Normal, Tensor]:
         if not isinstance(other, Normal):

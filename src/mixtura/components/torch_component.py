@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent
+from torch.distributions.utils import lazy_property
 
-from ..errors import refuse
+from ..errors import NotClosedForm, refuse
 from .base import Component
 
 __all__ = ["TorchComponent"]
@@ -25,6 +27,9 @@ class TorchComponent(Component):
     Raises:
         MixtureError: If the distribution has no batch dimension or more than one event dimension.
 
+    Operations that rebuild the distribution (`to`, `detach`, `batch`, `take`, saving) work for torch's own
+    distributions, which are made from their tensors, and for `Independent` ones.
+
     Example:
         >>> gammas = torch.distributions.Gamma(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 1.0]))
         >>> mx.components.TorchComponent(gammas).mean
@@ -36,9 +41,7 @@ class TorchComponent(Component):
     def __init__(self, distribution: Distribution) -> None:
         if not isinstance(distribution, Distribution) or not distribution.batch_shape:
             refuse(
-                "components",
-                "a component family, or a torch distribution whose last batch dimension is K",
-                distribution,
+                "components", "a component family, or a torch distribution whose last batch dimension is K", distribution
             )
         if len(distribution.event_shape) > 1:
             refuse("components", "a distribution of numbers or vectors", f"event shape {distribution.event_shape}")
@@ -53,18 +56,22 @@ class TorchComponent(Component):
         return self.distribution.event_shape
 
     @property
+    def support(self) -> Any:
+        return self.distribution.support
+
+    @property
     def parameters(self) -> int:
         """The number of values in the distribution's own parameters, per batch entry."""
         entries = max(1, self.batch_shape[:-1].numel())
-        return sum(tensor.numel() for tensor in _parameters(self.distribution).values()) // entries
+        return sum(tensor.numel() for tensor in self.tensors()) // entries
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.distribution.mean.dtype
+        return next((t.dtype for t in self.tensors() if t.is_floating_point()), self.distribution.mean.dtype)
 
     @property
     def device(self) -> torch.device:
-        return self.distribution.mean.device
+        return next((t.device for t in self.tensors()), self.distribution.mean.device)
 
     @property
     def mean(self) -> Tensor:
@@ -79,9 +86,6 @@ class TorchComponent(Component):
         matrix = getattr(self.distribution, "covariance_matrix", None)
         return super().covariance if matrix is None else matrix
 
-    def requires_grad(self) -> bool:
-        return any(tensor.requires_grad for tensor in _parameters(self.distribution).values())
-
     def log_prob(self, x: Tensor) -> Tensor:
         return self.distribution.log_prob(x.unsqueeze(-1 - len(self.event_shape)))
 
@@ -93,25 +97,69 @@ class TorchComponent(Component):
         sample = labels.shape[: labels.ndim - len(self.batch_shape) + 1]
         with torch.random.fork_rng(enabled=generator is not None):
             if generator is not None:
-                torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+                seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+                torch.manual_seed(int(seed))
             every = self.distribution.sample(sample)
-        index = labels.reshape(*labels.shape, 1, *(1,) * len(self.event_shape))
+        index = labels.reshape(labels.shape + (1,) * (1 + len(self.event_shape)))
         index = index.expand(*labels.shape, 1, *self.event_shape)
         return every.gather(labels.ndim, index).squeeze(labels.ndim)
 
     def cdf(self, x: Tensor) -> Tensor:
-        return self.distribution.cdf(x.unsqueeze(-1))
+        """The cumulative probability: zero below the support and one above it, where torch would refuse."""
+        x = x.unsqueeze(-1)
+        low, high = (getattr(self.support, name, None) for name in ("lower_bound", "upper_bound"))
+        below = torch.zeros_like(x, dtype=torch.bool) if low is None else x <= low
+        above = torch.zeros_like(x, dtype=torch.bool) if high is None else x >= high
+        inside = torch.where(below | above, self.mean.nan_to_num(0.0, 0.0, 0.0).detach(), x)
+        return torch.where(below, 0.0, torch.where(above, 1.0, self.distribution.cdf(inside)))
 
-    def take(self, index: Any) -> TorchComponent:
-        raise self._no("selection of single components")
+    def tensors(self) -> Iterator[Tensor]:
+        """Iterates over the distribution's parameters."""
+        yield from _parameters(self.distribution).values()
 
-    def map(self, function: Any) -> TorchComponent:
-        """Rebuilds the distribution from its parameters, each passed through ``function``."""
-        changed = {name: function(value) for name, value in _parameters(self.distribution).items()}
-        return TorchComponent(type(self.distribution)(**changed))
+    def _take(self, axis: int, index: Any, size: int) -> TorchComponent:
+        at = (slice(None),) * axis + (index,)
+        return self.map(lambda tensor: tensor[at])
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> TorchComponent:
+        """Rebuilds the distribution from its parameters, each passed through ``function``.
+
+        Raises:
+            NotClosedForm: If the distribution is not made from tensors, such as a ``TransformedDistribution``.
+        """
+        return TorchComponent(_rebuilt(self.distribution, function))
+
+
+def _rebuilt(distribution: Distribution, function: Callable[[Tensor], Tensor]) -> Distribution:
+    if isinstance(distribution, Independent):
+        return Independent(_rebuilt(distribution.base_dist, function), distribution.reinterpreted_batch_ndims)
+    changed = {name: function(value) for name, value in _parameters(distribution).items()}
+    if not changed:
+        raise NotClosedForm(f"A {type(distribution).__name__} distribution cannot be rebuilt from its tensors.")
+    return type(distribution)(**changed, **_settings(distribution))
 
 
 def _parameters(distribution: Distribution) -> dict[str, Tensor]:
-    """The tensors from which the distribution was made: those of its constraints that it stores itself."""
-    stored = {name: distribution.__dict__.get(name) for name in distribution.arg_constraints}
-    return {name: value for name, value in stored.items() if isinstance(value, Tensor)}
+    """The tensors from which the distribution was made.
+
+    Those named by its constraints, but of parameters that stand for each other (which torch fills in when they are
+    asked for) only the first.
+    """
+    if isinstance(distribution, Independent):
+        return _parameters(distribution.base_dist)
+    found: dict[str, Tensor] = {}
+    for name in distribution.arg_constraints:
+        lazy = isinstance(getattr(type(distribution), name, None), lazy_property)
+        value = distribution.__dict__.get(name) if lazy else getattr(distribution, name, None)
+        if isinstance(value, Tensor) and not any(name in same and found.keys() & same for same in _SAME):
+            found[name] = value
+    return found
+
+
+def _settings(distribution: Distribution) -> dict[str, Any]:
+    """What the distribution needs beside its parameters: whole numbers of trials."""
+    count = getattr(distribution, "total_count", None)
+    return {"total_count": count} if isinstance(count, int) else {}
+
+
+_SAME = ({"probs", "logits"}, {"covariance_matrix", "precision_matrix", "scale_tril"})

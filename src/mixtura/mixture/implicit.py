@@ -35,8 +35,9 @@ __all__ = ["reparameterise"]
 
 def reparameterise(mixture: Mixture, x: Tensor) -> Tensor:
     """Returns the draws ``x`` ``(*S, *B, *event)``, unchanged in value, with gradients in the mixture's parameters."""
+    if not mixture.components.has_rosenblatt:
+        mixture.components.rosenblatt(x)  # refuses, whether or not a gradient is wanted
     if not (mixture.logits.requires_grad or mixture.components.requires_grad()) or not torch.is_grad_enabled():
-        mixture.components.rosenblatt(x[:0])  # a family without the transform refuses here too
         return x
     x = x.detach()
     rows = x if mixture.event_shape else x.unsqueeze(-1)
@@ -67,4 +68,4 @@ def _jacobian(mixture: Mixture, x: Tensor, upper: Tensor) -> Tensor:
         value = _conditional_cdf(frozen, x, upper)
         features = value.shape[-1]
         rows = [torch.autograd.grad(value[..., d].sum(), x, retain_graph=d + 1 < features)[0] for d in range(features)]
-    return torch.stack(rows, -2).reshape(*value.shape, features).tril()
+    return torch.stack([row.reshape(value.shape) for row in rows], -2).tril()

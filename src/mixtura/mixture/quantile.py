@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..errors import refuse
+from ..errors import NotClosedForm, refuse
 
 if TYPE_CHECKING:
     from .value import Mixture
@@ -24,6 +24,8 @@ _BISECTIONS = {torch.float64: 80, torch.float32: 48}  # a bracket of width w shr
 
 def icdf(mixture: Mixture, q: Tensor) -> Tensor:
     """Returns the quantiles of probabilities ``q``; vectors of one feature keep their feature dimension."""
+    if mixture.event_shape.numel() != 1:
+        raise NotClosedForm(f"Quantiles exist for numbers; these rows have {mixture.event_shape.numel()} features.")
     if not bool(((q >= 0) & (q <= 1)).all()):
         refuse("value", "probabilities between 0 and 1", q.detach().tolist())
     frozen = mixture.detach()
@@ -44,10 +46,10 @@ def _bisect(mixture: Mixture, q: Tensor) -> Tensor:
 
 def _bracket(mixture: Mixture, q: Tensor) -> tuple[Tensor, Tensor]:
     """Widens mean +- scale around all components until every interior probability is inside."""
-    mean = mixture.components.mean.reshape(mixture.logits.shape)
+    mean = mixture.components.mean.reshape(mixture.logits.shape).nan_to_num(0.0, 0.0, 0.0)
     scale = mixture.components.variance.reshape(mixture.logits.shape).sqrt()
     shape = torch.broadcast_shapes(q.shape, mixture.batch_shape)
-    width = scale.amax(-1)
+    width = torch.where(scale.isfinite(), scale, 1).amax(-1)  # heavy tails may have no moments
     inside = (q > 0) & (q < 1)
     for doubling in range(64):
         low = (mean.amin(-1) - width * 2**doubling).expand(shape)
@@ -62,9 +64,11 @@ def _attach(mixture: Mixture, x: Tensor, q: Tensor) -> Tensor:
     parameters = mixture.logits.requires_grad or mixture.components.requires_grad()
     if not (torch.is_grad_enabled() and (q.requires_grad or parameters)):
         return x
-    gap = _cdf(mixture, x) - q
-    density = mixture.detach().log_prob(x.reshape(x.shape + mixture.event_shape)).exp()
-    return x - (gap - gap.detach()) / density
+    inner = torch.where(x.isfinite(), x, 0)  # the ends of the line do not move, and would give NaN
+    gap = _cdf(mixture, inner) - q
+    density = mixture.detach().log_prob(inner.reshape(x.shape + mixture.event_shape)).exp()
+    step = (gap - gap.detach()) / torch.where(density > 0, density, 1)
+    return torch.where(x.isfinite() & (density > 0), x - step, x)
 
 
 def _cdf(mixture: Mixture, x: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
-from torch.distributions import Distribution, MixtureSameFamily, constraints
+from torch.distributions import Distribution, MixtureSameFamily
 
 from ..components import Component, TorchComponent
 from ..errors import MixtureError, NotClosedForm, refuse
@@ -34,8 +34,9 @@ class Mixture(Distribution):
     Raises:
         MixtureError: If weights are negative, not finite or all zero, or a shape does not fit.
 
-    Likelihoods are in nats. Every result has the type and device of the components. A component of weight zero has
-    probability zero. Log-densities, moments and `rsample` are differentiable in all parameters.
+    Likelihoods are in nats. Rows are converted to the components' type, which every result has, on their device. A
+    component of weight zero has probability zero. Log-densities, moments and `rsample` are differentiable in all
+    parameters.
 
     Example:
         >>> components = mx.Normal(torch.tensor([-1.0, 2.0]), torch.tensor([1.0, 0.5]))
@@ -221,7 +222,7 @@ class Mixture(Distribution):
             *self.batch_shape, shape.numel(), dtype=torch.double, device=self.device, generator=generator
         )
         labels = torch.searchsorted(cumulative, draws, right=True)
-        return labels.movedim(-1, 0).reshape(*shape, *self.batch_shape)
+        return labels.movedim(-1, 0).reshape(shape + self.batch_shape)
 
     def rsample(self, sample_shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:  # type: ignore[override]
         """Draws rows with pathwise gradients in all parameters, weights included.
@@ -280,12 +281,19 @@ class Mixture(Distribution):
 
         For numbers ``matrix`` is a number.
         """
-        if self.event_shape and matrix.shape[-1] != self.event_shape[0]:
-            refuse("matrix", f"of shape (..., {self.event_shape[0]})", tuple(matrix.shape))
+        matrix = torch.as_tensor(matrix, dtype=self.dtype, device=self.device)
+        offset = None if offset is None else torch.as_tensor(offset, dtype=self.dtype, device=self.device)
+        if self.event_shape and (matrix.ndim != 2 or matrix.shape[-1] != self.event_shape[0]):
+            refuse("matrix", f"of shape (rows, {self.event_shape[0]})", tuple(matrix.shape))
+        if self.event_shape and offset is not None and offset.shape != matrix.shape[:1]:
+            refuse("offset", f"of shape {tuple(matrix.shape[:1])}, as the rows of `matrix`", tuple(offset.shape))
         return self._of(self.logits, self.components.affine(matrix, offset))
 
     def convolve(self, covariance: Tensor) -> Mixture:
         """Returns the mixture of x plus independent zero-mean Gaussian noise of that covariance ``(D, D)``."""
+        covariance = torch.as_tensor(covariance, dtype=self.dtype, device=self.device)
+        if self.event_shape and covariance.shape[-2:] != self.event_shape * 2:
+            refuse("covariance", f"of shape {tuple(self.event_shape * 2)}", tuple(covariance.shape))
         return self._of(self.logits, self.components.convolve(covariance))
 
     def product(self, other: Mixture) -> Mixture:
@@ -352,6 +360,8 @@ class Mixture(Distribution):
 
     def order(self, by: Tensor | None = None) -> Mixture:
         """Returns the same mixture with components sorted by a key ``(K,)``: by falling weight if none is given."""
+        if self.batch_shape:
+            refuse("self", "a single mixture", f"a batch {tuple(self.batch_shape)}", "Order its entries one by one.")
         key = -self.logits if by is None else by
         index = key.argsort(stable=True)
         return self._of(self.logits[index], self.components.take(index))
@@ -409,8 +419,7 @@ class Mixture(Distribution):
         return (self.logits.unsqueeze(-1) + other.logits.unsqueeze(-2)).flatten(-2)
 
     def _checked(self, x: Any) -> Tensor:
-        if not isinstance(x, Tensor):
-            x = torch.as_tensor(x, dtype=self.dtype, device=self.device)
+        x = x.to(self.dtype) if isinstance(x, Tensor) else torch.as_tensor(x, dtype=self.dtype, device=self.device)
         dims = len(self.event_shape)
         if x.shape[x.ndim - dims :] != self.event_shape or x.ndim < dims:
             refuse("x", f"rows with shape (..., {', '.join(map(str, self.event_shape))})", tuple(x.shape))
@@ -434,11 +443,18 @@ def _log_weights(weights: Tensor | None, logits: Tensor | None, components: Comp
         raise MixtureError("Give either `weights` or `logits`, not both and not neither.")
     if logits is None:
         logits = _log(_checked_weights(torch.as_tensor(weights, dtype=components.dtype, device=components.device)))
-    elif bool(logits.isnan().any() | (logits == torch.inf).any() | (logits == -torch.inf).all(-1).any()):
+        return torch.log_softmax(_one_each(logits, "weights", components), -1)
+    logits = _one_each(torch.as_tensor(logits, dtype=components.dtype, device=components.device), "logits", components)
+    if bool(logits.isnan().any() | (logits == torch.inf).any() | (logits == -torch.inf).all(-1).any()):
         refuse("logits", "finite or minus infinity, not all of one mixture minus infinity", logits)
-    if logits.shape != components.batch_shape:
-        refuse("weights", f"of shape {tuple(components.batch_shape)}, one per component", tuple(logits.shape))
     return torch.log_softmax(logits, -1)
+
+
+def _one_each(logits: Tensor, argument: str, components: Component) -> Tensor:
+    if logits.shape != components.batch_shape or not components.batch_shape[-1]:
+        expected = f"of shape {tuple(components.batch_shape)}, one per component and at least one"
+        refuse(argument, expected, tuple(logits.shape))
+    return logits
 
 
 def _checked_weights(weights: Tensor) -> Tensor:
