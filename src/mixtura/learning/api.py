@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from ..data import Rows, Summary, TensorRows, check_data
 from ..data import rows as as_rows
 from ..errors import MixtureError, refuse
 from ..mixture import Mixture
+from .dependent import refuse_dependent
 from .em import EM
 from .families import Family, GaussianFamily, NormalFamily
 from .fitting import Fit
@@ -51,7 +53,7 @@ def fit(
         x: A tensor or array ``(N,)`` or ``(N, D)``, a frame, an Arrow table, or the path of a file; see
             `mixtura.data.rows`.
         components: The number of components K; taken from ``init`` where that is a mixture, means or labels.
-        covariance: The covariance structure to learn, or its name.
+        covariance: The covariance structure to learn, or its name. An ``init`` that is a mixture keeps its own.
         method: How to learn; `EM()` if none is given.
         sample_weight: How much each row counts, with shape ``(N,)``, or the name of a column.
         init: Where to start: a mixture, means ``(K, D)``, integer labels ``(N,)``, or an initialiser such as
@@ -96,8 +98,7 @@ class Job:
         cls, rows: Rows, method: Method, template: Structure, generator: Generator | None, components: int | None
     ) -> Job:
         """Checks the rows and draws the sample on which starts are tried."""
-        if components is not None and not (isinstance(components, int) and components >= 1):
-            refuse("components", "a whole number of at least 1", components)
+        components = None if components is None else whole("components", components)
         found = check_data(rows, components or 1)
         family = GaussianFamily(template) if rows.event_shape else NormalFamily(template)
         return cls(rows, method, family, found, _sample(rows, generator), generator)
@@ -112,6 +113,11 @@ class Job:
         """The standard deviation of each column, ``(D,)``: the unit in which starts measure distances."""
         return self.summary.variance.sqrt().reshape(-1).to(self.rows.device, self.rows.dtype)
 
+    @property
+    def origin(self) -> Tensor:
+        """The mean of each column, ``(D,)``, from which starts measure: far from zero, distances lose their digits."""
+        return self.summary.mean.reshape(-1).to(self.rows.device, self.rows.dtype)
+
     def runs(
         self, init: Any, components: int | None, restarts: int | None, report: Callable[[int, float], None] | None
     ) -> list[Run]:
@@ -121,9 +127,8 @@ class Job:
             return self.pursue(self.rows, start, report)
         if components is None:
             raise MixtureError("`components` must be given: how many components should the mixture have?")
-        count = 1 if components == 1 else (self.method.restarts if restarts is None else restarts)
-        if not count >= 1:
-            refuse("restarts", "at least 1", count)
+        count = whole("restarts", self.method.restarts if restarts is None else restarts)
+        count = 1 if components == 1 else count
         start = self.starts(MixedStart() if init is None else init, components, count)
         return self.race(start, report)
 
@@ -132,10 +137,12 @@ class Job:
         if len(start.logits) == 1 or not self.method.races:
             return self.pursue(self.rows, start, report)
         tried = sorted(run(self.method.short(_SHORT), self.sample, start, self.floor), key=_rank)[:_CONTINUED]
-        if tried[0].reason is Reason.INTERRUPTED:
+        if _interrupted(tried):
             return tried
-        if len(self.sample) < len(self.rows):
+        if len(self.sample) < self.summary.count:
             tried = sorted(self.pursue(self.sample, _stack(tried)), key=_rank)[:1]
+            if _interrupted(tried):
+                return tried
             return self.pursue(self.rows, _stack(tried), report)
         return [then.after(first) for first, then in zip(tried, self.pursue(self.rows, _stack(tried), report), strict=True)]
 
@@ -154,19 +161,23 @@ class Job:
         x, weight = _flat(self.sample.tensor()), _weight(self.sample)
         if int((weight > 0).sum()) < components:
             refuse("components", f"at most the {int((weight > 0).sum())} rows that count", components)
-        return initialiser(x / self.scale, weight, components, restarts, self.generator) * self.scale
+        found = initialiser((x - self.origin) / self.scale, weight, components, restarts, self.generator)
+        return found * self.scale + self.origin
 
     def given(self, init: Any, components: int | None) -> Mixture:
         """Returns the start, with batch shape ``(1,)``, that a mixture, means or labels describe."""
         if isinstance(init, Mixture):
-            return self._checked_start(init, components).map(lambda tensor: tensor.to(self.rows.dtype).unsqueeze(0))
+            start = self._checked_start(init, components).to(device=self.rows.device, dtype=self.rows.dtype)
+            return start.detach().map(lambda tensor: tensor.unsqueeze(0))
         init = torch.as_tensor(init, device=self.rows.device)
         if not init.is_floating_point() and init.shape == (len(self.rows),):
-            return self._from_labels(init, components)
+            return self._from_labels(init.long(), components)
         means = _flat(init).to(self.rows.dtype)
         if means.ndim != 2 or means.shape[-1] != self.rows.features or (components or len(means)) != len(means):
             expected = f"a mixture, {components or 'K'} means of {self.rows.features} features, or one label per row"
             refuse("init", expected, f"{init.dtype} {tuple(init.shape)}")
+        if not bool(means.isfinite().all()):
+            refuse("init", "finite means", "NaN or infinity")
         return self._from_centres(means.unsqueeze(0))
 
     def result(self, runs: list[Run]) -> Fit:
@@ -175,7 +186,8 @@ class Job:
 
     def _from_centres(self, means: Tensor) -> Mixture:
         x, weight = _flat(self.sample.tensor()), _weight(self.sample)
-        nearest = torch.cdist(x / self.scale, means / self.scale).argmin(-1).mT  # (B, N, K) to (N, B)
+        x, centres = (x - self.origin) / self.scale, (means - self.origin) / self.scale
+        nearest = torch.cdist(x, centres).argmin(-1).mT  # (B, N, K) to (N, B)
         return self._from_responsibilities(torch.nn.functional.one_hot(nearest, means.shape[-2]), weight, self.sample)
 
     def _from_labels(self, labels: Tensor, components: int | None) -> Mixture:
@@ -187,7 +199,10 @@ class Job:
         return self._from_responsibilities(one_hot, _weight(rows), rows)
 
     def _from_responsibilities(self, one_hot: Tensor, weight: Tensor, rows: TensorRows) -> Mixture:
-        return self.method.start(self.family, rows.tensor(), one_hot * weight[:, None, None])
+        start = self.method.start(self.family, rows.tensor(), one_hot * weight[:, None, None])
+        if bool(self.method.collapsed(start, self.floor).any()):
+            refuse_dependent(self.rows, self.sample, self.floor.max().item() / self.summary.variance.max().item())
+        return start
 
     def _checked_start(self, init: Mixture, components: int | None) -> Mixture:
         if init.event_shape != self.rows.event_shape or init.batch_shape:
@@ -201,6 +216,17 @@ def _rank(one: Run) -> tuple[bool, float]:
     """Sorts sound runs before collapsed ones, and by falling objective within each."""
     broken = one.reason in (Reason.COLLAPSED, Reason.NOT_FINITE)
     return broken, -one.objective
+
+
+def _interrupted(runs: list[Run]) -> bool:
+    return any(one.reason is Reason.INTERRUPTED for one in runs)
+
+
+def whole(argument: str, value: Any) -> int:
+    """Returns a whole number of at least 1, of whatever integer type; an error for anything else."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+        refuse(argument, "a whole number of at least 1", repr(value))
+    return index(value)
 
 
 def _stack(runs: list[Run]) -> State:
@@ -219,7 +245,7 @@ def _tensors(state: State) -> Iterator[Tensor]:
 def _sample(rows: Rows, generator: Generator | None) -> TensorRows:
     """Returns all rows where they are few, and otherwise a sample drawn without replacement."""
     if len(rows) <= _SAMPLE:
-        return TensorRows(rows.tensor(), rows.weight)
+        return _counted(rows.tensor(), rows.weight)
     counted = torch.arange(len(rows)) if rows.weight is None else rows.weight.nonzero().squeeze(-1).cpu()
     keep = counted[torch.randperm(len(counted), generator=generator)[:_SAMPLE].sort().values]
     pieces, start = [], 0
@@ -229,6 +255,13 @@ def _sample(rows: Rows, generator: Generator | None) -> TensorRows:
         start += len(x)
     weights = [weight for _, weight in pieces if weight is not None]
     return TensorRows(torch.cat([x for x, _ in pieces]), torch.cat(weights) if weights else None)
+
+
+def _counted(x: Tensor, weight: Tensor | None) -> TensorRows:
+    """The rows without those of weight zero, so that these cannot move a start."""
+    if weight is None or bool((weight > 0).all()):
+        return TensorRows(x, weight)
+    return TensorRows(x[weight > 0], weight[weight > 0])
 
 
 def _weight(rows: TensorRows) -> Tensor:

@@ -20,6 +20,7 @@ from torch import Generator, Tensor
 from ..data import TensorRows
 from .kmeans import KMeans, centres
 from .loop import run
+from .reason import Reason
 
 __all__ = ["Initialiser", "KMeansPlusPlus", "KMeansStart", "MixedStart", "RandomRows"]
 
@@ -83,6 +84,8 @@ class KMeansStart:
         floor = torch.zeros_like(x[0])
         method = KMeans(max_iterations=self.iterations, tolerance=0)
         runs = run(method, TensorRows(x, weight), start, floor)
+        if any(one.reason is Reason.INTERRUPTED for one in runs):
+            raise KeyboardInterrupt  # there is nothing worth keeping yet
         return torch.stack([one.state.components.mean for one in runs])
 
 

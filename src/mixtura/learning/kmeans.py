@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..components import Gaussian, Labels, Normal, Spherical, Statistics
 from ..components.pairs import as_gaussian
+from ..data import Rows
 from ..mixture import Mixture
 from .em import check_limits
 from .families import Family, GaussianFamily
@@ -60,6 +61,13 @@ class KMeans(Method):
         components = GaussianFamily(Spherical(tied=True)).start(vectors, r)
         logits = components.location.new_full(components.batch_shape, -math.log(r.shape[-1]))
         return Mixture._of(logits, Normal.of(components) if x.ndim == 1 else components)
+
+    def begin(self, start: Mixture, rows: Rows) -> Mixture:
+        """Keeps the means of a given mixture; its weights and covariances have no part in K-means."""
+        gaussian = as_gaussian(start.components)
+        begun = centres(gaussian.location, gaussian.variance.mean((-2, -1)).unsqueeze(-1))
+        family = begun.components if rows.event_shape else Normal.of(as_gaussian(begun.components))
+        return Mixture._of(begun.logits, family)
 
     def update(self, statistics: Statistics, mixture: Mixture) -> Mixture:
         shift, scatter = statistics.moments

@@ -226,6 +226,7 @@ def _record(one: Run, state: State, entry: int, objective: float, method: Method
     """Notes the objective of a start, keeps its state unless it got worse, and tells whether it goes on."""
     slack = 100 * torch.finfo(method.expected(state).dtype).eps * max(1.0, abs(objective))
     if not math.isfinite(objective):
+        one.trace = one.trace or [-math.inf]
         return one.ended(Reason.NOT_FINITE)
     if method.monotone and len(one.trace) > one.climb and objective < one.trace[-1] - slack:
         return one.ended(Reason.FELL, f"It fell by {one.trace[-1] - objective:.3g} nats per row.")

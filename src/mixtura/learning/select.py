@@ -16,7 +16,7 @@ from ..components import Structure, structure
 from ..components.covariance import name
 from ..data import rows as as_rows
 from ..errors import MixtureError, refuse
-from .api import Job
+from .api import Job, whole
 from .em import EM
 from .families import GaussianFamily, NormalFamily
 from .fitting import Fit
@@ -168,10 +168,10 @@ _BROKEN = (Reason.COLLAPSED, Reason.NOT_FINITE)
 
 
 def _counts(components: int | Iterable[int]) -> list[int]:
-    counts = [components] if isinstance(components, int) else list(components)
-    if not counts or not all(isinstance(k, int) and k >= 1 for k in counts):
-        refuse("components", "whole numbers of at least 1", counts)
-    return counts
+    counts = list(components) if isinstance(components, Iterable) else [components]
+    if not counts:
+        refuse("components", "at least one number of components", counts)
+    return [whole("components", k) for k in counts]
 
 
 def _several(covariance: Structure | str | Sequence[Structure | str]) -> list[Structure | str]:

@@ -13,7 +13,7 @@ from operator import add
 import torch
 
 from ..components import Labels, Statistics
-from ..data import Rows
+from ..data import Block, Rows
 from ..mixture import Mixture
 
 __all__ = ["block_size", "expect"]
@@ -29,9 +29,18 @@ def expect(mixture: Mixture, rows: Rows, labels: Labels) -> Statistics:
         rows: The rows.
         labels: The labels rule; `soft` gives the E-step of EM.
     """
-    blocks = rows.blocks(block_size(rows))
+    blocks = map(_inert, rows.blocks(block_size(rows)))
     with torch.no_grad():
         return reduce(add, (mixture.components.expect(mixture.logits, x, weight, labels) for x, weight in blocks))
+
+
+def _inert(block: Block) -> Block:
+    """Puts a row that counts in the place of those that do not: zero times their density, if infinite, is NaN."""
+    x, weight = block
+    if weight is None or bool((counts := weight > 0).all()):
+        return block
+    stand_in = x[counts][:1] if bool(counts.any()) else torch.zeros_like(x[:1])
+    return Block(torch.where(counts.reshape(-1, *(1,) * (x.ndim - 1)), x, stand_in), weight)
 
 
 def block_size(rows: Rows) -> int:
