@@ -1,6 +1,6 @@
 """Mixtura: a mixture is one value, learning is one loop, and everything else reads or produces a mixture."""
 
-from . import components, data, datasets, errors, learning, mixture
+from . import components, data, datasets, errors, learning, mixture, plots, report
 from ._version import __version__
 from .components import Diagonal, Full, Gaussian, Normal, NormalInverseWishart, Spherical
 from .learning import EM, Fit, KMeans, Prior, Reason, Selection, StickBreaking, Variational, fit, select
@@ -31,5 +31,7 @@ __all__ = [
     "learning",
     "load",
     "mixture",
+    "plots",
+    "report",
     "select",
 ]

@@ -40,7 +40,7 @@ def trace(fit: Fit | Selection, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("iteration")
     ax.set_ylabel("objective (nats per row)")
     ax.ticklabel_format(useOffset=False)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    _whole_numbers(ax)
     return ax
 
 
@@ -49,8 +49,8 @@ def selection(selection: Selection, ax: Axes | None = None) -> Axes:
     """Draws the criterion against the number of components, one line for each structure, and marks the best.
 
     The height is the criterion's excess over its lowest value, to scale up to 10 and logarithmic above, so that small
-    differences among the good models can be seen beside the poor ones. Tied structures have the colour of their untied twin and a dashed line. Models that collapsed are left out: their
-    criterion means nothing.
+    differences among the good models can be seen beside the poor ones. Tied structures have the colour of their untied
+    twin and a dashed line. Models that collapsed are left out: their criterion means nothing.
 
     Arguments:
         selection: What `select` returned.
@@ -76,7 +76,7 @@ def selection(selection: Selection, ax: Axes | None = None) -> Axes:
     ax.set_yscale("symlog", linthresh=10, linscale=0.6)
     ax.set_ylim(bottom=-3)
     ax.yaxis.set_major_formatter("{x:g}")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    _whole_numbers(ax)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=2.6)
     return ax
 
@@ -111,3 +111,9 @@ def _mark(ax: Axes, selection: Selection) -> None:
 
 def _sound(candidate: Candidate) -> bool:
     return candidate.reason not in (Reason.COLLAPSED, Reason.NOT_FINITE)
+
+
+def _whole_numbers(ax: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..errors import NotClosedForm, refuse
+from ..errors import refuse
 from .ellipses import draw_ellipses
 from .style import DATA, INK, color, new_axes, style, write_number
 from .subject import Model, Subject, Window, subject

@@ -1,0 +1,10 @@
+"""One self-contained HTML page about a mixture: what was asked, the answer, and how it was reached.
+
+The page needs no network and no other file; its figures are inside. It can be read on paper, too.
+"""
+
+from .describe import described
+from .page import page, write
+from .survey import Survey, Unlikely, survey
+
+__all__ = ["Survey", "Unlikely", "described", "page", "survey", "write"]

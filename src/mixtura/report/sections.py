@@ -1,0 +1,237 @@
+"""The sections of the page; each is a function of the story, and empty where the story knows nothing of it."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import TYPE_CHECKING
+
+import torch
+
+from .. import plots
+from .._version import __version__
+from ..errors import NotClosedForm
+from ..learning import Candidate, Reason
+from ..plots.style import matplotlib
+from .describe import described, flat
+from .digits import number, rounded
+from .html import Html, dot, escape, facts, figure, paragraph, section, table
+from .story import Story, in_words
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["SECTIONS"]
+
+_PANELS = 6  # columns of the corner plot
+_LISTED = 12  # lines of the table of models
+
+
+def answer(story: Story) -> Html:
+    """What was asked, and the answer."""
+    poor = story.fit is not None and not story.fit.converged
+    parts = [paragraph(story.asked, "asked"), paragraph(story.answer, "answer")]
+    if poor and story.fit is not None:
+        parts.append(paragraph(story.fit.advice, "warning"))
+    return Html("\n".join([*parts, facts(_facts(story))]))
+
+
+def _facts(story: Story) -> list[tuple[str, str]]:
+    pairs = [
+        ("rows", f"{len(story.rows):,}"),
+        ("columns", str(story.features)),
+        ("components", str(story.components)),
+        ("free parameters", str(story.mixture.parameters)),
+        ("nats per row", number(story.per_row, 6)),
+    ]
+    if story.fit is None:
+        return pairs
+    scores = [(name.upper(), f"{getattr(story.fit, name):,.1f}") for name in ("bic", "aic", "icl")]
+    return [*pairs, *scores]
+
+
+def models(story: Story) -> Html:
+    """The criterion over the number of components, and the best models."""
+    if story.selection is None:
+        return Html()
+    ax = _axes(6.8, 3.4)
+    plots.selection(story.selection, ax)
+    criterion = story.selection.criterion.upper()
+    caption = (
+        f"{criterion} of every model above the lowest: to scale up to 10, logarithmic beyond. Lower is better. "
+        f"Dashed: one covariance in common."
+    )
+    drawing = figure(ax.figure, f"{criterion} against the number of components", caption)  # type: ignore[arg-type]
+    return section("How many components, and of what shape", drawing, _models_table(story))
+
+
+def _models_table(story: Story) -> Html:
+    assert story.selection is not None
+    every, lowest = story.selection.table, getattr(story.selection.table[0], story.selection.criterion)
+    head = ("model", "parameters", "log-likelihood", "BIC", "AIC", "ICL", f"{story.selection.criterion.upper()} above best", "ended")
+    rows = [_model(story, c, lowest) for c in every[:_LISTED]]
+    more = f"The best {_LISTED} of {len(every)} models." if len(every) > _LISTED else ""
+    broken = sum(c.reason in (Reason.COLLAPSED, Reason.NOT_FINITE) for c in every)
+    note = f"{more} {broken} collapsed and cannot win." if broken else more
+    return Html(table(head, rows) + (paragraph(note, "note") if note else ""))
+
+
+def _model(story: Story, c: Candidate, lowest: float) -> list[str]:
+    assert story.selection is not None
+    shape = f"{c.components} × {c.covariance}" if story.features > 1 else f"{c.components}, {in_words(c.covariance, 1)}"
+    scores = [f"{value:.2f}" for value in (c.log_likelihood, c.bic, c.aic, c.icl)]
+    gap = f"{getattr(c, story.selection.criterion) - lowest:.2f}"
+    return [shape, str(c.parameters), *scores, gap, c.reason.name.lower().replace("_", " ")]
+
+
+def density(story: Story) -> Html:
+    """The density with the components: a histogram, a plane or a corner plot."""
+    draw = {1: _line, 2: _plane}.get(story.features, _corner)
+    try:
+        drawing, caption = draw(story)
+    except NotClosedForm as error:
+        return section("Density", paragraph(f"It cannot be drawn: {error}", "note"))
+    return section("Density", figure(drawing, f"Density of {', '.join(story.names[:8])}", caption + _sampled(story)))
+
+
+def _line(story: Story) -> tuple[Figure, str]:
+    ax = _axes(6.8, 3.4)
+    plots.density(story.mixture, story.rows, ax, story.names)
+    return ax.figure, "Grey: the rows. Black: the density. Colours: each component times its weight."  # type: ignore[return-value]
+
+
+_ELLIPSES = "Ellipses: each component at 1 and 2 standard deviations, which hold 39.3 and 86.5 per cent of it. "
+
+
+def _plane(story: Story) -> tuple[Figure, str]:
+    ax = _axes(6.8, 4.8)
+    plots.density(story.mixture, story.rows, ax, story.names)
+    contours = "Grey lines: 0.5, 1.25, 2.25, 3.5, 5, 6.5 and 8 nats below the highest density. "
+    return ax.figure, contours + _ELLIPSES + "Dots: the rows."  # type: ignore[return-value]
+
+
+def _corner(story: Story) -> tuple[Figure, str]:
+    dims = plots.telling(story.mixture, _PANELS)
+    drawing = _figure(1.8 * len(dims) + 0.4, 1.8 * len(dims) + 0.4)
+    plots.corner(story.mixture, story.rows, dims, drawing, story.names)
+    left_out = f"The {_PANELS} of {story.features} columns in which the components differ most. "
+    caption = "Diagonal: each column's rows, density and weighted components. Below: pairs of columns. " + _ELLIPSES
+    return drawing, (left_out if len(dims) < story.features else "") + caption
+
+
+def _sampled(story: Story) -> str:
+    return " A random sample of 5,000 rows is drawn." if len(story.rows) > 5000 else ""
+
+
+def components(story: Story) -> Html:
+    """The components' weights, means, scales and rows."""
+    head, row = {1: _line_table, 2: _plane_table}.get(story.features, _many_table)(story)
+    body = [
+        [dot(k), f"{100 * weight:.2f} %", *row(k), f"{int(story.survey.assigned[k]):,}"]
+        for k, weight in enumerate(story.mixture.weights.tolist())
+    ]
+    note = "Scale: standard deviation within the component. Rows: those for which the component is the likeliest."
+    return section("Components", table(["component", "weight", *head, "rows"], body), paragraph(note, "note"))
+
+
+def _line_table(story: Story):
+    mean, scale = _moments(story)
+    return ["mean", "scale"], lambda k: [rounded(mean[k][0], scale[k][0]), rounded(scale[k][0], scale[k][0])]
+
+
+def _plane_table(story: Story):
+    mean, scale = _moments(story)
+    covariance = story.mixture.components.covariance
+    correlation = covariance[:, 0, 1] / (covariance[:, 0, 0] * covariance[:, 1, 1]).sqrt()
+    head = [f"{what} of {name}" for what in ("mean", "scale") for name in story.names] + ["correlation"]
+
+    def row(k: int) -> list[str]:
+        means = [rounded(m, s) for m, s in zip(mean[k], scale[k], strict=True)]
+        return [*means, *(rounded(s, s) for s in scale[k]), f"{correlation[k].item():.3f}"]
+
+    return head, row
+
+
+def _many_table(story: Story):
+    mean, scale = _moments(story)
+
+    def row(k: int) -> list[str]:
+        return [f"{rounded(m, s)} ± {rounded(s, s)}" for m, s in zip(mean[k], scale[k], strict=True)]
+
+    return [f"{name}, mean ± scale" for name in story.names], row
+
+
+def _moments(story: Story) -> tuple[list[list[float]], list[list[float]]]:
+    family = story.mixture.components
+    mean = family.mean.reshape(story.components, -1)
+    return mean.tolist(), family.variance.sqrt().reshape(story.components, -1).tolist()
+
+
+def trace(story: Story) -> Html:
+    """How the fit went."""
+    if story.fit is None:
+        return Html()
+    ax = _axes(6.8, 2.8)
+    plots.trace(story.fit, ax)
+    ends = ", ".join(number(value, 8) for value in story.fit.restarts.tolist())
+    several = f" The starts that were continued ended at {ends} nats per row." if len(story.fit.restarts) > 1 else ""
+    drawing = figure(ax.figure, "The objective at each iteration", "What the method ascends." + several)  # type: ignore[arg-type]
+    return section("How the fit went", drawing)
+
+
+def unlikely(story: Story) -> Html:
+    """The rows of the lowest density."""
+    scale = story.mixture.variance.reshape(-1).sqrt().tolist()
+    body = [
+        [one.row, *(rounded(v, s) for v, s in zip(one.values, scale, strict=True)), dot(one.component), f"{one.log_density:.3f}"]
+        for one in story.survey.least
+    ]
+    note = "Rows are counted from 0. Look at these first for mistakes in the data, or for what the mixture misses."
+    head = ["row", *story.names, "component", "log-density (nats)"]
+    return section("The least likely rows", table(head, body), paragraph(note, "note"))
+
+
+def making(story: Story) -> Html:
+    """Versions, method, prior and reason."""
+    pairs = [*story.made.items(), *_method(story), *_versions()]
+    return section("How it was made", table(("what", "value"), [(name, _value(value)) for name, value in pairs], "words"))
+
+
+def _method(story: Story) -> list[tuple[str, object]]:
+    if story.fit is None:
+        return []
+    return [*flat(described(story.fit.method), "method"), ("ended", story.fit.advice)]
+
+
+def _versions() -> list[tuple[str, object]]:
+    python = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
+    return [("versions", f"mixtura {__version__}, torch {torch.__version__}, Python {python}, {platform.system()}")]
+
+
+def _value(value: object) -> Html:
+    if isinstance(value, list):
+        return escape(_short(value))
+    return escape("none" if value is None else number(value, 6) if isinstance(value, float) else value)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(_short(item) for item in value) + "]"
+    return number(value) if isinstance(value, float) else str(value)
+
+
+SECTIONS = (answer, models, density, components, trace, unlikely, making)
+
+
+def _axes(width: float, height: float):
+    with plots.style():
+        return _figure(width, height).subplots()
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure of its own: one of pyplot's would stay in memory after the page is written."""
+    matplotlib()
+    from matplotlib.figure import Figure
+
+    with plots.style():
+        return Figure(figsize=(width, height))

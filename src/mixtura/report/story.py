@@ -1,0 +1,144 @@
+"""What a page is about, and the same in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..components import pairs
+from ..components.covariance import name
+from ..data import Rows
+from ..errors import NotClosedForm, refuse
+from ..learning import Fit, Selection
+from ..mixture import Mixture
+from ..plots.subject import Model, subject
+from .digits import count, number
+from .survey import Survey, survey
+
+__all__ = ["Story", "covariance_name", "in_words", "listed", "story"]
+
+_WORDS = {
+    "full": "a full covariance each",
+    "diagonal": "a diagonal covariance each",
+    "spherical": "a spherical covariance each",
+    "tied-full": "one full covariance in common",
+    "tied-diagonal": "one diagonal covariance in common",
+    "tied-spherical": "one spherical covariance in common",
+}
+
+
+@dataclass(frozen=True)
+class Story:
+    """A mixture, its rows, and how it was found where that is known."""
+
+    mixture: Mixture
+    rows: Rows
+    names: tuple[str, ...]
+    survey: Survey
+    model: Model
+    fit: Fit | None
+    selection: Selection | None
+    source: str
+    made: Mapping[str, str]
+
+    @property
+    def components(self) -> int:
+        """The number of components K."""
+        return self.mixture.logits.shape[-1]
+
+    @property
+    def features(self) -> int:
+        """The number of columns D."""
+        return len(self.names)
+
+    @property
+    def asked(self) -> str:
+        """The question, in one sentence."""
+        return f"Which mixture describes {self.data}?"
+
+    @property
+    def data(self) -> str:
+        """The rows in words."""
+        word = "column" if self.features == 1 else "columns"
+        return f"the {count(len(self.rows), 'row')} of {self.source}, {word} {listed(self.names)}"
+
+    @property
+    def shape(self) -> str:
+        """The components in words."""
+        return f"{count(self.components, 'component')} with {in_words(covariance_name(self.mixture), self.features)}"
+
+    @property
+    def per_row(self) -> float:
+        """The log-likelihood in nats per row."""
+        return self.survey.log_likelihood / self.rows.total_weight
+
+    @property
+    def answer(self) -> str:
+        """The answer, in one sentence."""
+        if self.selection is not None:
+            return _chosen(self, self.selection)
+        ending = "" if self.fit is None else f"; {_ended(self.fit)}"
+        return f"{_capital(self.shape)} reach {number(self.per_row, 6)} nats per row{ending}."
+
+
+def story(model: Model, x: Any, columns: Sequence[str] | None, source: str, made: Mapping[str, str]) -> Story:
+    """Gathers what a page needs; goes through the rows once."""
+    about = subject(model, x, columns)
+    if about.rows is None:
+        refuse("x", "given beside a mixture", "none", "A fit brings its own rows.")
+    selection = model if isinstance(model, Selection) else None
+    best = selection.best if selection is not None else model
+    fit = best if isinstance(best, Fit) else None
+    mixture = fit.mixture if fit is not None else best
+    assert isinstance(mixture, Mixture)
+    found = survey(mixture, about.rows)
+    return Story(about.mixture, about.rows, about.names, found, model, fit, selection, source, made)
+
+
+def covariance_name(mixture: Mixture) -> str:
+    """The name of the mixture's covariance structure; the family's where it has none."""
+    try:
+        return name(pairs.as_gaussian(mixture.components).structure)
+    except NotClosedForm:
+        return type(mixture.components).__name__
+
+
+def in_words(covariance: str, features: int) -> str:
+    """A covariance structure in words; in one dimension there is only a scale."""
+    if features == 1 and covariance in _WORDS:
+        return "one scale in common" if covariance.startswith("tied-") else "a scale each"
+    return _WORDS.get(covariance, covariance)
+
+
+def listed(words: Sequence[str], most: int = 8) -> str:
+    """Words as a list in a sentence; a long one is cut.
+
+    Example:
+        >>> from mixtura.report.story import listed
+        >>> listed(["a", "b", "c"]), listed(["a", "b", "c"], most=2)
+        ('a, b and c', 'a, b and 1 more')
+    """
+    shown = list(words[:most]) + ([f"{len(words) - most} more"] if len(words) > most else [])
+    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+
+
+def _chosen(story: Story, selection: Selection) -> str:
+    rivals = [c for c in selection.table[1:] if c.reason is selection.table[0].reason][:1]
+    criterion = selection.criterion
+    first = getattr(selection.table[0], criterion)
+    behind = [
+        f"; the next best, {c.components} with {in_words(c.covariance, story.features)}, is "
+        f"{number(getattr(c, criterion) - first, 3)} behind"
+        for c in rivals
+    ]
+    return f"{_capital(story.shape)}: the best of {count(len(selection.table), 'model')} by {criterion.upper()}" + "".join(behind) + "."
+
+
+def _ended(fit: Fit) -> str:
+    verb = "converged" if fit.converged else f"ended ({fit.reason.name.lower().replace('_', ' ')})"
+    return f"the fit {verb} after {count(fit.iterations, 'iteration')}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
