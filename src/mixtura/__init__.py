@@ -2,20 +2,44 @@
 
 from . import components, data, datasets, errors, learning, mixture, plots, report
 from ._version import __version__
-from .components import Diagonal, Full, Gaussian, Normal, NormalInverseWishart, Spherical
-from .learning import EM, Fit, KMeans, Prior, Reason, Selection, StickBreaking, Variational, fit, select
+from .components import (
+    Bernoulli,
+    Binomial,
+    Categorical,
+    Conjugate,
+    Diagonal,
+    Exponential,
+    Full,
+    Gaussian,
+    Geometric,
+    Multinomial,
+    Normal,
+    NormalInverseWishart,
+    Poisson,
+    Spherical,
+)
+from .learning import EM, Fit, Gibbs, KMeans, Prior, Reason, Selection, StickBreaking, Variational, fit, select
 from .mixture import Mixture, load
 
 __all__ = [
     "EM",
+    "Bernoulli",
+    "Binomial",
+    "Categorical",
+    "Conjugate",
     "Diagonal",
+    "Exponential",
     "Fit",
     "Full",
     "Gaussian",
+    "Geometric",
+    "Gibbs",
     "KMeans",
     "Mixture",
+    "Multinomial",
     "Normal",
     "NormalInverseWishart",
+    "Poisson",
     "Prior",
     "Reason",
     "Selection",

@@ -4,13 +4,16 @@ from ..components import Statistics
 from .api import fit
 from .em import EM, Prior
 from .fitting import Fit
+from .gibbs import Gibbs, GibbsFit
 from .initialise import Initialiser, KMeansPlusPlus, KMeansStart, MixedStart, RandomRows
 from .kmeans import KMeans
 from .labels import hard, soft
 from .loop import Method
 from .reason import Reason
+from .relabel import average, relabel
 from .reorder import reorder
 from .ridge import Ridge
+from .sampling import Sampled
 from .select import Candidate, Selection, select
 from .statistics import expect
 from .variational import Posterior, Variational, VariationalFit
@@ -20,6 +23,8 @@ __all__ = [
     "EM",
     "Candidate",
     "Fit",
+    "Gibbs",
+    "GibbsFit",
     "Initialiser",
     "KMeans",
     "KMeansPlusPlus",
@@ -31,6 +36,7 @@ __all__ = [
     "RandomRows",
     "Reason",
     "Ridge",
+    "Sampled",
     "Selection",
     "Statistics",
     "StickBreaking",
@@ -41,6 +47,8 @@ __all__ = [
     "expect",
     "fit",
     "hard",
+    "average",
+    "relabel",
     "reorder",
     "select",
     "soft",

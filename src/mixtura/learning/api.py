@@ -6,8 +6,9 @@ convergence and the best of those is returned. Starts and short runs use a sampl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import index
 from typing import Any
 
@@ -21,10 +22,10 @@ from ..errors import MixtureError, refuse
 from ..mixture import Mixture
 from .dependent import refuse_dependent
 from .em import EM
-from .families import Family, GaussianFamily, NormalFamily
+from .families import Family, families
 from .fitting import Fit
 from .initialise import Initialiser, MixedStart
-from .loop import Method, Run, State, run
+from .loop import Method, Run, State, run, stack
 from .progress import progress_report
 from .reason import Reason
 
@@ -46,6 +47,7 @@ def fit(
     generator: Generator | None = None,
     progress: bool = False,
     columns: str | Sequence[str] | None = None,
+    family: Any = None,
 ) -> Fit:
     """Learns a mixture from rows.
 
@@ -62,6 +64,8 @@ def fit(
         generator: The source of randomness; the same state gives the same fit.
         progress: Whether to show a progress bar.
         columns: Which columns of a table or file, in order.
+        family: What kind of components: a class such as `Poisson`, a template such as
+            ``mx.Binomial.template(total_count=10)``, or the name of a class. Gaussians by default.
 
     Returns:
         A `Fit`. Ctrl-C ends the work and returns the best so far.
@@ -76,7 +80,8 @@ def fit(
     """
     rows = as_rows(x, columns, sample_weight)
     method = EM() if method is None else method
-    job = Job.of(rows, method, structure(covariance), generator, components)
+    (chosen,) = families(family, [structure(covariance)], rows)
+    job = Job.of(rows, method, chosen, generator, components)
     with progress_report(progress, method.max_iterations) as report:
         runs = job.runs(init, components, restarts, report)
     return job.result(runs)
@@ -95,27 +100,37 @@ class Job:
 
     @classmethod
     def of(
-        cls, rows: Rows, method: Method, template: Structure, generator: Generator | None, components: int | None
+        cls, rows: Rows, method: Method, family: Family, generator: Generator | None, components: int | None
     ) -> Job:
         """Checks the rows and draws the sample on which starts are tried."""
         components = None if components is None else whole("components", components)
         found = check_data(rows, components or 1)
-        family = GaussianFamily(template) if rows.event_shape else NormalFamily(template)
-        return cls(rows, method, family, found, _sample(rows, generator), generator)
+        family.check(rows)
+        return cls(rows, method.seeded(generator), family, found, _sample(rows, generator), generator)
 
     @property
     def floor(self) -> Tensor:
         """The variance below which a component has collapsed: that of rounding, relative to the data's."""
         return 16 * torch.finfo(self.rows.dtype).eps * self.summary.variance.to(self.rows.device)
 
+    @cached_property
+    def embedded(self) -> Tensor:
+        """The rows of the sample as vectors ``(n, F)`` in which the family sees nearness."""
+        return self.family.embed(self.sample.tensor())
+
     @property
     def scale(self) -> Tensor:
-        """The standard deviation of each column, ``(D,)``: the unit in which starts measure distances."""
+        """The standard deviation of each column, ``(F,)``: the unit in which starts measure distances."""
+        if self.family.view is not None:
+            spread = self.embedded.std(0, correction=0)
+            return spread.where(spread > 0, 1)
         return self.summary.variance.sqrt().reshape(-1).to(self.rows.device, self.rows.dtype)
 
     @property
     def origin(self) -> Tensor:
-        """The mean of each column, ``(D,)``, from which starts measure: far from zero, distances lose their digits."""
+        """The mean of each column, ``(F,)``, from which starts measure: far from zero, distances lose their digits."""
+        if self.family.view is not None:
+            return self.embedded.mean(0)
         return self.summary.mean.reshape(-1).to(self.rows.device, self.rows.dtype)
 
     def runs(
@@ -140,15 +155,14 @@ class Job:
         if _interrupted(tried):
             return tried
         if len(self.sample) < self.summary.count:
-            tried = sorted(self.pursue(self.sample, _stack(tried)), key=_rank)[:1]
+            tried = sorted(self.pursue(self.sample, _ends(tried)), key=_rank)[:1]
             if _interrupted(tried):
                 return tried
-            return self.pursue(self.rows, _stack(tried), report)
-        return [then.after(first) for first, then in zip(tried, self.pursue(self.rows, _stack(tried), report), strict=True)]
+            return self.pursue(self.rows, _ends(tried), report)
+        finished = self.pursue(self.rows, _ends(tried), report)
+        return [then.after(first) for first, then in zip(tried, finished, strict=True)]
 
-    def pursue(
-        self, rows: Rows, start: State, report: Callable[[int, float], None] | None = None
-    ) -> list[Run]:
+    def pursue(self, rows: Rows, start: State, report: Callable[[int, float], None] | None = None) -> list[Run]:
         """Runs the method from a batch of starts to the end."""
         return self.method.pursue(rows, start, self.floor, report)
 
@@ -157,8 +171,8 @@ class Job:
         return self._from_centres(self.centres(initialiser, components, restarts))
 
     def centres(self, initialiser: Initialiser, components: int, restarts: int) -> Tensor:
-        """Returns centres ``(restarts, K, D)`` chosen on the sample, with distances in units of the columns' scales."""
-        x, weight = _flat(self.sample.tensor()), _weight(self.sample)
+        """Returns centres ``(restarts, K, F)`` chosen on the sample, with distances in units of the columns' scales."""
+        x, weight = self.embedded, _weight(self.sample)
         if int((weight > 0).sum()) < components:
             refuse("components", f"at most the {int((weight > 0).sum())} rows that count", components)
         found = initialiser((x - self.origin) / self.scale, weight, components, restarts, self.generator)
@@ -178,14 +192,14 @@ class Job:
             refuse("init", expected, f"{init.dtype} {tuple(init.shape)}")
         if not bool(means.isfinite().all()):
             refuse("init", "finite means", "NaN or infinity")
-        return self._from_centres(means.unsqueeze(0))
+        return self._from_centres(self.family.embed(means.reshape(-1, *self.rows.event_shape)).unsqueeze(0))
 
     def result(self, runs: list[Run]) -> Fit:
         """Returns what the runs amount to: for most methods, the best of them."""
         return self.method.result(sorted(runs, key=_rank), self.rows)
 
     def _from_centres(self, means: Tensor) -> Mixture:
-        x, weight = _flat(self.sample.tensor()), _weight(self.sample)
+        x, weight = self.embedded, _weight(self.sample)
         x, centres = (x - self.origin) / self.scale, (means - self.origin) / self.scale
         nearest = torch.cdist(x, centres).argmin(-1).mT  # (B, N, K) to (N, B)
         return self._from_responsibilities(torch.nn.functional.one_hot(nearest, means.shape[-2]), weight, self.sample)
@@ -229,17 +243,9 @@ def whole(argument: str, value: Any) -> int:
     return index(value)
 
 
-def _stack(runs: list[Run]) -> State:
+def _ends(runs: list[Run]) -> State:
     """Batches the states where runs ended."""
-    first, *others = (one.state for one in runs)
-    rest = [_tensors(other) for other in others]
-    return first.map(lambda tensor: torch.stack([tensor, *(next(tensors) for tensors in rest)]))
-
-
-def _tensors(state: State) -> Iterator[Tensor]:
-    found: list[Tensor] = []
-    state.map(lambda tensor: found.append(tensor) or tensor)
-    return iter(found)
+    return stack([one.state for one in runs])
 
 
 def _sample(rows: Rows, generator: Generator | None) -> TensorRows:

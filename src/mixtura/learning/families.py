@@ -6,15 +6,20 @@ rows about their centres, blended with a little of the whole data's, which is ne
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from ..components import Component, Gaussian, Normal, Structure
+from .. import components as every
+from ..components import Component, Gaussian, Normal, Structure, Template
+from ..components.covariance import name
+from ..data import Rows
+from ..errors import refuse
 
-__all__ = ["Family", "GaussianFamily", "NormalFamily"]
+__all__ = ["Family", "GaussianFamily", "NormalFamily", "families"]
 
 _BLEND = 0.01  # how much of the total covariance is mixed into the first guess
 
@@ -22,13 +27,50 @@ _BLEND = 0.01  # how much of the total covariance is mixed into the first guess
 class Family(Protocol):
     """A kind of component that a fit can start from responsibilities."""
 
+    @property
+    def name(self) -> str:
+        """What a table of candidates calls it."""
+        ...
+
+    @property
+    def view(self) -> Hashable:
+        """Families of the same view share starting centres."""
+        ...
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Returns rows as vectors ``(N, F)`` in which nearness suggests one component."""
+        ...
+
+    def check(self, rows: Rows) -> None:
+        """Refuses rows outside the family's support."""
+        ...
+
     def start(self, x: Tensor, r: Tensor) -> Component:
         """Returns components for rows ``(N, *event)`` and responsibilities ``(N, B, K)``, weights included."""
         ...
 
 
+class _Structured:
+    """What families with a covariance structure have in common: any finite row will do, seen as it is."""
+
+    structure: Structure
+    view = None
+
+    @property
+    def name(self) -> str:
+        """The name of the covariance structure."""
+        return name(self.structure)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Returns the rows as vectors."""
+        return x.reshape(len(x), -1)
+
+    def check(self, rows: Rows) -> None:
+        """Finds nothing to refuse."""
+
+
 @dataclass(frozen=True)
-class GaussianFamily:
+class GaussianFamily(_Structured):
     """Gaussians of a covariance structure."""
 
     structure: Structure
@@ -45,7 +87,7 @@ class GaussianFamily:
 
 
 @dataclass(frozen=True)
-class NormalFamily:
+class NormalFamily(_Structured):
     """Normal distributions on numbers, with a scale each or one shared."""
 
     structure: Structure
@@ -53,6 +95,34 @@ class NormalFamily:
     def start(self, x: Tensor, r: Tensor) -> Normal:
         """Returns normals at the centres of the responsibilities, with one shared starting scale."""
         return Normal.of(GaussianFamily(self.structure).start(x.unsqueeze(-1), r))
+
+
+def families(family: Any, structures: Iterable[Structure], rows: Rows) -> list[Family]:
+    """Returns the families to learn: one per structure where the family has one, else the family itself.
+
+    Arguments:
+        family: A class such as `Poisson`, a template, the name of a class, or none for Gaussians.
+        structures: The covariance structures asked for.
+        rows: The rows, for whether they are numbers or vectors.
+
+    Raises:
+        MixtureError: If there is no such family.
+    """
+    chosen = _template(family)
+    if chosen.blank.__class__ in (Gaussian, Normal):
+        return [GaussianFamily(one) if rows.event_shape else NormalFamily(one) for one in structures]
+    if "structure" in chosen.blank._fields() and chosen.blank._fields()["structure"] is None:
+        return [Template(chosen.blank._replace(structure=one)) for one in structures]
+    return [chosen]
+
+
+def _template(family: Any) -> Template:
+    family = getattr(every, family, None) if isinstance(family, str) else family
+    if family is None or isinstance(family, Template):
+        return family or Gaussian.template()
+    if isinstance(family, type) and issubclass(family, Component):
+        return family.template()
+    refuse("family", "a family such as mx.Poisson, a template such as mx.Binomial.template(total_count=10)", family)
 
 
 def _pooled(x: Tensor, r: Tensor, mean: Tensor) -> Tensor:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..components import Component, Gaussian, Normal
+from ..components import Component, ConjugatePrior, Gaussian, Normal
 from ..data import Rows, summary
 from ..errors import refuse
 from .em import Prior, weak_components
 from .weights import WeightsPrior
 
-__all__ = ["informed"]
+__all__ = ["conjugate", "informed"]
 
 
 def informed(prior: Prior | None, rows: Rows, components: Component, concentration: float | WeightsPrior) -> Prior:
@@ -23,8 +23,17 @@ def informed(prior: Prior | None, rows: Rows, components: Component, concentrati
     Raises:
         MixtureError: If the family has no default prior.
     """
+    if prior is not None and prior.components is not None:
+        return prior
     if not isinstance(components, (Gaussian, Normal)):
         name = type(components).__name__
         refuse("prior", f"given for {name} components", prior, "Give `mx.Prior(components=...)` a conjugate prior.")
     weak = weak_components(summary(rows), components.batch_shape[-1])
     return Prior(concentration if prior is None else prior.concentration, weak)
+
+
+def conjugate(prior: Prior) -> ConjugatePrior:
+    """Returns the components' prior; an error where it is not conjugate."""
+    if not isinstance(prior.components, ConjugatePrior):
+        refuse("prior", "a prior with conjugate components", prior.components)
+    return prior.components

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from ..components import Labels, Statistics
 from ..data import Rows
@@ -31,7 +31,7 @@ from .fitting import Fit
 from .reason import Reason
 from .statistics import expect
 
-__all__ = ["Method", "Report", "Run", "State", "Watch", "run"]
+__all__ = ["Method", "Report", "Run", "State", "Watch", "run", "stack"]
 
 State = Any
 """What a method carries from one iteration to the next: a mixture, or a value of tensors with `map` and `batch`."""
@@ -93,6 +93,10 @@ class Method(ABC):
 
     # -- before and after
 
+    def seeded(self, generator: Generator | None) -> Method:
+        """Returns the method with a source of randomness, where it draws and has none of its own."""
+        return self
+
     def informed(self, rows: Rows, start: State) -> Method:
         """Returns the method with what it leaves open, such as a default prior, filled in from the rows."""
         return self
@@ -151,6 +155,7 @@ class Run:
     reason: Reason = Reason.MAX_ITERATIONS
     detail: str = ""
     climb: int = 0  # where in the trace the objective began to be monotone
+    kept: list[State] = field(default_factory=list)  # what a sampler keeps
 
     @property
     def state(self) -> State:
@@ -197,6 +202,18 @@ def run(
             if one.reason is Reason.MAX_ITERATIONS:
                 one.reason = Reason.INTERRUPTED
     return runs
+
+
+def stack(states: list[State]) -> State:
+    """Returns states of one kind as a batch."""
+    columns = zip(*map(_tensors, states), strict=True)
+    return states[0].map(lambda tensor: torch.stack(next(columns)))
+
+
+def _tensors(state: State) -> list[Tensor]:
+    found: list[Tensor] = []
+    state.map(lambda tensor: found.append(tensor) or tensor)
+    return found
 
 
 def _iterate(

@@ -19,6 +19,7 @@ class Reason(Enum):
     MAX_ITERATIONS = (
         "The iterations ran out before the tolerance was met. Raise `max_iterations`, or accept a looser `tolerance`."
     )
+    FINISHED = "All iterations asked for were made; the method draws or follows a schedule, and has no other end."
     COLLAPSED = (
         "A component shrank to a point or lost all its rows, so its likelihood has no maximum. Add a prior "
         "(`mx.EM(prior=mx.Prior.weak(x, components))`), use fewer components or a tied covariance, or remove "

@@ -6,19 +6,18 @@ structures. A candidate that collapses is listed but cannot win.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from torch import Generator, Tensor
 
 from ..components import Structure, structure
-from ..components.covariance import name
 from ..data import rows as as_rows
 from ..errors import MixtureError, refuse
 from .api import Job, whole
 from .em import EM
-from .families import GaussianFamily, NormalFamily
+from .families import Family, families
 from .fitting import Fit
 from .initialise import Initialiser, MixedStart
 from .loop import Method
@@ -83,8 +82,9 @@ def select(
     generator: Generator | None = None,
     progress: bool = False,
     columns: str | Sequence[str] | None = None,
+    family: Any = None,
 ) -> Selection:
-    """Fits every combination of K and covariance structure and returns the best by a criterion.
+    """Fits every combination of K, family and covariance structure and returns the best by a criterion.
 
     Arguments:
         x: Rows in any form that `fit` takes.
@@ -98,6 +98,8 @@ def select(
         generator: The source of randomness.
         progress: Whether to show a progress bar.
         columns: Which columns of a table or file, in order.
+        family: The families to try, in any form that `fit` takes, or one of them; Gaussians by default. Those with a
+            covariance structure are tried with each structure.
 
     Raises:
         MixtureError: If an argument or the data cannot be used, or every candidate collapsed.
@@ -112,32 +114,32 @@ def select(
     counts = _counts(components)
     shapes = [structure(one) for one in _several(covariance)]
     rows = as_rows(x, columns, sample_weight)
-    job = Job.of(rows, EM() if method is None else method, shapes[0], generator, max(counts))
-    fits = _search(job, counts, shapes, init or MixedStart(), restarts, progress)
+    kinds = [kind for one in _listed(family) for kind in families(one, shapes, rows)]
+    job = Job.of(rows, EM() if method is None else method, kinds[0], generator, max(counts))
+    for kind in kinds[1:]:
+        kind.check(rows)
+    fits = _search(job, counts, kinds, init or MixedStart(), restarts, progress)
     return _ranked(fits, criterion)
 
 
 def _search(
-    job: Job, counts: list[int], shapes: list[Structure], init: Initialiser, restarts: int, progress: bool
+    job: Job, counts: list[int], kinds: list[Family], init: Initialiser, restarts: int, progress: bool
 ) -> list[tuple[Candidate, Fit]]:
     found: list[tuple[Candidate, Fit]] = []
-    with progress_report(progress, len(counts) * len(shapes)) as report:
+    with progress_report(progress, len(counts) * len(kinds)) as report:
         for k in counts:
-            means = job.centres(init, k, 1 if k == 1 else restarts)
-            for shape in shapes:
-                fit = _one(job, means, shape)
-                found.append((_candidate(fit, name(shape)), fit))
+            centres: dict[Hashable, Tensor] = {}
+            for kind in kinds:
+                shaped = replace(job, family=kind)
+                if kind.view not in centres:
+                    centres[kind.view] = shaped.centres(init, k, 1 if k == 1 else restarts)
+                fit = shaped.result(shaped.race(shaped._from_centres(centres[kind.view]), None))
+                found.append((_candidate(fit, kind.name), fit))
                 if report is not None:
                     report(len(found), fit.trace[-1].item())
                 if fit.reason is Reason.INTERRUPTED:
                     return found
     return found
-
-
-def _one(job: Job, means: Tensor, shape: Structure) -> Fit:
-    family = GaussianFamily(shape) if job.rows.event_shape else NormalFamily(shape)
-    shaped = replace(job, family=family)
-    return shaped.result(shaped.race(shaped._from_centres(means), None))
 
 
 def _candidate(fit: Fit, covariance: str) -> Candidate:
@@ -172,6 +174,13 @@ def _counts(components: int | Iterable[int]) -> list[int]:
     if not counts:
         refuse("components", "at least one number of components", counts)
     return [whole("components", k) for k in counts]
+
+
+def _listed(family: Any) -> list[Any]:
+    listed = list(family) if isinstance(family, (list, tuple)) else [family]
+    if not listed:
+        refuse("family", "at least one family", listed)
+    return listed
 
 
 def _several(covariance: Structure | str | Sequence[Structure | str]) -> list[Structure | str]:

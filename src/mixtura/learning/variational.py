@@ -26,13 +26,12 @@ import torch
 from torch import Generator, Tensor
 
 from .._value import Value
-from ..components import Component, ConjugatePosterior, ConjugatePrior, Labels, Statistics
+from ..components import Component, ConjugatePosterior, Labels, Statistics
 from ..data import Rows
-from ..errors import refuse
 from ..mixture import Mixture
 from .em import Prior, check_limits
 from .fitting import Fit
-from .informed import informed
+from .informed import conjugate, informed
 from .labels import soft
 from .loop import Method, Run, State
 from .reorder import reorder, reorder_statistics
@@ -111,8 +110,6 @@ class Variational(Method):
         return soft
 
     def informed(self, rows: Rows, start: State) -> Variational:
-        if self.prior is not None and self.prior.components is not None:
-            return self
         components = self.expected(start).components
         return replace(self, prior=informed(self.prior, rows, components, 1 / components.batch_shape[-1]))
 
@@ -128,9 +125,13 @@ class Variational(Method):
     def objective(self, statistics: Statistics, state: Posterior) -> Tensor:
         return statistics.log_likelihood - state.divergence(self.settled)
 
-    def collapsed(self, state: Posterior, floor: Tensor) -> Tensor:
-        """No component can: the prior holds it."""
-        return torch.zeros_like(state.rows, dtype=torch.bool)
+    def collapsed(self, state: State, floor: Tensor) -> Tensor:
+        """No component of a posterior can: the prior holds it."""
+        return (
+            torch.zeros_like(state.rows, dtype=torch.bool)
+            if isinstance(state, Posterior)
+            else super().collapsed(state, floor)
+        )
 
     def mixture(self, state: Posterior) -> Mixture:
         used = (state.rows >= min(self.unused, state.rows.max().item())).nonzero().squeeze(-1)
@@ -176,13 +177,6 @@ class VariationalFit(Fit):
     def bound(self) -> float:
         """The lower bound on the log-evidence of all rows, in nats."""
         return self.trace[-1].item() * self.rows.total_weight
-
-
-def conjugate(prior: Prior) -> ConjugatePrior:
-    """Returns the components' prior; an error where it is not conjugate."""
-    if not isinstance(prior.components, ConjugatePrior):
-        refuse("prior", "a prior with conjugate components", prior.components)
-    return prior.components
 
 
 def _by_size(statistics: Statistics, centre: Component) -> tuple[Statistics, Component]:
