@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor
-from torch.distributions import Distribution, Independent
+from torch.distributions import Dirichlet, Distribution, Independent, Multinomial, OneHotCategorical
 from torch.distributions.utils import lazy_property
 
 from ..errors import NotClosedForm, refuse
@@ -84,7 +84,13 @@ class TorchComponent(Component):
     @property
     def covariance(self) -> Tensor:
         matrix = getattr(self.distribution, "covariance_matrix", None)
-        return super().covariance if matrix is None else matrix
+        if matrix is not None:
+            return matrix
+        if not self.event_shape or isinstance(self.distribution, Independent):
+            return super().covariance
+        if isinstance(self.distribution, (Dirichlet, Multinomial, OneHotCategorical)):
+            return _of_shares(self.mean, self.variance)
+        raise self._no("covariance matrices")
 
     def log_prob(self, x: Tensor) -> Tensor:
         return self.distribution.log_prob(x.unsqueeze(-1 - len(self.event_shape)))
@@ -106,6 +112,8 @@ class TorchComponent(Component):
 
     def cdf(self, x: Tensor) -> Tensor:
         """The cumulative probability: zero below the support and one above it, where torch would refuse."""
+        if self.event_shape:
+            raise self._no("cumulative probabilities of vectors")
         x = x.unsqueeze(-1)
         low, high = (getattr(self.support, name, None) for name in ("lower_bound", "upper_bound"))
         below = torch.zeros_like(x, dtype=torch.bool) if low is None else x <= low
@@ -128,6 +136,14 @@ class TorchComponent(Component):
             NotClosedForm: If the distribution is not made from tensors, such as a ``TransformedDistribution``.
         """
         return TorchComponent(_rebuilt(self.distribution, function))
+
+
+def _of_shares(mean: Tensor, variance: Tensor) -> Tensor:
+    """The covariance of shares of a whole T with means m: c (diag(m T) - m m'), and c is known from a variance."""
+    whole = mean.sum(-1, keepdim=True)
+    matrix = torch.diag_embed(mean * whole) - mean.unsqueeze(-1) * mean.unsqueeze(-2)
+    first = variance[..., :1] / matrix.diagonal(dim1=-2, dim2=-1)[..., :1]
+    return first.unsqueeze(-1) * matrix
 
 
 def _rebuilt(distribution: Distribution, function: Callable[[Tensor], Tensor]) -> Distribution:

@@ -1,0 +1,62 @@
+"""The tables of all families and all covariance structures: every parametrised test of the laws reads them.
+
+A new family or structure is one more line here. Scales are unequal and none of them is 1: defects hide at 1.
+"""
+
+from __future__ import annotations
+
+import torch
+
+import mixtura as mx
+from mixtura.components import Component, Structure, TorchComponent
+
+FEATURES, COMPONENTS = 3, 2
+
+
+def tensor(*values: object) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def matrices(*shape: int, seed: int = 3) -> torch.Tensor:
+    """Covariance matrices of very different scales, correlated."""
+    generator = torch.Generator().manual_seed(seed)
+    root = torch.randn(*shape, FEATURES, FEATURES, generator=generator, dtype=torch.float64)
+    scale = tensor(0.4, 1.7, 3.0)
+    covariance = root @ root.mT + 0.5 * torch.eye(FEATURES, dtype=torch.float64)
+    return scale[:, None] * covariance * scale
+
+
+MEAN = tensor([1.0, -2.0, 0.5], [-1.5, 3.0, 2.0])
+
+STRUCTURES: dict[str, Structure] = {
+    "full": mx.Full(matrices(2)),
+    "diagonal": mx.Diagonal(tensor([0.3, 2.0, 5.0], [4.0, 0.7, 0.2])),
+    "spherical": mx.Spherical(tensor(0.4, 3.0)),
+    "tied-full": mx.Full(matrices(), tied=True),
+    "tied-diagonal": mx.Diagonal(tensor(0.3, 2.0, 5.0), tied=True),
+    "tied-spherical": mx.Spherical(tensor(0.4).squeeze(), tied=True),
+}
+
+GAUSSIANS: dict[str, Component] = {name: mx.Gaussian(MEAN, structure) for name, structure in STRUCTURES.items()}
+
+NORMALS: dict[str, Component] = {
+    "normal": mx.Normal(tensor(-1.0, 2.0, 2.5), tensor(0.3, 2.0, 0.7)),
+    "normal-tied": mx.Normal.of(mx.Gaussian(tensor([-1.0], [2.0]), mx.Spherical(tensor(2.5).squeeze(), tied=True))),
+}
+
+# Families with `statistics` and `update`; in `GRADUAL`, those whose update only raises the likelihood.
+LEARNABLE: dict[str, Component] = {**NORMALS, **GAUSSIANS}
+GRADUAL: set[str] = set()
+
+TORCH: dict[str, Component] = {
+    "torch-gamma": TorchComponent(torch.distributions.Gamma(tensor(0.8, 5.0), tensor(0.3, 2.0))),
+    "torch-poisson": TorchComponent(torch.distributions.Poisson(tensor(0.7, 12.0))),
+    "torch-laplace": TorchComponent(torch.distributions.Laplace(tensor(-2.0, 3.0), tensor(0.5, 2.0))),
+    "torch-lognormal": TorchComponent(torch.distributions.LogNormal(tensor(-0.5, 1.0), tensor(0.5, 0.3))),
+    "torch-independent": TorchComponent(
+        torch.distributions.Independent(torch.distributions.Gumbel(MEAN[:, :2], tensor([0.5, 2.0], [1.5, 0.3])), 1)
+    ),
+    "torch-dirichlet": TorchComponent(torch.distributions.Dirichlet(tensor([2.0, 3.0, 1.5], [6.0, 1.2, 4.0]))),
+}
+
+FAMILIES: dict[str, Component] = {**LEARNABLE, **TORCH}
