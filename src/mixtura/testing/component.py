@@ -117,7 +117,9 @@ class ComponentContract(Contract):
         except (NotClosedForm, NotImplementedError):
             return
         if component.support.is_discrete:
-            assert_close(component.cdf(x) - component.cdf(x - 1), component.log_prob(x).exp(), 1e-9, "a step of the cdf")
+            assert_close(
+                component.cdf(x) - component.cdf(x - 1), component.log_prob(x).exp(), 1e-9, "a step of the cdf"
+            )
             return
         h = 1e-5 * x.abs().clamp_min(1e-3)
         slope = (component.cdf(x + h) - component.cdf(x - h)) / (2 * h).unsqueeze(-1)

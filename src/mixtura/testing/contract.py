@@ -42,9 +42,11 @@ def assert_close(actual: Tensor, expected: Tensor, tolerance: float = 1e-9, what
 
 
 def assert_z(values: Tensor, expected: Tensor, what: str) -> None:
-    """Raises ``AssertionError`` if means over the first dimension are too many standard errors from what they should be."""
+    """Raises ``AssertionError`` if means over the first dimension are too many standard errors from the closed form."""
     error = values.std(0) / len(values) ** 0.5
     gap = (values.mean(0) - expected).abs()
     scale = expected.abs() + values.abs().mean(0)
     wrong = gap > Z_LIMIT * error + 1e-9 * scale
-    assert not bool(wrong.any()), f"{what}: {(gap / error)[wrong].max().item():.1f} standard errors from the closed form"
+    assert not bool(wrong.any()), (
+        f"{what}: {(gap / error)[wrong].max().item():.1f} standard errors from the closed form"
+    )

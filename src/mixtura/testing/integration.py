@@ -2,7 +2,7 @@ r"""Integrals and sums over the support of a density, by its constraint.
 
 Everything is mapped to the line, :math:`x = m + s \sinh t`, half lines by :math:`x = a + s e^t` and intervals by the
 logistic function, where Gauss and Legendre's rule on panels converges exponentially fast, and a kink at the centre,
-which is the end of a panel, does no harm. Planes take the product rule; vectors that are counts or truth values are summed.
+which is the end of a panel, does no harm. Planes take the product rule; counts and truth values are summed.
 """
 
 from __future__ import annotations
@@ -101,4 +101,3 @@ def _mapped(low: float, high: float, t: Tensor, centre: Tensor, scale: Tensor) -
         return low + scale * t.exp(), scale * t.exp()
     share = torch.sigmoid(t)
     return low + (high - low) * share, (high - low) * share * (1 - share)
-

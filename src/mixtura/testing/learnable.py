@@ -85,7 +85,9 @@ class LearnableContract(Contract):
             factor = 1 + 0.02 * torch.randn(r.shape, generator=generator, dtype=r.dtype)
             other = self._updated(component, x, r * factor.clamp_min(0))
             worse = self._expected_log_likelihood(other, x, r)
-            assert bool((worse <= top + 1e-9 * top.abs()).all()), f"a nearby point is better by {(worse - top).max():.3g}"
+            assert bool((worse <= top + 1e-9 * top.abs()).all()), (
+                f"a nearby point is better by {(worse - top).max():.3g}"
+            )
 
     def test_update_does_not_depend_on_where_it_starts(self) -> None:
         if not self.exact:

@@ -89,7 +89,9 @@ class StructureContract(Contract):
         structure = self.make()
         for dims in ([1], [2, 0], [0, 1, 2]):
             inside = self._dense(structure)[..., dims, :][..., :, dims]
-            assert_close(_expanded(structure.marginal(dims).dense(len(dims)), self.components), inside, 1e-9, "marginal")
+            assert_close(
+                _expanded(structure.marginal(dims).dense(len(dims)), self.components), inside, 1e-9, "marginal"
+            )
 
     # -- learning
 
