@@ -43,7 +43,13 @@ def _jiggle_gaussian(components: Component, size: float, generator: torch.Genera
     return components.map(moved)
 
 
+def _jiggle_shares(components: Component, size: float, generator: torch.Generator) -> Component:
+    moved = _jiggle_gaussian(components, size, generator)
+    return moved._replace(logits=moved.logits.log_softmax(-1))
+
+
 PERTURB: dict[type, Callable] = {mx.Gaussian: _jiggle_gaussian, mx.Normal: _jiggle_gaussian}
+PERTURB |= {mx.Categorical: _jiggle_shares, mx.Multinomial: _jiggle_shares}
 
 
 def sums(components: Component, x: Tensor) -> Statistics:
@@ -76,6 +82,11 @@ def gaussian(structure, tied: bool = False) -> mx.Gaussian:
 NIW_1 = mx.NormalInverseWishart(torch.tensor([0.3]).double(), 1.5, torch.tensor([[2.0]]).double(), 5.5)
 NORMAL = mx.Normal(torch.tensor([0.0, 3.0]).double(), torch.tensor([1.0, 0.6]).double())
 
+
+def numbers(values) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
 CASES = [
     *(
         Case(f"{shape.__name__}{'-tied' * tied}", NIW, gaussian(shape, tied))
@@ -83,4 +94,25 @@ CASES = [
         for tied in (False, True)
     ),
     Case("Normal", NIW_1, NORMAL),
+    Case("Poisson", mx.Conjugate(1.5, 2.0), mx.Poisson(numbers([1.5, 5.0]))),
+    Case("Poisson-vectors", mx.Conjugate(1.5, 2.0), mx.Poisson(numbers([[1.5, 5.0], [2.0, 0.7]]), vectors=True)),
+    Case("Bernoulli", mx.Conjugate.beta(1.5, 2.5), mx.Bernoulli(numbers([0.3, 0.8]))),
+    Case("Binomial", mx.Conjugate(1.5, 1.8), mx.Binomial(4, numbers([0.3, 0.8]))),
+    Case("Geometric", mx.Conjugate(3.5, 1.2), mx.Geometric(numbers([0.3, 0.8]))),
+    Case("Exponential", mx.Conjugate(2.5, 1.2), mx.Exponential(numbers([0.3, 2.0]))),
+    Case(
+        "Categorical",
+        mx.Conjugate.dirichlet(numbers([1.5, 1.0, 2.5])),
+        mx.Categorical(numbers([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])),
+    ),
+    Case(
+        "Categorical-vectors",
+        mx.Conjugate.dirichlet(numbers([1.5, 1.0, 2.5])),
+        mx.Categorical(numbers([[[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]] * 2), vectors=True),
+    ),
+    Case(
+        "Multinomial",
+        mx.Conjugate(1.5, numbers([1.0, 1.5, 1.5])),
+        mx.Multinomial(numbers([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]), 4),
+    ),
 ]

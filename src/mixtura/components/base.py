@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
+from functools import reduce
+from operator import add
 from typing import Any, Self
 
 import torch
@@ -17,13 +20,17 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from .._value import Value
-from ..errors import NotClosedForm
+from ..errors import NotClosedForm, refuse
 from .statistics import Statistics
+from .template import Template
 
 __all__ = ["Component", "Labels"]
 
 Labels = Callable[[Tensor], Tensor]
 """A labels rule: log joint ``(..., K)`` to responsibilities ``(..., K)`` that sum to one over components."""
+
+_BLOCK_BYTES = 1 << 20  # of the log joint of a block: what a core's cache holds
+_FEWEST_ROWS = 256
 
 
 class Component(Value, ABC):
@@ -111,12 +118,63 @@ class Component(Value, ABC):
             weight: The row weights, with shape ``(N,)``, or none for ones.
             labels: The labels rule.
         """
+        height = max(_FEWEST_ROWS, _BLOCK_BYTES // (self.batch_shape.numel() * x.element_size()))
+        weights = [None] * -(-len(x) // height) if weight is None else weight.split(height)
+        blocks = zip(x.split(height), weights, strict=True)
+        return reduce(add, (self._expect_block(logits, rows, share, labels) for rows, share in blocks))
+
+    def _expect_block(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
         joint = logits + self.log_prob(self._shared(x))
         row_weight = x.new_ones(len(x)) if weight is None else weight
         row_weight = row_weight.reshape(-1, *(1,) * (joint.ndim - 2))
         log_likelihood = (row_weight * torch.logsumexp(joint, -1)).sum(0, dtype=torch.float64)
         r = labels(joint) * row_weight.unsqueeze(-1)
         return Statistics(log_likelihood, r.sum(0, dtype=torch.float64), self.statistics(x, r))
+
+    def broken(self) -> Tensor:
+        """Tells which components, ``(*B, K)``, are not finite: the only collapse of a family on whole numbers."""
+        finite = self.mean.isfinite() & self.variance.isfinite()
+        return ~finite.reshape(*self.batch_shape, -1).all(-1)
+
+    @classmethod
+    def template(cls, **settings: Any) -> Template:
+        """Returns the family as a fit takes it: its settings, and no parameters yet.
+
+        Raises:
+            MixtureError: If the family has no setting of that name.
+
+        Example:
+            >>> mx.Poisson.template()
+            Template(Poisson)
+        """
+        names = {field.name: None if field.default is MISSING else field.default for field in fields(cls)}
+        unknown = [name for name in settings if name not in names]
+        if unknown:
+            refuse("settings", f"among {', '.join(names)}", ", ".join(unknown))
+        return Template(cls._of(**{**names, **settings}))
+
+    def start(self, x: Tensor, r: Tensor) -> Self:
+        """Returns components of these settings for rows ``(N, *event)`` and responsibilities ``(N, B, K)``."""
+        raise self._no("start from responsibilities")
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Returns rows as vectors ``(N, F)`` in which nearness suggests one component: where starts are sought."""
+        return x.reshape(len(x), -1)
+
+    def outside(self, x: Tensor) -> Tensor:
+        """Tells which entries of rows, ``(..., *event)``, lie outside the family's support."""
+        return torch.zeros_like(x, dtype=torch.bool)
+
+    @property
+    def expects(self) -> str:
+        """What entries of a row must be, in words."""
+        return "numbers"
+
+    def chosen(self, labels: Tensor) -> Self:
+        """Returns, for labels ``(*S, *B)``, the parameters of the component that each names: ``(*S, *B, *event)``."""
+        batch = self.batch_shape
+        offset = torch.arange(batch[:-1].numel(), device=labels.device).reshape(batch[:-1]) * batch[-1]
+        return self.map(lambda t: t.reshape(batch.numel(), *t.shape[len(batch) :])[labels + offset])
 
     def collapsed(self, floor: Tensor) -> Tensor:
         """Tells which components, ``(*B, K)``, are not finite or narrower than the variance ``floor`` ``(*event)``."""

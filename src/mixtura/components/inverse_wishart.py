@@ -9,7 +9,8 @@ On matrices C of a structure's shape, with scale :math:`\Psi` kept in the struct
 - `Spherical`: one inverse gamma, of shape :math:`a = D(\nu + D + 1)/2 - 1` and rate :math:`b = \mathrm{tr}\,\Psi/2`.
 
 :math:`\mathbb E[C^{-1}] = \bar C^{-1}` with :math:`\bar C = \Psi/\delta`, and `deficit` is
-:math:`\tfrac12(\mathbb E\log|C^{-1}| + \log|\bar C|) \le 0`. Moments lead with ``(*B, K or 1)``, degrees have that shape.
+:math:`\tfrac12(\mathbb E\log|C^{-1}| + \log|\bar C|) \le 0`. Moments lead with
+``(*B, K or 1)``; degrees have that shape.
 """
 
 from __future__ import annotations

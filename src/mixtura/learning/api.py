@@ -26,6 +26,7 @@ from .families import Family, families
 from .fitting import Fit
 from .initialise import Initialiser, MixedStart
 from .loop import Method, Run, State, run, stack
+from .observed import Clean, ObservedRows, like_clean, observed
 from .progress import progress_report
 from .reason import Reason
 
@@ -41,6 +42,7 @@ def fit(
     components: int | None = None,
     covariance: Structure | str = "full",
     method: Method | None = None,
+    observation: Any = None,
     sample_weight: Any = None,
     init: Any = None,
     restarts: int | None = None,
@@ -57,6 +59,8 @@ def fit(
         components: The number of components K; taken from ``init`` where that is a mixture, means or labels.
         covariance: The covariance structure to learn, or its name. An ``init`` that is a mixture keeps its own.
         method: How to learn; `EM()` if none is given.
+        observation: How the rows were observed, one of `mixtura.observation` or a sequence of them; the mixture is
+            then that of the clean rows.
         sample_weight: How much each row counts, with shape ``(N,)``, or the name of a column.
         init: Where to start: a mixture, means ``(K, D)``, integer labels ``(N,)``, or an initialiser such as
             `KMeansPlusPlus`. By default, `MixedStart`.
@@ -78,10 +82,10 @@ def fit(
         >>> round(fit.log_likelihood, 3)
         -1126.316
     """
-    rows = as_rows(x, columns, sample_weight)
+    rows = observed(as_rows(x, columns, sample_weight), observation)
     method = EM() if method is None else method
-    (chosen,) = families(family, [structure(covariance)], rows)
-    job = Job.of(rows, method, chosen, generator, components)
+    (chosen,) = families(family, [structure(covariance)], like_clean(rows))
+    job = job_of(rows, method, chosen, generator, components)
     with progress_report(progress, method.max_iterations) as report:
         runs = job.runs(init, components, restarts, report)
     return job.result(runs)
@@ -109,6 +113,16 @@ class Job:
         return cls(rows, method.seeded(generator), family, found, _sample(rows, generator), generator)
 
     @property
+    def drawn(self) -> TensorRows:
+        """The sample's rows as they were drawn, before any observation."""
+        return self.sample
+
+    @property
+    def event_shape(self) -> torch.Size:
+        """The shape of a row as it was drawn."""
+        return self.drawn.event_shape
+
+    @property
     def floor(self) -> Tensor:
         """The variance below which a component has collapsed: that of rounding, relative to the data's."""
         return 16 * torch.finfo(self.rows.dtype).eps * self.summary.variance.to(self.rows.device)
@@ -116,7 +130,7 @@ class Job:
     @cached_property
     def embedded(self) -> Tensor:
         """The rows of the sample as vectors ``(n, F)`` in which the family sees nearness."""
-        return self.family.embed(self.sample.tensor())
+        return self.family.embed(self.drawn.tensor())
 
     @property
     def scale(self) -> Tensor:
@@ -187,12 +201,13 @@ class Job:
         if not init.is_floating_point() and init.shape == (len(self.rows),):
             return self._from_labels(init.long(), components)
         means = _flat(init).to(self.rows.dtype)
-        if means.ndim != 2 or means.shape[-1] != self.rows.features or (components or len(means)) != len(means):
-            expected = f"a mixture, {components or 'K'} means of {self.rows.features} features, or one label per row"
+        features = self.event_shape.numel()
+        if means.ndim != 2 or means.shape[-1] != features or (components or len(means)) != len(means):
+            expected = f"a mixture, {components or 'K'} means of {features} features, or one label per row"
             refuse("init", expected, f"{init.dtype} {tuple(init.shape)}")
         if not bool(means.isfinite().all()):
             refuse("init", "finite means", "NaN or infinity")
-        return self._from_centres(self.family.embed(means.reshape(-1, *self.rows.event_shape)).unsqueeze(0))
+        return self._from_centres(self.family.embed(means.reshape(-1, *self.event_shape)).unsqueeze(0))
 
     def result(self, runs: list[Run]) -> Fit:
         """Returns what the runs amount to: for most methods, the best of them."""
@@ -202,13 +217,13 @@ class Job:
         x, weight = self.embedded, _weight(self.sample)
         x, centres = (x - self.origin) / self.scale, (means - self.origin) / self.scale
         nearest = torch.cdist(x, centres).argmin(-1).mT  # (B, N, K) to (N, B)
-        return self._from_responsibilities(torch.nn.functional.one_hot(nearest, means.shape[-2]), weight, self.sample)
+        return self._from_responsibilities(torch.nn.functional.one_hot(nearest, means.shape[-2]), weight, self.drawn)
 
     def _from_labels(self, labels: Tensor, components: int | None) -> Mixture:
         count = int(labels.max()) + 1 if components is None else components
         if int(labels.min()) < 0 or int(labels.max()) >= count:
             refuse("init", f"labels between 0 and {count - 1}", f"{int(labels.min())} to {int(labels.max())}")
-        rows = TensorRows(self.rows.tensor(), self.rows.weight)
+        rows = self._all_drawn()
         one_hot = torch.nn.functional.one_hot(labels, count).unsqueeze(1)
         return self._from_responsibilities(one_hot, _weight(rows), rows)
 
@@ -218,12 +233,51 @@ class Job:
             refuse_dependent(self.rows, self.sample, self.floor.max().item() / self.summary.variance.max().item())
         return start
 
+    def _all_drawn(self) -> TensorRows:
+        return TensorRows(self.rows.tensor(), self.rows.weight)
+
     def _checked_start(self, init: Mixture, components: int | None) -> Mixture:
-        if init.event_shape != self.rows.event_shape or init.batch_shape:
-            refuse("init", f"one mixture on rows of shape {tuple(self.rows.event_shape)}", repr(init))
+        if init.event_shape != self.event_shape or init.batch_shape:
+            refuse("init", f"one mixture on rows of shape {tuple(self.event_shape)}", repr(init))
         if components not in (None, init.logits.shape[-1]):
             refuse("components", f"the {init.logits.shape[-1]} of `init`", components)
         return init
+
+
+@dataclass(frozen=True)
+class ObservedJob(Job):
+    """Rows seen through an observation, prepared for learning: starts look at what the clean rows may have been."""
+
+    clean: Clean
+
+    @classmethod
+    def prepared(
+        cls, rows: ObservedRows, method: Method, family: Family, generator: Generator | None, components: int | None
+    ) -> ObservedJob:
+        """Checks the rows, draws the sample and works out roughly what was behind it."""
+        count = rows.check(1 if components is None else whole("components", components))
+        sample = rows.sample(_SAMPLE, generator)
+        clean = Clean.of(sample, count, rows.total_weight)
+        return cls(rows, method.seeded(generator), family, clean.summary, sample, generator, clean)  # type: ignore[arg-type]
+
+    @property
+    def drawn(self) -> TensorRows:
+        return self.clean.rows
+
+    def _all_drawn(self) -> TensorRows:
+        return Clean.of(self.rows, len(self.rows), self.rows.total_weight).rows  # type: ignore[arg-type]
+
+    def _from_responsibilities(self, one_hot: Tensor, weight: Tensor, rows: TensorRows) -> Mixture:
+        return self.clean.widen(self.method.start(self.family, rows.tensor(), one_hot * weight[:, None, None]))
+
+
+def job_of(
+    rows: Rows, method: Method, family: Family, generator: Generator | None, components: int | None
+) -> Job:
+    """Prepares rows for learning, however they were observed."""
+    if isinstance(rows, ObservedRows):
+        return ObservedJob.prepared(rows, method, family, generator, components)
+    return Job.of(rows, method, family, generator, components)
 
 
 def _rank(one: Run) -> tuple[bool, float]:

@@ -14,8 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..components import Labels, NormalInverseWishart, Statistics
-from ..components.pairs import as_gaussian
+from ..components import ConjugatePrior, Labels, NormalInverseWishart, Statistics
 from ..data import Summary, rows, summary
 from ..errors import refuse
 from ..mixture import Mixture
@@ -45,7 +44,7 @@ class Prior:
     """
 
     concentration: float | WeightsPrior = 1.0
-    components: NormalInverseWishart | Ridge | None = None
+    components: ConjugatePrior | Ridge | None = None
 
     def __post_init__(self) -> None:
         weights_prior(self.concentration)
@@ -85,7 +84,7 @@ class Prior:
         weights = torch.zeros_like(mixture.logits[..., 0]) if flat else self.extra * mixture.logits.sum(-1)
         if self.components is None:
             return weights.double()
-        return weights.double() + self.components.log_prob(as_gaussian(mixture.components))
+        return weights.double() + self.components.log_prob(mixture.components)
 
 
 def weak_components(found: Summary, components: int) -> NormalInverseWishart:

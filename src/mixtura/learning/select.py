@@ -15,12 +15,13 @@ from torch import Generator, Tensor
 from ..components import Structure, structure
 from ..data import rows as as_rows
 from ..errors import MixtureError, refuse
-from .api import Job, whole
+from .api import Job, job_of, whole
 from .em import EM
 from .families import Family, families
 from .fitting import Fit
 from .initialise import Initialiser, MixedStart
 from .loop import Method
+from .observed import like_clean, observed
 from .progress import progress_report
 from .reason import Reason
 
@@ -76,6 +77,7 @@ def select(
     covariance: Structure | str | Sequence[Structure | str] = EVERY,
     criterion: str = "bic",
     method: Method | None = None,
+    observation: Any = None,
     sample_weight: Any = None,
     init: Initialiser | None = None,
     restarts: int = _RESTARTS,
@@ -92,6 +94,7 @@ def select(
         covariance: The structures to try, or their names; all six by default.
         criterion: "bic", "aic" or "icl"; lower is better.
         method: How to learn; `EM()` if none is given.
+        observation: How the rows were observed, as in `fit`.
         sample_weight: How much each row counts.
         init: An initialiser; `MixedStart` by default.
         restarts: The number of short runs for each candidate.
@@ -113,9 +116,9 @@ def select(
         refuse("criterion", f"one of {', '.join(_CRITERIA)}", repr(criterion))
     counts = _counts(components)
     shapes = [structure(one) for one in _several(covariance)]
-    rows = as_rows(x, columns, sample_weight)
-    kinds = [kind for one in _listed(family) for kind in families(one, shapes, rows)]
-    job = Job.of(rows, EM() if method is None else method, kinds[0], generator, max(counts))
+    rows = observed(as_rows(x, columns, sample_weight), observation)
+    kinds = [kind for one in _listed(family) for kind in families(one, shapes, like_clean(rows))]
+    job = job_of(rows, EM() if method is None else method, kinds[0], generator, max(counts))
     for kind in kinds[1:]:
         kind.check(rows)
     fits = _search(job, counts, kinds, init or MixedStart(), restarts, progress)
