@@ -25,6 +25,7 @@ from torch import Generator, Tensor
 from ..errors import refuse
 from .base import Component, Labels
 from .covariance import Full, Structure
+from .phi import phi
 from .statistics import Statistics
 
 __all__ = ["Gaussian"]
@@ -251,7 +252,7 @@ class Gaussian(Component):
     def cdf(self, x: Tensor) -> Tensor:
         if self.features != 1:
             raise self._no(f"cumulative probabilities in {self.features} dimensions")
-        return torch.special.ndtr(self.structure.whiten(x.unsqueeze(-2) - self.location)).squeeze(-1)
+        return phi(self.structure.whiten(x.unsqueeze(-2) - self.location)).squeeze(-1)
 
     def rosenblatt(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # L is lower triangular, so z_d depends on x_1..x_d only, and x_d given those has scale L_dd.

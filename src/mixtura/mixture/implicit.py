@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..components.phi import phi
+
 if TYPE_CHECKING:
     from .value import Mixture
 
@@ -56,7 +58,7 @@ def _conditional_cdf(mixture: Mixture, x: Tensor, upper: Tensor | None) -> Tenso
     before = log_density.cumsum(-1) - log_density
     omega = torch.softmax(mixture.logits.unsqueeze(-1) + before, -2)
     sign = torch.ones_like(z[..., 0, :]) if upper is None else torch.where(upper, -1.0, 1.0).to(z.dtype)
-    tail = torch.special.ndtr(z * sign.unsqueeze(-2))
+    tail = phi(z * sign.unsqueeze(-2))
     return sign * (omega * tail).sum(-2)
 
 

@@ -31,7 +31,9 @@ def icdf(mixture: Mixture, q: Tensor) -> Tensor:
     frozen = mixture.detach()
     with torch.no_grad():
         x = _bisect(frozen, q.detach())
-        x = torch.where(q == 0, -torch.inf, torch.where(q == 1, torch.inf, x))
+        low, high = (getattr(mixture.support, f"{end}_bound", None) for end in ("lower", "upper"))
+        x = torch.where(q == 0, -torch.inf if low is None else low, x)
+        x = torch.where(q == 1, torch.inf if high is None else high, x)
     return _attach(mixture, x, q).reshape(x.shape + mixture.event_shape)
 
 
