@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..components import Gaussian
+from ..components import Component, Gaussian
 from ..errors import refuse
 
 __all__ = ["Ridge"]
@@ -58,6 +58,6 @@ class Ridge:
         ridge = structure.scatter(self.amount * identity)
         return weight, shift, scatter + degrees.reshape(degrees.shape + (1,) * structure.trailing) * ridge, degrees
 
-    def log_prob(self, components: Gaussian) -> Tensor:
+    def log_prob(self, components: Component) -> Tensor:
         """Returns zeros: a ridge is not a density."""
         return torch.zeros(components.batch_shape[:-1], dtype=torch.float64, device=components.device)

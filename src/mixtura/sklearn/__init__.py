@@ -1,0 +1,11 @@
+"""Mixtura behind scikit-learn's estimators: change the import and keep the rest of the code."""
+
+try:
+    import sklearn  # noqa: F401
+except ImportError as error:
+    raise ImportError("`mixtura.sklearn` needs scikit-learn: pip install 'mixtura[sklearn]'.") from error
+
+from .convert import from_sklearn, to_sklearn
+from .gaussian import GaussianMixture
+
+__all__ = ["GaussianMixture", "from_sklearn", "to_sklearn"]
