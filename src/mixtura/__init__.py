@@ -1,6 +1,6 @@
 """Mixtura: a mixture is one value, learning is one loop, and everything else reads or produces a mixture."""
 
-from . import components, data, datasets, errors, learning, mixture, plots, report
+from . import components, data, datasets, errors, learning, mixture, observation, plots, report
 from ._version import __version__
 from .components import (
     Bernoulli,
@@ -55,6 +55,7 @@ __all__ = [
     "learning",
     "load",
     "mixture",
+    "observation",
     "plots",
     "report",
     "select",

@@ -22,7 +22,7 @@ from ..data import Rows
 from ..mixture import Mixture
 from .labels import soft
 from .reason import Reason
-from .statistics import block_size, expect
+from .statistics import expect, responsibilities
 
 if TYPE_CHECKING:
     from .loop import Method
@@ -97,8 +97,8 @@ class Fit:
         """The integrated completed likelihood (Biernacki, Celeux and Govaert, 2000); lower is better."""
         certainty = 0.0
         with torch.no_grad():
-            for x, weight in self.rows.blocks(block_size(self.rows)):
-                best = self.mixture.responsibilities(x).amax(-1).log().double()
+            for r, weight in responsibilities(self.mixture, self.rows):
+                best = r.amax(-1).log().double()
                 certainty += (best if weight is None else best * weight).sum().item()
         return self.bic - 2 * certainty
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -18,7 +19,7 @@ from ..errors import refuse
 from ..mixture import Mixture
 from ..observation.base import Frame, Observation
 
-__all__ = ["Clean", "ObservedRows", "parts"]
+__all__ = ["Clean", "ObservedRows", "like_clean", "observed", "parts"]
 
 _ROUGH = 30  # iterations of the single Gaussian from which starts take the clean rows
 
@@ -123,6 +124,23 @@ class ObservedRows(Rows):
         """The number of rows of which nothing was recorded: they keep their prior weights."""
         blocks = self.blocks(self.suggested_size)
         return sum(int(block.x.reshape(len(block.x), -1).isnan().all(1).sum()) for block in blocks)
+
+
+def observed(rows: Rows, observation: Any) -> Rows:
+    """The rows with how they were observed, in sequence where it is several; the rows themselves for None."""
+    if observation is None:
+        return rows
+    steps = list(observation) if isinstance(observation, (list, tuple)) else [observation]
+    if not steps or not all(isinstance(step, Observation) for step in steps):
+        refuse("observation", "one of mixtura.observation, or a sequence of them", repr(observation))
+    return ObservedRows(rows, steps[0].followed_by(steps[1:]))
+
+
+def like_clean(rows: Rows) -> Rows:
+    """Rows of the shape that the clean ones have."""
+    if not isinstance(rows, ObservedRows):
+        return rows
+    return TensorRows(torch.empty((0, *rows.clean_shape), dtype=rows.dtype, device=rows.device))
 
 
 def parts(rows: Rows, size: int) -> Iterator[tuple[Block, Observation | None]]:

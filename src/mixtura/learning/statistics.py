@@ -7,16 +7,20 @@ Statistics form a monoid, so the order and size of the blocks do not matter beyo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import reduce
 from operator import add
 
 import torch
+from torch import Tensor
 
 from ..components import Labels, Statistics
 from ..data import Block, Rows
 from ..mixture import Mixture
+from ..observation import Observation
+from .observed import parts
 
-__all__ = ["block_size", "expect"]
+__all__ = ["block_size", "expect", "responsibilities"]
 
 _BLOCK_BYTES = 2**25  # blocks of 32 MiB: large beside a call's overhead, small beside memory
 
@@ -29,9 +33,23 @@ def expect(mixture: Mixture, rows: Rows, labels: Labels) -> Statistics:
         rows: The rows.
         labels: The labels rule; `soft` gives the E-step of EM.
     """
-    blocks = map(_inert, rows.blocks(block_size(rows)))
     with torch.no_grad():
-        return reduce(add, (mixture.components.expect(mixture.logits, x, weight, labels) for x, weight in blocks))
+        return reduce(add, (_expect(mixture, *part, labels) for part in parts(rows, block_size(rows))))
+
+
+def _expect(mixture: Mixture, block: Block, observation: Observation | None, labels: Labels) -> Statistics:
+    """The statistics of one block; of the clean rows behind it, where it was seen through an observation."""
+    x, weight = _inert(block)
+    if observation is None:
+        return mixture.components.expect(mixture.logits, x, weight, labels)
+    return observation.expect(mixture.components, mixture.logits, x, weight, labels)
+
+
+def responsibilities(mixture: Mixture, rows: Rows) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yields the responsibilities ``(n, K)`` and weights of each block of rows, however they were observed."""
+    for (x, weight), observation in parts(rows, block_size(rows)):
+        joint = mixture.log_joint(x) if observation is None else observation.log_joint(mixture, x)
+        yield torch.softmax(joint, -1), weight
 
 
 def _inert(block: Block) -> Block:

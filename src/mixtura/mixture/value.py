@@ -335,6 +335,33 @@ class Mixture(Distribution):
 
     # -- errors of observation
 
+    def observed(self, observation: Any) -> Mixture:
+        """Returns the distribution of what is recorded of a draw.
+
+        Arguments:
+            observation: One of `mixtura.observation`, or a sequence of them, the one nearest to the draw first.
+
+        Example:
+            >>> clean = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([0.0, 4.0]), torch.ones(2)))
+            >>> clean.observed(mx.observation.AdditiveNoise(scale=2.0)).variance
+            tensor(9.)
+        """
+        return _observation(observation).apply(self)
+
+    def posterior(self, observation: Any, y: Tensor) -> Mixture:
+        """Returns the distribution of the clean value given what was recorded of it, for each row of ``y``.
+
+        Arguments:
+            observation: One of `mixtura.observation`, or a sequence of them, the one nearest to the draw first.
+            y: What was recorded, with shape ``(*S, *B, *event)``; the result has batch shape ``(*S, *B)``.
+
+        Example:
+            >>> clean = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([0.0, 4.0]), torch.ones(2)))
+            >>> clean.posterior(mx.observation.AdditiveNoise(scale=1.0), torch.tensor([0.0, 2.0])).mean
+            tensor([0.0360, 2.0000])
+        """
+        return _observation(observation).posterior(self, y)
+
     # -- moving and keeping
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Mixture:
@@ -436,6 +463,14 @@ class Mixture(Distribution):
         if len(set(chosen)) != len(chosen) or not chosen:
             refuse("dims", "different coordinates, at least one", chosen)
         return chosen
+
+
+def _observation(observation: Any) -> Any:
+    """The observation itself, or several as one: a sequence knows how to become one through its first."""
+    if not isinstance(observation, (list, tuple)):
+        return observation
+    first, *others = observation
+    return first.followed_by(others)
 
 
 def _log_weights(weights: Tensor | None, logits: Tensor | None, components: Component) -> Tensor:

@@ -1,0 +1,168 @@
+r"""Observations in sequence: a draw passes through each in turn, and the last one's outcome is recorded.
+
+Gaussian observations in a row become one. Behind them may stand one of another kind, z to y: with z Gaussian given k
+and x given z Gaussian with a mean linear in z, what is expected of x follows from what is expected of z,
+
+.. math:: E[x - \mu | y] = G\, E[z - \nu | y], \qquad
+    E[(x-\mu)(x-\mu)^\top | y] = G\, E[(z-\nu)(z-\nu)^\top | y]\, G^\top + V - G A V, \quad G = V A^\top T^{-1}.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Generator, Tensor
+
+from ..components import Component
+from ..components.pairs import as_gaussian
+from ..errors import NotClosedForm, refuse
+from ..mixture import Mixture
+from .base import Frame, Observation, aligned, frame_of, weighted
+from .linear import Linear
+
+__all__ = ["InSequence"]
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class InSequence(Observation):
+    """Several observations, the one nearest to the draw first.
+
+    Arguments:
+        steps: The observations.
+
+    Example:
+        >>> clean = mx.Mixture(torch.ones(1), mx.Normal(torch.zeros(1), torch.ones(1)))
+        >>> noise = mx.observation.AdditiveNoise(scale=1.0)
+        >>> clean.observed([noise, noise]).variance
+        tensor(3.)
+    """
+
+    steps: tuple[Observation, ...]
+
+    def __init__(self, steps: tuple[Observation, ...]) -> None:
+        if not steps or not all(isinstance(step, Observation) for step in steps):
+            refuse("observation", "one of mixtura.observation, or a sequence of them", repr(steps))
+        object.__setattr__(self, "steps", tuple(steps))
+
+    @property
+    def gaps(self) -> bool:
+        return self.steps[-1].gaps
+
+    def clean_features(self, recorded: int) -> int:
+        for step in reversed(self.steps):
+            recorded = step.clean_features(recorded)
+        return recorded
+
+    def resolve(self, frame: Frame) -> Observation:
+        merged: list[Observation] = []
+        for step in self.steps:
+            done = step.resolve(frame)
+            frame = _after(done, frame)
+            if merged and isinstance(done, Linear) and isinstance(merged[-1], Linear):
+                merged[-1] = merged[-1].then(done)
+            else:
+                merged.append(done)
+        return merged[0] if len(merged) == 1 else Chain._of(steps=tuple(merged))
+
+    def observed(self, components: Component) -> Component:
+        return self.resolve(frame_of(components)).observed(components)
+
+    def apply(self, mixture: Mixture) -> Mixture:
+        for step in self.steps:
+            mixture = step.apply(mixture)
+        return mixture
+
+    def posterior(self, mixture: Mixture, y: Tensor) -> Mixture:
+        return self.resolve(frame_of(mixture.components)).posterior(mixture, y)
+
+    def log_prob(self, components: Component, y: Tensor) -> Tensor:
+        return self.resolve(frame_of(components)).log_prob(components, y)
+
+    def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
+        return self.resolve(frame_of(components)).complete(components, y, r)
+
+    def record(
+        self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None
+    ) -> Tensor:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Chain(Observation):
+    """Resolved observations that do not merge: a Gaussian one, then one of another kind; others can only be drawn."""
+
+    steps: tuple[Observation, ...]
+
+    @property
+    def gaps(self) -> bool:
+        return self.steps[-1].gaps
+
+    @property
+    def side(self) -> tuple[Tensor, ...]:
+        return tuple(tensor for step in self.steps for tensor in step.side)
+
+    def at(self, side: Sequence[Tensor]) -> Self:
+        pieces = iter(side)
+        return self._replace(steps=tuple(step.at([next(pieces) for _ in step.side]) for step in self.steps))
+
+    def recorded_shape(self, components: Component) -> torch.Size:
+        for step in self.steps:
+            components = step.observed(components) if step is not self.steps[-1] else components
+        return self.steps[-1].recorded_shape(components)
+
+    def _pair(self) -> tuple[Linear, Observation]:
+        first, *others = self.steps
+        if isinstance(first, Linear) and len(others) == 1:
+            return first, others[0]
+        names = ", then ".join(type(step).__name__ for step in self.steps)
+        raise NotClosedForm(
+            f"There is no density for {names}. There is one for Gaussian observations followed by one of another "
+            "kind; draws and `sample` work for all."
+        )
+
+    def log_prob(self, components: Component, y: Tensor) -> Tensor:
+        first, last = self._pair()
+        return last.log_prob(first._law(components), y)
+
+    def moments(self, components: Component) -> tuple[Tensor, Tensor]:
+        first, last = self._pair()
+        return last.moments(first._law(components))
+
+    def record(
+        self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None
+    ) -> Tensor:
+        for step in self.steps:
+            x = step.record(x, labels, generator, components)
+            components = None if components is None else step.observed(components)
+        return x
+
+    def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
+        shift, second = self.clean_moments(components, y)
+        return weighted(as_gaussian(components), r, shift, second)
+
+    def clean_moments(self, components: Component, y: Tensor) -> tuple[Tensor, Tensor]:
+        first, last = self._pair()
+        gaussian = as_gaussian(components)
+        law = first._law(components)
+        shift, second = last.clean_moments(law, y)
+        back = gaussian.covariance if first.matrix is None else gaussian.covariance @ aligned(first.matrix, gaussian).mT
+        covariance = as_gaussian(law).covariance
+        gain = torch.linalg.solve(covariance, back.mT).mT
+        left = gaussian.covariance - gain @ back.mT
+        return (gain @ shift.unsqueeze(-1)).squeeze(-1), gain @ second @ gain.mT + left
+
+    def first_guess(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        first, last = self._pair()
+        mean, variance = last.first_guess(y)
+        draws = mean + variance.sqrt() * torch.linspace(-1.5, 1.5, len(y), dtype=y.dtype, device=y.device)[:, None]
+        return first.first_guess(draws)
+
+
+def _after(step: Observation, frame: Frame) -> Frame:
+    """The frame of what a resolved step passes on."""
+    if isinstance(step, Linear) and frame.event_shape:
+        return frame._replace(event_shape=torch.Size((step.width,)))
+    return frame
