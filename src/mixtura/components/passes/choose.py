@@ -30,6 +30,6 @@ def compiled() -> ModuleType | None:
         from numba import config
 
         from . import numba_pass, vector
-    except ImportError:
+    except (ImportError, RuntimeError):  # a runtime error: there is nowhere to keep compiled code
         return None
     return numba_pass if vector.has_fused_multiply_add() and not getattr(config, "DISABLE_JIT", False) else None
