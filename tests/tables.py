@@ -44,8 +44,26 @@ NORMALS: dict[str, Component] = {
     "normal-tied": mx.Normal.of(mx.Gaussian(tensor([-1.0], [2.0]), mx.Spherical(tensor(2.5).squeeze(), tied=True))),
 }
 
+COUNTS: dict[str, Component] = {
+    "poisson": mx.Poisson(tensor(0.7, 12.0)),
+    "poisson-vectors": mx.Poisson(tensor([0.7, 12.0], [3.0, 2.0]), vectors=True),
+    "bernoulli": mx.Bernoulli(tensor(0.2, 0.9)),
+    "bernoulli-vectors": mx.Bernoulli(tensor([0.2, 0.9, 0.4, 0.1], [0.7, 0.3, 0.8, 0.6]), vectors=True),
+    "binomial": mx.Binomial(7, tensor(0.2, 0.7)),
+    "geometric": mx.Geometric(tensor(0.2, 0.7)),
+    "categorical": mx.Categorical(tensor([0.2, 0.3, 0.5], [0.6, 0.3, 0.1])),
+    "categorical-vectors": mx.Categorical(
+        tensor([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]], [[0.6, 0.3, 0.1], [0.4, 0.5, 0.1]]), vectors=True
+    ),
+    "multinomial": mx.Multinomial(tensor([0.2, 0.3, 0.5], [0.6, 0.3, 0.1]), total_count=4),
+}
+
+POSITIVE: dict[str, Component] = {
+    "exponential": mx.Exponential(tensor(0.3, 5.0)),
+}
+
 # Families with `statistics` and `update`; in `GRADUAL`, those whose update only raises the likelihood.
-LEARNABLE: dict[str, Component] = {**NORMALS, **GAUSSIANS}
+LEARNABLE: dict[str, Component] = {**NORMALS, **GAUSSIANS, **COUNTS, **POSITIVE}
 GRADUAL: set[str] = set()
 
 TORCH: dict[str, Component] = {

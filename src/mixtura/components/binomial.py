@@ -74,7 +74,7 @@ class Binomial(Coordinates, ExponentialFamily):
         return super().template(**settings)
 
     @property
-    def support(self) -> Any:
+    def domain(self) -> Any:
         return constraints.integer_interval(0, self.total_count)
 
     def sufficient(self, x: Tensor) -> Tensor:

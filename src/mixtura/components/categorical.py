@@ -28,25 +28,26 @@ class _Shares(ExponentialFamily):
     """What categorical and multinomial have in common: log-probabilities of categories as the last dimension."""
 
     logits: Tensor
+    loose: bool = False  # whether probabilities may sum to less than one, as expected logarithms of them do
 
     @property
     def probs(self) -> Tensor:
         """The probabilities of the categories, which come last."""
-        return self.logits.exp()
+        return self.natural.exp()
 
     @property
     def natural(self) -> Tensor:
-        return self.logits
+        return self.logits if self.loose else self.logits.log_softmax(-1)
 
     def log_normaliser(self, natural: Tensor) -> Tensor:
         return torch.zeros_like(natural[..., 0])
 
     def from_mean(self, mean: Tensor) -> Any:
         floored = mean.clamp_min(torch.finfo(mean.dtype).tiny)
-        return self._replace(logits=(floored / floored.sum(-1, keepdim=True)).log())
+        return self._replace(logits=(floored / floored.sum(-1, keepdim=True)).log(), loose=False)
 
     def with_natural(self, natural: Tensor) -> Any:
-        return self._replace(logits=natural)
+        return self._replace(logits=natural, loose=True)
 
     def prior_log_normaliser(self, strength: Tensor, total: Tensor) -> Tensor:
         return torch.lgamma(total).sum(-1) - torch.lgamma(total.sum(-1))
@@ -87,7 +88,8 @@ class Categorical(_Shares):
 
     def __init__(self, probs: Tensor, *, vectors: bool = False) -> None:
         logits = _log_shares(probs, 2 + vectors)
-        for name, value in (("logits", logits), ("vectors", vectors), ("categories", probs.shape[-1])):
+        values = {"logits": logits, "loose": False, "vectors": vectors, "categories": probs.shape[-1]}
+        for name, value in values.items():
             object.__setattr__(self, name, value)
 
     @classmethod
@@ -108,8 +110,13 @@ class Categorical(_Shares):
     def expects(self) -> str:
         return f"category codes 0 to {self.categories - 1}"
 
+    @property
+    def support(self) -> Any:
+        codes = constraints.integer_interval(0, self.categories - 1)
+        return constraints.independent(codes, len(self.event_shape))
+
     def outside(self, x: Tensor) -> Tensor:
-        return ~constraints.integer_interval(0, self.categories - 1).check(x)
+        return ~self.support.base_constraint.check(x)
 
     def embed(self, x: Tensor) -> Tensor:
         return self.sufficient(x).reshape(len(x), -1)
@@ -165,8 +172,8 @@ class Multinomial(_Shares):
     def __init__(self, probs: Tensor, total_count: int = 1) -> None:
         if not isinstance(total_count, int) or total_count < 1:
             refuse("total_count", "a whole number of at least 1", total_count)
-        object.__setattr__(self, "logits", _log_shares(probs, 2))
-        object.__setattr__(self, "total_count", total_count)
+        for name, value in (("logits", _log_shares(probs, 2)), ("loose", False), ("total_count", total_count)):
+            object.__setattr__(self, name, value)
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -179,6 +186,10 @@ class Multinomial(_Shares):
     @property
     def expects(self) -> str:
         return "whole numbers of at least 0"
+
+    @property
+    def support(self) -> Any:
+        return constraints.multinomial(self.total_count)
 
     def outside(self, x: Tensor) -> Tensor:
         return ~constraints.nonnegative_integer.check(x)

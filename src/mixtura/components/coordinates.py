@@ -27,11 +27,11 @@ __all__ = ["Coordinates"]
 class Coordinates(Component):
     """K distributions of numbers, or of vectors with independent coordinates.
 
-    A family lists its tensors as fields, the constraint of each in ``arguments``, and its ``support``.
+    A family lists its tensors as fields, the constraint of each in ``arguments``, and its ``domain``.
     """
 
     arguments: ClassVar[dict[str, Any]]
-    support: ClassVar[Any]  # where one coordinate may lie
+    domain: ClassVar[Any]  # where one coordinate may lie
     vectors: bool = False
 
     def _seal(self, vectors: bool, **parameters: Tensor | float) -> None:
@@ -73,11 +73,15 @@ class Coordinates(Component):
         return sum(getattr(self, name).numel() for name in self.arguments) // entries
 
     @property
+    def support(self) -> Any:
+        return constraints.independent(self.domain, len(self.event_shape))
+
+    @property
     def expects(self) -> str:
-        return _words(self.support)
+        return _words(self.domain)
 
     def outside(self, x: Tensor) -> Tensor:
-        return ~self.support.check(x)
+        return ~self.domain.check(x)
 
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         return self.chosen(labels)._draw(generator)

@@ -38,7 +38,7 @@ class Exponential(Coordinates, ExponentialFamily):
     """
 
     arguments: ClassVar = {"rate": constraints.positive}
-    support = constraints.nonnegative
+    domain = constraints.nonnegative
     rate: Tensor
 
     def __init__(self, rate: Tensor, *, vectors: bool = False) -> None:

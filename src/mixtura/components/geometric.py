@@ -39,7 +39,7 @@ class Geometric(Coordinates, ExponentialFamily):
     """
 
     arguments: ClassVar = {"probs": constraints.unit_interval}
-    support = constraints.nonnegative_integer
+    domain = constraints.nonnegative_integer
     probs: Tensor
 
     def __init__(self, probs: Tensor, *, vectors: bool = False) -> None:

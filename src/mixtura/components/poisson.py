@@ -39,7 +39,7 @@ class Poisson(Coordinates, ExponentialFamily):
     """
 
     arguments: ClassVar = {"rate": constraints.positive}
-    support = constraints.nonnegative_integer
+    domain = constraints.nonnegative_integer
     rate: Tensor
 
     def __init__(self, rate: Tensor, *, vectors: bool = False) -> None:

@@ -54,6 +54,8 @@ def grid(support: Any, centre: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     lines = [_line(base, c, s, reach) for c, s in zip(centre, scale, strict=True)]
     nodes = torch.cartesian_prod(*(x for x, _ in lines)).reshape(-1, len(lines))
     weights = torch.cartesian_prod(*(w for _, w in lines)).reshape(-1, len(lines))
+    if isinstance(base, type(constraints.multinomial(1))):
+        weights = weights * (nodes.sum(-1, keepdim=True) == base.upper_bound)
     return nodes, weights.prod(-1)
 
 
@@ -84,7 +86,8 @@ def _panels(reach: int) -> tuple[Tensor, Tensor]:
 def _ends(support: Any) -> tuple[float, float]:
     if isinstance(support, type(constraints.boolean)):
         return 0.0, 1.0
-    low, high = getattr(support, "lower_bound", -torch.inf), getattr(support, "upper_bound", torch.inf)
+    least = 0.0 if isinstance(support, type(constraints.multinomial(1))) else -torch.inf
+    low, high = getattr(support, "lower_bound", least), getattr(support, "upper_bound", torch.inf)
     return float(torch.as_tensor(low).min()), float(torch.as_tensor(high).max())
 
 
