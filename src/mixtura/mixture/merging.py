@@ -64,7 +64,8 @@ def _merge_down(weights: Tensor, mean: Tensor, covariance: Tensor, components: i
 def _joined(weights: Tensor, mean: Tensor, covariance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Returns weight, mean and covariance of every pair merged, with leading shape ``(K, K)``."""
     total = weights[:, None] + weights
-    share = torch.where(total > 0, weights[:, None] / total, 0.5)[..., None]
+    some = total > 0  # the inner choice keeps the gradient finite where two components both weigh nothing
+    share = torch.where(some, weights[:, None] / torch.where(some, total, 1), 0.5)[..., None]
     gap = mean[:, None] - mean
     middle = share * mean[:, None] + (1 - share) * mean
     share = share[..., None]
