@@ -30,7 +30,7 @@ class Full:
     def __init__(self, factor: Tensor, mean: Tensor) -> None:
         self.factor = factor.expand(*mean.shape, -1).flatten(0, 1)
 
-    def whiten(self, t: Tensor, out: Tensor | None) -> Tensor:
+    def whiten(self, t: Tensor, out: Tensor) -> Tensor:
         """(BK, D, n) -> (BK, D, n)."""
         return torch.bmm(self.factor, t, out=out)
 
@@ -45,7 +45,7 @@ class Diagonal:
     def __init__(self, factor: Tensor, mean: Tensor) -> None:
         self.factor = factor.expand_as(mean).flatten(0, 1).unsqueeze(-1)
 
-    def whiten(self, t: Tensor, out: Tensor | None) -> Tensor:
+    def whiten(self, t: Tensor, out: Tensor) -> Tensor:
         """(BK, D, n) -> (BK, D, n)."""
         return torch.mul(self.factor, t, out=out)
 
@@ -109,20 +109,22 @@ class _Blocks:
         self.kernel = kernel(factor.to(x.dtype), mean)
         self.mean = mean.reshape(-1, mean.shape[-1], 1)
         self.height = max(_FEWEST_ROWS, _budget(x.device) // (mean.numel() * x.element_size()))
-        self.space = x.new_empty(2, *self.mean.shape[:2], self.height) if x.shape[0] > self.height else None
 
-    def __iter__(self) -> Iterator[tuple[slice, Tensor, Tensor, Tensor | None]]:
+    def __iter__(self) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
         """Rows, residuals (BK, D, n), log joints (B, K, n), and room for more residuals."""
+        space = self._space(min(self.height, self.x.shape[0]))
         for start in range(0, self.x.shape[0], self.height):
             rows = self.x[start : start + self.height]
             columns = (rows if self.centre is None else rows - self.centre).mT
-            whole = self.space is not None and columns.shape[1] == self.height
-            out, room = self.space if self.space is not None and whole else (None, None)
-            t = torch.sub(columns, self.mean, out=out)
+            t, room = space if columns.shape[1] == space.shape[-1] else self._space(columns.shape[1])
+            torch.sub(columns, self.mean, out=t)
             z = self.kernel.whiten(t, room)
             distance = torch.mul(z, z, out=z).sum(1).view(*self.logits.shape[:2], -1)
             joint = torch.add(self.logits, distance, alpha=-0.5)
             yield slice(start, start + self.height), t, joint, room
+
+    def _space(self, rows: int) -> Tensor:
+        return self.x.new_empty(2, *self.mean.shape[:2], rows)
 
     def joints(self) -> Iterator[tuple[slice, Tensor]]:
         return ((rows, joint) for rows, _, joint, _ in self)
@@ -134,8 +136,9 @@ def _sums(
     blocks = _Blocks(kernel, x, mean, factor, logits)
     total: list[Tensor] = []
     for rows, t, joint, room in blocks:
-        density = joint.logsumexp(1, keepdim=True)
-        r = joint.sub_(density).exp_() if given is None else given[rows].permute(1, 2, 0).to(x.dtype)
+        r, density = _softmax(joint)
+        if given is not None:
+            r = given[rows].permute(1, 2, 0).to(x.dtype)
         if weight is not None:
             share = weight[rows].to(x.dtype)
             r, density = r * share, density * share
@@ -147,7 +150,15 @@ def _sums(
     return Sums(likelihood, mass, first.view(mean.shape), second.sum(1, keepdim=True) if pooled else second)
 
 
-def _moments(kernel: Full | Diagonal, t: Tensor, r: Tensor, density: Tensor, room: Tensor | None) -> list[Tensor]:
+def _softmax(joint: Tensor) -> tuple[Tensor, Tensor]:
+    """Responsibilities, in place of the log joints, and log densities, from one exponential."""
+    top = joint.amax(1, keepdim=True)
+    r = joint.sub_(top).exp_()
+    mass = r.sum(1, keepdim=True)
+    return r.div_(mass), top + mass.log()
+
+
+def _moments(kernel: Full | Diagonal, t: Tensor, r: Tensor, density: Tensor, room: Tensor) -> list[Tensor]:
     """Sums over a block, in float64."""
     weighed = torch.mul(t, r.reshape(t.shape[0], 1, -1), out=room)
     first = weighed.sum(-1).double()
