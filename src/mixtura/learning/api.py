@@ -207,7 +207,8 @@ class Job:
             refuse("init", expected, f"{init.dtype} {tuple(init.shape)}")
         if not bool(means.isfinite().all()):
             refuse("init", "finite means", "NaN or infinity")
-        return self._from_centres(self.family.embed(means.reshape(-1, *self.event_shape)).unsqueeze(0))
+        means = means.reshape(-1, *self.event_shape)
+        return self.method.at_means(means) or self._from_centres(self.family.embed(means).unsqueeze(0))
 
     def result(self, runs: list[Run]) -> Fit:
         """Returns what the runs amount to: for most methods, the best of them."""

@@ -87,6 +87,10 @@ class Method(ABC):
         """Tells whether a start has converged, judged by its trace since the objective began to be monotone."""
         return self.tolerance > 0 and _no_gain_left(one.trace[one.climb :], self.tolerance, rounding)
 
+    def expect(self, state: State, rows: Rows) -> Statistics:
+        """Returns the sums over all rows: what the labels rule makes of them under the expected mixture."""
+        return expect(self.expected(state), rows, self.labels)
+
     def collapsed(self, state: State, floor: Tensor) -> Tensor:
         """Tells which components ``(B, K)`` have shrunk below the variance ``floor``."""
         return state.components.collapsed(floor)
@@ -108,6 +112,10 @@ class Method(ABC):
         """
         share = (r.sum(0) + 1 / r.shape[-1]) / (r.sum((0, 2)).unsqueeze(-1) + 1)
         return Mixture._of(share.log().to(x.dtype), family.start(x, r))
+
+    def at_means(self, means: Tensor) -> Mixture | None:
+        """Returns the start that means ``(K, *event)`` alone determine, where they do."""
+        return None
 
     def begin(self, start: State, rows: Rows) -> State:
         """Returns the first state from a batch of mixtures, or of states where an earlier run ended."""
@@ -222,7 +230,7 @@ def _iterate(
     alive = list(range(len(runs)))
     for iteration in range(method.max_iterations + 1):
         now = method.at(iteration)
-        statistics = expect(now.expected(state), rows, now.labels)
+        statistics = now.expect(state, rows)
         objective = (now.objective(statistics, state) / rows.total_weight).tolist()
         going = [_record(runs[i], state, b, objective[b], now) for b, i in enumerate(alive)]
         if watch is not None:

@@ -1,0 +1,123 @@
+"""Laws of K-means, with brute force and scikit-learn as oracles."""
+
+import math
+
+import pytest
+import torch
+from sklearn.cluster import KMeans as SklearnKMeans
+
+import mixtura as mx
+from mixtura.components.passes import nearest as torch_twin
+from mixtura.components.passes.nearest import nearest_pass
+
+F64 = torch.float64
+
+
+def blobs(rows, features, components, seed=0, dtype=F64, offset=0.0):
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.randn(components, features, generator=generator, dtype=dtype) * 4 + offset
+    labels = torch.randint(components, (rows,), generator=generator)
+    return centres[labels] + torch.randn(rows, features, generator=generator, dtype=dtype)
+
+
+def brute(x, means):
+    squares = (x[:, None] - means).square().sum(-1)
+    return squares.min(-1)
+
+
+def test_ends_where_scikit_learn_does():
+    x = blobs(2000, 3, 5)
+    start = x[:5].clone()
+    ours = mx.fit(x, init=start, method=mx.KMeans(tolerance=1e-14))
+    theirs = SklearnKMeans(5, init=start.numpy(), n_init=1, tol=0, algorithm="lloyd").fit(x.numpy())
+    assert ours.inertia == pytest.approx(theirs.inertia_, rel=1e-10)
+    torch.testing.assert_close(ours.mixture.components.mean, torch.from_numpy(theirs.cluster_centers_))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_objective_never_rises_and_is_the_sum_of_squares(seed):
+    x = blobs(300, 2, 4, seed)
+    fit = mx.fit(x, init=x[:7].clone(), method=mx.KMeans())
+    assert (fit.inertias.diff() <= 1e-9 * fit.inertias[0]).all()
+    assert fit.inertia == pytest.approx(brute(x, fit.mixture.components.mean).values.sum().item(), rel=1e-10)
+
+
+def test_centres_are_the_means_of_their_rows():
+    x = blobs(300, 2, 4)
+    means = mx.fit(x, 4, method=mx.KMeans(tolerance=1e-14)).mixture.components.mean
+    labels = brute(x, means).indices
+    torch.testing.assert_close(means, torch.stack([x[labels == k].mean(0) for k in range(4)]))
+
+
+def test_clusters_without_rows_take_far_ones():
+    x = blobs(200, 2, 3)
+    far = torch.tensor([[0.0, 0.0], [1e3, 1e3], [-1e3, 0.0], [1e4, 0.0]], dtype=F64)
+    fit = mx.fit(x, init=far, method=mx.KMeans())
+    used = torch.bincount(brute(x, fit.mixture.components.mean).indices, minlength=4)
+    assert (used > 0).all()
+    assert (fit.inertias.diff() <= 0).all()
+
+
+def test_as_many_clusters_as_rows_leave_nothing():
+    x = torch.tensor([[0.0], [1.0], [5.0], [5.0]], dtype=F64)
+    fit = mx.fit(x, 3, method=mx.KMeans())
+    assert fit.converged
+    assert fit.inertia == pytest.approx(0, abs=1e-20)
+
+
+def test_integer_weights_are_repetitions():
+    x = blobs(100, 2, 3)
+    weight = torch.randint(1, 4, (100,), generator=torch.Generator().manual_seed(1))
+    start = x[:3].clone()
+    weighted = mx.fit(x, init=start, method=mx.KMeans(), sample_weight=weight.double())
+    repeated = mx.fit(x.repeat_interleave(weight, 0), init=start, method=mx.KMeans())
+    torch.testing.assert_close(weighted.mixture.components.mean, repeated.mixture.components.mean)
+    assert weighted.inertia == pytest.approx(repeated.inertia, rel=1e-10)
+
+
+@pytest.mark.parametrize(("dtype", "offset", "accuracy"), [(F64, 0.0, 1e-10), (F64, 1e8, 1e-6), (torch.float32, 1e3, 1e-4)])
+@pytest.mark.parametrize(("rows", "features", "components"), [(5000, 2, 50), (3001, 11, 30)])
+def test_the_compiled_pass_agrees_with_brute_force(rows, features, components, dtype, offset, accuracy):
+    numba_twin = pytest.importorskip("mixtura.components.passes.nearest_numba")
+    x = blobs(rows, features, components, dtype=dtype, offset=offset)
+    weight = torch.rand(rows, generator=torch.Generator().manual_seed(2), dtype=dtype)
+    means = torch.stack((x[:components], x[components : 2 * components]))
+    compiled = numba_twin.sums(x, weight, means)
+    blocks = [torch_twin._sums(part, share, means) for part, share in torch_twin._blocks(x, weight, means)]
+    for ours, reference in zip(compiled, (sum(field) for field in zip(*blocks, strict=True)), strict=True):
+        torch.testing.assert_close(ours, reference, rtol=accuracy, atol=accuracy * rows)
+    values, index = brute(x.double(), means[0].double())
+    assert compiled[2][0].item() == pytest.approx((weight.double() * values).sum().item(), rel=max(accuracy, 1e-9))
+    expected = torch.zeros(components, dtype=F64).index_add_(0, index, weight.double())
+    torch.testing.assert_close(compiled[0][0], expected, rtol=max(accuracy, 1e-9), atol=accuracy * rows)
+
+
+def test_large_inputs_take_the_compiled_pass_to_the_same_sums():
+    x = blobs(60_000, 2, 20)
+    weight, shift, inertia = nearest_pass(x, None, x[:20].unsqueeze(0))
+    values, index = brute(x, x[:20])
+    torch.testing.assert_close(weight[0], torch.bincount(index, minlength=20).double())
+    assert inertia.item() == pytest.approx(values.sum().item(), rel=1e-12)
+    gaps = torch.zeros(20, 2, dtype=F64).index_add_(0, index, x - x[:20][index])
+    torch.testing.assert_close(shift[0], gaps, atol=1e-7, rtol=1e-9)
+
+
+def chapter():
+    """The data of a textbook chapter: 300 rows from three unit Gaussians, torch's generator seeded with 305."""
+    torch.manual_seed(305)
+    means = torch.tensor([[-3.0, -1.0], [1.0, 3.0], [3.0, -2.0]])
+    labels = torch.distributions.Categorical(torch.tensor([0.3, 0.4, 0.3])).sample((300,))
+    return means[labels] + torch.randn(300, 2), labels
+
+
+def test_the_chapters_start_leads_to_its_local_optimum_and_ours_to_a_better_one():
+    x, labels = chapter()
+    assert torch.bincount(labels).tolist() == [85, 122, 93]
+    torch.manual_seed(0)
+    local = mx.fit(x, init=x[torch.randperm(300)[:3]], method=mx.KMeans())
+    assert local.inertia == pytest.approx(545.8244, abs=2e-3)
+    printed = torch.tensor([[2.96, -2.01], [-2.87, -0.92], [1.08, 3.12]])
+    torch.testing.assert_close(local.mixture.components.mean, printed, atol=6e-3, rtol=0)
+    best = mx.fit(x, 3, method=mx.KMeans(), generator=torch.Generator().manual_seed(0))
+    assert best.inertia == pytest.approx(545.7281, abs=2e-3)
+    assert math.isclose(brute(x, best.mixture.components.mean).values.sum().item(), best.inertia, rel_tol=1e-4)
