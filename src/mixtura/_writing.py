@@ -27,6 +27,7 @@ def whole_file(path: str | Path, argument: str = "path") -> Iterator[Path]:
     with _temporary(path, argument) as folder:
         temporary = folder / path.name
         yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())  # some writers make files that only their owner can read
         os.replace(temporary, path)
 
 
@@ -70,3 +71,9 @@ def _temporary(path: Path, argument: str) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

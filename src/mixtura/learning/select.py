@@ -6,7 +6,7 @@ structures. A candidate that collapses is listed but cannot win.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -54,12 +54,14 @@ class Selection:
         table: One `Candidate` per model tried, best first; collapsed ones last.
         criterion: The criterion's name.
         fits: All fits, in the order of the table.
+        interrupted: Whether Ctrl-C ended the search before all was tried.
     """
 
     best: Fit
     table: tuple[Candidate, ...]
     criterion: str
     fits: tuple[Fit, ...]
+    interrupted: bool = False
 
     def __repr__(self) -> str:
         head = f"{'K':>3}  {'covariance':<15} {'parameters':>10} {'log-likelihood':>15} {self.criterion:>12}  reason"
@@ -114,35 +116,48 @@ def select(
     """
     if criterion not in _CRITERIA:
         refuse("criterion", f"one of {', '.join(_CRITERIA)}", repr(criterion))
-    counts = _counts(components)
+    counts, restarts = _counts(components), whole("restarts", restarts)
     shapes = [structure(one) for one in _several(covariance)]
     rows = observed(as_rows(x, columns, sample_weight), observation)
     kinds = [kind for one in _listed(family) for kind in families(one, shapes, like_clean(rows))]
     job = job_of(rows, EM() if method is None else method, kinds[0], generator, max(counts))
     for kind in kinds[1:]:
         kind.check(rows)
-    fits = _search(job, counts, kinds, init or MixedStart(), restarts, progress)
-    return _ranked(fits, criterion)
+    found, interrupted = _search(job, counts, kinds, init or MixedStart(), restarts, progress)
+    return _ranked(found, criterion, interrupted)
 
 
 def _search(
     job: Job, counts: list[int], kinds: list[Family], init: Initialiser, restarts: int, progress: bool
-) -> list[tuple[Candidate, Fit]]:
+) -> tuple[list[tuple[Candidate, Fit]], bool]:
+    """Returns what was tried, and whether Ctrl-C ended it; before the first fit there is nothing to keep."""
     found: list[tuple[Candidate, Fit]] = []
     with progress_report(progress, len(counts) * len(kinds)) as report:
-        for k in counts:
-            centres: dict[Hashable, Tensor] = {}
-            for kind in kinds:
-                shaped = replace(job, family=kind)
-                if kind.view not in centres:
-                    centres[kind.view] = shaped.centres(init, k, 1 if k == 1 else restarts)
-                fit = shaped.result(shaped.race(shaped._from_centres(centres[kind.view]), None))
-                found.append((_candidate(fit, kind.name), fit))
+        try:
+            for candidate, fit in _tried(job, counts, kinds, init, restarts):
+                found.append((candidate, fit))
                 if report is not None:
                     report(len(found), fit.trace[-1].item())
                 if fit.reason is Reason.INTERRUPTED:
-                    return found
-    return found
+                    return found, True
+        except KeyboardInterrupt:
+            if not found:
+                raise
+            return found, True
+    return found, False
+
+
+def _tried(
+    job: Job, counts: list[int], kinds: list[Family], init: Initialiser, restarts: int
+) -> Iterator[tuple[Candidate, Fit]]:
+    for k in counts:
+        centres: dict[Hashable, Tensor] = {}
+        for kind in kinds:
+            shaped = replace(job, family=kind)
+            if kind.view not in centres:
+                centres[kind.view] = shaped.centres(init, k, 1 if k == 1 else restarts)
+            fit = shaped.result(shaped.race(shaped._from_centres(centres[kind.view]), None))
+            yield _candidate(fit, kind.name), fit
 
 
 def _candidate(fit: Fit, covariance: str) -> Candidate:
@@ -158,7 +173,7 @@ def _candidate(fit: Fit, covariance: str) -> Candidate:
     )
 
 
-def _ranked(found: list[tuple[Candidate, Fit]], criterion: str) -> Selection:
+def _ranked(found: list[tuple[Candidate, Fit]], criterion: str, interrupted: bool) -> Selection:
     def key(pair: tuple[Candidate, Fit]) -> tuple[bool, float]:
         return pair[0].reason in _BROKEN, getattr(pair[0], criterion)
 
@@ -166,7 +181,7 @@ def _ranked(found: list[tuple[Candidate, Fit]], criterion: str) -> Selection:
     if ranked[0][0].reason in _BROKEN:
         raise MixtureError(f"Every candidate failed; the last one: {ranked[-1][1].advice}")
     table, fits = zip(*ranked, strict=True)
-    return Selection(fits[0], table, criterion, fits)
+    return Selection(fits[0], table, criterion, fits, interrupted)
 
 
 _BROKEN = (Reason.COLLAPSED, Reason.NOT_FINITE)

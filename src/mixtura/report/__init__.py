@@ -4,7 +4,8 @@ The page needs no network and no other file; its figures are inside. It can be r
 """
 
 from .describe import described
-from .page import page, write
+from .page import page, render, write
+from .story import Story, story
 from .survey import Survey, Unlikely, survey
 
-__all__ = ["Survey", "Unlikely", "described", "page", "survey", "write"]
+__all__ = ["Story", "Survey", "Unlikely", "described", "page", "render", "story", "survey", "write"]

@@ -11,10 +11,10 @@ from .._writing import whole_file
 from ..plots.subject import Model
 from .html import escape
 from .sections import SECTIONS
-from .story import story
+from .story import Story, story
 from .templates import PAGE
 
-__all__ = ["page", "write"]
+__all__ = ["page", "render", "write"]
 
 
 def page(
@@ -45,9 +45,14 @@ def page(
         >>> "<h2>Components</h2>" in mx.report.page(fit, source="galaxies")
         True
     """
-    told = story(model, x, columns, source, made or {})
+    return render(story(model, x, columns, source, made))
+
+
+def render(told: Story) -> str:
+    """Returns the page of a story that has been gathered already."""
     sections = "\n".join(section(told) for section in SECTIONS)
-    return PAGE.substitute(title=escape(f"A mixture for {source}"), sections=sections, version=escape(__version__))
+    title = escape(f"A mixture for {told.source}")
+    return PAGE.substitute(title=title, sections=sections, version=escape(__version__))
 
 
 def write(

@@ -36,7 +36,6 @@ class Story:
     rows: Rows
     names: tuple[str, ...]
     survey: Survey
-    model: Model
     fit: Fit | None
     selection: Selection | None
     source: str
@@ -82,18 +81,22 @@ class Story:
         return f"{_capital(self.shape)} reach {number(self.per_row, 6)} nats per row{ending}."
 
 
-def story(model: Model, x: Any, columns: Sequence[str] | None, source: str, made: Mapping[str, str]) -> Story:
-    """Gathers what a page needs; goes through the rows once."""
+def story(
+    model: Model,
+    x: Any = None,
+    columns: Sequence[str] | None = None,
+    source: str = "the data",
+    made: Mapping[str, str] | None = None,
+) -> Story:
+    """Gathers what a page needs; goes through the rows once. Arguments as those of `page`."""
     about = subject(model, x, columns)
     if about.rows is None:
         refuse("x", "given beside a mixture", "none", "A fit brings its own rows.")
     selection = model if isinstance(model, Selection) else None
     best = selection.best if selection is not None else model
     fit = best if isinstance(best, Fit) else None
-    mixture = fit.mixture if fit is not None else best
-    assert isinstance(mixture, Mixture)
-    found = survey(mixture, about.rows)
-    return Story(about.mixture, about.rows, about.names, found, model, fit, selection, source, made)
+    found = survey(about.mixture, about.rows)
+    return Story(about.mixture, about.rows, about.names, found, fit, selection, source, made or {})
 
 
 def covariance_name(mixture: Mixture) -> str:
@@ -132,7 +135,8 @@ def _chosen(story: Story, selection: Selection) -> str:
         f"{number(getattr(c, criterion) - first, 3)} behind"
         for c in rivals
     ]
-    return f"{_capital(story.shape)}: the best of {count(len(selection.table), 'model')} by {criterion.upper()}" + "".join(behind) + "."
+    models = f"the best of {count(len(selection.table), 'model')} by {criterion.upper()}"
+    return f"{_capital(story.shape)}: {models}{''.join(behind)}."
 
 
 def _ended(fit: Fit) -> str:

@@ -1,0 +1,5 @@
+"""``python -m mixtura.cli``: the same as ``mixtura``."""
+
+from . import main
+
+main()

@@ -1,0 +1,191 @@
+"""The commands. Each reads its options, does one thing with the library, and says what it wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from .. import report as reports
+from .._version import __version__
+from ..datasets import path as bundled
+from ..errors import refuse
+from ..learning import Selection
+from ..mixture import load
+from ..mixture.files import read_columns
+from ..plots.style import matplotlib
+from . import options as o
+from .guarded import Guarded
+from .passes import assignments, draws, log_densities
+from .printing import say, show_components, show_fit, show_models, shown_path
+from .question import Question, answer_of, interrupted
+from .reading import read_for
+from .results import assignments_name, new_folder, write_results
+from .tables import check_table, write_table
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    cls=Guarded,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Mixture models from a table to a report: `mixtura demo` shows all of it.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        say(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def fit(
+    data: o.Data,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for the result.")],
+    columns: o.Columns = None,
+    components: o.Components = "1:9",
+    covariance: o.Covariance = None,
+    criterion: o.Criterion = "bic",
+    weight: o.Weight = None,
+    method: o.Method = "em",
+    prior: o.Prior = "none",
+    seed: o.Seed = 0,
+    restarts: o.Restarts = 16,
+    max_iterations: o.MaxIterations = None,
+    tolerance: o.Tolerance = None,
+    assignments_format: Annotated[str | None, typer.Option(help="parquet (the default with pyarrow) or csv.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier result of mixtura at DIR.")] = False,
+    progress: o.Progress = None,
+) -> None:
+    """Find the best mixture for DATA and write model.safetensors, assignments, summary.json and report.html to DIR.
+
+    Ctrl-C writes the best found so far and exits with 130.
+    """
+    asked = Question(
+        data, columns, weight, components, covariance, criterion, method, prior, seed, restarts, max_iterations,
+        tolerance, progress,
+    )  # fmt: skip
+    _fit(asked, out, assignments_format, force)
+
+
+def _fit(asked: Question, out: Path, assignments_format: str | None, force: bool) -> None:
+    matplotlib()  # for the report: missing, it is better said before the work than after it
+    table = assignments_name(assignments_format)
+    with new_folder(out, force) as folder:
+        found = asked.ask()
+        told = write_results(folder, asked, found, table)
+    show_models(found) if isinstance(found, Selection) else show_fit(found)
+    say(f"\n{told.answer}\n")
+    show_components(told)
+    say(f"\nWrote model.safetensors, {table}, summary.json and report.html to {shown_path(out.absolute())}.")
+    _stop_if_interrupted(found, "The best so far was written.")
+    if not answer_of(found).converged:
+        say(answer_of(found).advice)
+
+
+def _stop_if_interrupted(found, kept: str) -> None:
+    if interrupted(found):
+        typer.secho(f"Interrupted. {kept}", err=True)
+        raise typer.Exit(130)
+
+
+@app.command()
+def select(
+    data: o.Data,
+    columns: o.Columns = None,
+    components: o.Components = "1:9",
+    covariance: o.Covariance = None,
+    criterion: o.Criterion = "bic",
+    weight: o.Weight = None,
+    method: o.Method = "em",
+    prior: o.Prior = "none",
+    seed: o.Seed = 0,
+    restarts: o.Restarts = 16,
+    max_iterations: o.MaxIterations = None,
+    tolerance: o.Tolerance = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write what `fit` writes, too.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier result of mixtura at DIR.")] = False,
+    progress: o.Progress = None,
+) -> None:
+    """Try numbers and shapes of components on DATA and print how each scores; writes nothing without --out."""
+    asked = Question(
+        data, columns, weight, components, covariance, criterion, method, prior, seed, restarts, max_iterations,
+        tolerance, progress,
+    )  # fmt: skip
+    if out is not None:
+        return _fit(asked, out, None, force)
+    found = asked.ask()
+    show_models(found) if isinstance(found, Selection) else show_fit(found)
+    _stop_if_interrupted(found, "The models above are those that were tried.")
+
+
+@app.command()
+def score(model: o.Model, data: o.Data, out: o.OutTable, columns: o.Columns = None) -> None:
+    """Write every row's log-density in nats."""
+    check_table(out)
+    mixture, rows = read_for(model, data, o.listed(columns))
+    write_table(out, log_densities(mixture, rows))
+    say(f"Wrote {len(rows)} log-densities to {out}.")
+
+
+@app.command()
+def assign(model: o.Model, data: o.Data, out: o.OutTable, columns: o.Columns = None) -> None:
+    """Write every row's likeliest component, its probability, and the row's log-density in nats."""
+    check_table(out)
+    mixture, rows = read_for(model, data, o.listed(columns))
+    write_table(out, assignments(mixture, rows))
+    say(f"Wrote {len(rows)} assignments to {out}.")
+
+
+@app.command()
+def sample(
+    model: o.Model,
+    count: Annotated[int, typer.Argument(metavar="N", help="The number of rows to draw.")],
+    out: o.OutTable,
+    seed: o.Seed = 0,
+) -> None:
+    """Draw N rows from a model and write them."""
+    check_table(out)
+    if count < 1:
+        refuse("N", "at least 1", count)
+    mixture = load(model)
+    features = mixture.event_shape.numel()
+    names = read_columns(model) or (("x",) if features == 1 else tuple(f"x{d}" for d in range(features)))
+    write_table(out, draws(mixture, count, names, torch.Generator().manual_seed(seed)))
+    say(f"Wrote {count} draws to {out}.")
+
+
+@app.command()
+def report(model: o.Model, data: o.Data, out: o.OutFile, columns: o.Columns = None) -> None:
+    """Write a report on how a model describes DATA: one HTML page."""
+    mixture, rows = read_for(model, data, o.listed(columns))
+    made = {"model": str(model), "data": str(data)}
+    reports.write(out, mixture, rows, rows.columns, data.name, made)
+    say(f"Report: {out.absolute()}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the result.")] = Path("mixtura-demo"),
+    progress: o.Progress = None,
+) -> None:
+    """Do all of it on the eruptions of Old Faithful; ends by naming the report."""
+    data = bundled("old_faithful")
+    say("272 eruptions of the Old Faithful geyser: how long each lasted, and the wait for the next, in minutes.")
+    say(f"The same by hand: mixtura fit {shown_path(data)} --components 1:9 --out {out}\n")
+    asked = Question(data, None, None, "1:9", None, "bic", "em", "none", 0, 16, None, None, progress)
+    _fit(asked, out, None, force=True)
+    say(f"\nReport: {(out / 'report.html').absolute()}")

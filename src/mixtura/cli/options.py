@@ -1,0 +1,75 @@
+"""Arguments and options that several commands share, and how their text is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import refuse
+
+__all__ = ["counts", "listed"]
+
+Data = Annotated[
+    Path, typer.Argument(metavar="DATA", help="A .csv, .tsv, .parquet, .arrow, .feather, .npy or .npz file.")
+]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `mixtura fit` or `Mixture.save` wrote.")]
+Columns = Annotated[
+    str | None,
+    typer.Option(metavar="A,B", help="Columns to use, in order. All by default; a model's own if it has names."),
+]
+Weight = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column that says how much each row counts.")]
+Components = Annotated[
+    str, typer.Option(metavar="RANGE", help="Numbers of components to try: 3, or 1:9 (both ends included), or 2,4.")
+]
+Covariance = Annotated[
+    str | None,
+    typer.Option(metavar="NAMES", help="Shapes to try: full, diagonal, spherical, tied-full, ... All by default."),
+]
+Criterion = Annotated[str, typer.Option(help="What chooses among models: bic, aic or icl.")]
+Method = Annotated[str, typer.Option(help="How to learn: em or kmeans.")]
+Prior = Annotated[str, typer.Option(help="none, or weak: keeps components from collapsing (Fraley and Raftery, 2007).")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same result.")]
+Restarts = Annotated[int, typer.Option(help="Starts tried for each model.")]
+MaxIterations = Annotated[int | None, typer.Option(help="Most iterations of a fit.")]
+Tolerance = Annotated[float | None, typer.Option(help="Gain still to come, in nats per row, at which a fit stops.")]
+Progress = Annotated[bool | None, typer.Option(help="Show a progress bar; by default on a terminal.")]
+OutFile = Annotated[Path, typer.Option(metavar="FILE", help="The file to write; one that exists is replaced.")]
+OutTable = Annotated[
+    Path, typer.Option(metavar="FILE", help="A .csv, .tsv, .parquet, .arrow, .feather or .npz file to write.")
+]
+
+
+def listed(text: str | None) -> list[str] | None:
+    """The names in a list with commas; None where there is none.
+
+    Example:
+        >>> from mixtura.cli.options import listed
+        >>> listed("eruptions, waiting")
+        ['eruptions', 'waiting']
+    """
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def counts(text: str) -> list[int]:
+    """The whole numbers that a text such as "3", "1:9" or "2,4:6" stands for, both ends included.
+
+    Example:
+        >>> from mixtura.cli.options import counts
+        >>> counts("2,4:6")
+        [2, 4, 5, 6]
+    """
+    found = [k for part in text.split(",") for k in _span(part.strip(), text)]
+    return list(dict.fromkeys(found))
+
+
+def _span(part: str, text: str) -> range:
+    low, _, high = part.partition(":")
+    try:
+        span = range(int(low), int(high or low) + 1)
+    except ValueError:
+        span = range(0)
+    if not span or span[0] < 1:
+        refuse("components", "whole numbers of at least 1: 3, or 1:9, or 2,4", repr(text))
+    return span

@@ -1,0 +1,49 @@
+"""One pass over the rows, or over draws, as pieces of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from ..data import Rows
+from ..mixture import Mixture
+from .tables import Piece
+
+__all__ = ["assignments", "draws", "log_densities"]
+
+_DRAWS = 2**16  # in a piece
+
+
+def log_densities(mixture: Mixture, rows: Rows) -> Iterator[Piece]:
+    """Each row's number, from 0, and its log-density in nats."""
+    start = 0
+    for x, _ in rows.blocks(rows.suggested_size):
+        with torch.no_grad():
+            found = mixture.log_prob(x.reshape(-1, *mixture.event_shape))
+        yield {"row": torch.arange(start, start + len(x)), "log_density": found}
+        start += len(x)
+
+
+def assignments(mixture: Mixture, rows: Rows) -> Iterator[Piece]:
+    """Each row's number, from 0, its likeliest component, that component's probability, and its log-density."""
+    start = 0
+    for x, _ in rows.blocks(rows.suggested_size):
+        with torch.no_grad():
+            joint = mixture.log_joint(x.reshape(-1, *mixture.event_shape))
+        log_density = joint.logsumexp(-1)
+        highest, component = joint.max(-1)
+        yield {
+            "row": torch.arange(start, start + len(x)),
+            "component": component,
+            "probability": (highest - log_density).exp(),
+            "log_density": log_density,
+        }
+        start += len(x)
+
+
+def draws(mixture: Mixture, count: int, names: Sequence[str], generator: torch.Generator) -> Iterator[Piece]:
+    """That many draws, column by column."""
+    for start in range(0, count, _DRAWS):
+        x = mixture.sample((min(_DRAWS, count - start),), generator).reshape(-1, len(names))
+        yield dict(zip(names, x.T, strict=True))

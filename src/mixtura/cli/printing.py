@@ -1,0 +1,73 @@
+"""What a command says on the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ..learning import Candidate, Fit, Selection
+from ..report.digits import rounded
+from ..report.story import Story
+
+__all__ = ["say", "show_components", "show_fit", "show_models", "shown_path"]
+
+_MOST = 15  # models listed
+
+
+def say(text: str) -> None:
+    """Prints a line as it is: what looks like markup in a name is not."""
+    _console().print(text, soft_wrap=True)
+
+
+def show_models(found: Selection) -> None:
+    """Prints the best models, one a line."""
+    table = _table("K", "covariance", "params", "log-likelihood", "BIC", "AIC", "ICL", "ended")
+    for candidate in found.table[:_MOST]:
+        table.add_row(*_cells(candidate), style="bold" if candidate is found.table[0] else None)
+    _console().print(table)
+    if len(found.table) > _MOST:
+        say(f"... and {len(found.table) - _MOST} more.")
+
+
+def show_fit(fit: Fit) -> None:
+    """Prints one fit's likelihood and criteria."""
+    say(
+        f"log-likelihood {fit.log_likelihood:.4f}, BIC {fit.bic:.4f}, AIC {fit.aic:.4f}, ICL {fit.icl:.4f}; {fit.advice}"
+    )
+
+
+def show_components(told: Story) -> None:
+    """Prints weight, rows and means with scales of every component."""
+    table = _table("component", "weight", "rows", *(f"{name} ± scale" for name in told.names))
+    family = told.mixture.components
+    mean = family.mean.reshape(told.components, -1).tolist()
+    scale = family.variance.sqrt().reshape(told.components, -1).tolist()
+    for k, weight in enumerate(told.mixture.weights.tolist()):
+        cells = [f"{rounded(m, s)} ± {rounded(s, s)}" for m, s in zip(mean[k], scale[k], strict=True)]
+        table.add_row(str(k), f"{100 * weight:.2f} %", str(int(told.survey.assigned[k])), *cells)
+    _console().print(table)
+
+
+def shown_path(path: Path) -> str:
+    """A path as short as it can be typed here."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _cells(c: Candidate) -> list[str]:
+    scores = [f"{value:.2f}" for value in (c.log_likelihood, c.bic, c.aic, c.icl)]
+    return [str(c.components), c.covariance, str(c.parameters), *scores, c.reason.name.lower().replace("_", " ")]
+
+
+def _table(*head: str) -> Table:
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
+    for name in head:
+        words = name in ("covariance", "ended")
+        table.add_column(name, justify="left" if words else "right")
+    return table
+
+
+def _console() -> Console:
+    return Console(markup=False, highlight=False)

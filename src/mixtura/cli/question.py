@@ -1,0 +1,110 @@
+"""What `fit` and `select` are asked, and how it is answered."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data import Rows
+from ..learning import Fit, Reason, Selection
+from ..learning.api import fit
+from ..learning.select import EVERY, select
+from .methods import Learner, looked_up
+from .options import counts, listed
+from .reading import read
+
+__all__ = ["Question", "answer_of", "interrupted"]
+
+_LINE = ("full", "tied-full")  # in one dimension all shapes are a scale each, or one in common
+
+
+@dataclass(frozen=True)
+class Question:
+    """Data, and the models to try on them, as they were typed."""
+
+    data: Path
+    columns: str | None
+    weight: str | None
+    components: str
+    covariance: str | None
+    criterion: str
+    method: str
+    prior: str
+    seed: int
+    restarts: int
+    max_iterations: int | None
+    tolerance: float | None
+    progress: bool | None
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The rows; one column is read as single numbers."""
+        return read(self.data, listed(self.columns), self.weight)
+
+    def ask(self) -> Selection | Fit:
+        """Fits every model, and orders the best one's components by falling weight."""
+        found = self._fitted()
+        if isinstance(found, Fit):
+            return _ordered(found)
+        best = _ordered(found.best)
+        return replace(found, best=best, fits=(best, *found.fits[1:]))
+
+    def _fitted(self) -> Selection | Fit:
+        components, covariance, method = counts(self.components), self._shapes, self._learner.build(**self._limits)
+        common: dict[str, Any] = {"method": method, "restarts": self.restarts, "progress": self._shows_progress}
+        common["generator"] = torch.Generator().manual_seed(self.seed)
+        if len(components) * len(covariance) == 1:
+            return fit(self.rows, components[0], covariance[0], **common)
+        return select(self.rows, components, covariance, self.criterion, **common)
+
+    @property
+    def _learner(self) -> Learner:
+        return looked_up(self.method, self.prior)
+
+    @property
+    def _shapes(self) -> list[str]:
+        every = EVERY if self.rows.event_shape else _LINE
+        return listed(self.covariance) or list(self._learner.shapes or every)
+
+    @property
+    def _limits(self) -> dict[str, Any]:
+        given = {"max_iterations": self.max_iterations, "tolerance": self.tolerance}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def _shows_progress(self) -> bool:
+        return sys.stdout.isatty() if self.progress is None else self.progress
+
+    @property
+    def typed(self) -> dict[str, Any]:
+        """The settings that a person chose or left, by their names on the command line."""
+        return {
+            "data": str(self.data),
+            "weight": self.weight,
+            "components": counts(self.components),
+            "covariance": self._shapes,
+            "criterion": self.criterion,
+            "method": self.method,
+            "prior": self.prior,
+            "seed": self.seed,
+            "restarts": self.restarts,
+        }
+
+
+def answer_of(found: Selection | Fit) -> Fit:
+    """The fit itself, or the best of a selection."""
+    return found.best if isinstance(found, Selection) else found
+
+
+def interrupted(found: Selection | Fit) -> bool:
+    """Whether Ctrl-C ended the work before all was tried."""
+    return found.interrupted if isinstance(found, Selection) else found.reason is Reason.INTERRUPTED
+
+
+def _ordered(best: Fit) -> Fit:
+    return replace(best, mixture=best.mixture.order())
