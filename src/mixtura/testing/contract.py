@@ -46,7 +46,7 @@ def assert_z(values: Tensor, expected: Tensor, what: str) -> None:
     error = values.std(0) / len(values) ** 0.5
     gap = (values.mean(0) - expected).abs()
     scale = expected.abs() + values.abs().mean(0)
-    wrong = gap > Z_LIMIT * error + 1e-9 * scale
+    wrong = ~(gap <= Z_LIMIT * error + 1e-9 * scale)
     assert not bool(wrong.any()), (
         f"{what}: {(gap / error)[wrong].max().item():.1f} standard errors from the closed form"
     )
