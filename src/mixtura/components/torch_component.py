@@ -41,7 +41,9 @@ class TorchComponent(Component):
     def __init__(self, distribution: Distribution) -> None:
         if not isinstance(distribution, Distribution) or not distribution.batch_shape:
             refuse(
-                "components", "a component family, or a torch distribution whose last batch dimension is K", distribution
+                "components",
+                "a component family, or a torch distribution whose last batch dimension is K",
+                distribution,
             )
         if len(distribution.event_shape) > 1:
             refuse("components", "a distribution of numbers or vectors", f"event shape {distribution.event_shape}")
@@ -67,11 +69,11 @@ class TorchComponent(Component):
 
     @property
     def dtype(self) -> torch.dtype:
-        return next((t.dtype for t in self.tensors() if t.is_floating_point()), self.distribution.mean.dtype)
+        return next(t.dtype for t in _stored(self.distribution) if t.is_floating_point())
 
     @property
     def device(self) -> torch.device:
-        return next((t.device for t in self.tensors()), self.distribution.mean.device)
+        return next(_stored(self.distribution)).device
 
     @property
     def mean(self) -> Tensor:
@@ -170,6 +172,15 @@ def _parameters(distribution: Distribution) -> dict[str, Tensor]:
         if isinstance(value, Tensor) and not any(name in same and found.keys() & same for same in _SAME):
             found[name] = value
     return found
+
+
+def _stored(distribution: Distribution) -> Iterator[Tensor]:
+    """Every tensor that a distribution holds, itself or in those it is built on."""
+    for value in vars(distribution).values():
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, Distribution):
+            yield from _stored(value)
 
 
 def _settings(distribution: Distribution) -> dict[str, Any]:
