@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Full, Gaussian, Normal, Statistics
+from ..components.pairs import as_gaussian
 from ..data import Block, Rows, Summary, TensorRows
 from ..errors import refuse
 from ..mixture import Mixture
@@ -38,7 +39,12 @@ class ObservedRows(Rows):
 
     def __init__(self, rows: Rows, observation: Observation) -> None:
         self.rows = rows
-        self.columns, self.event_shape, self.dtype, self.device = rows.columns, rows.event_shape, rows.dtype, rows.device
+        self.columns, self.event_shape, self.dtype, self.device = (
+            rows.columns,
+            rows.event_shape,
+            rows.dtype,
+            rows.device,
+        )
         features = observation.clean_features(rows.features)
         self.clean_shape = rows.event_shape if features == rows.features else torch.Size((features,))
         frame = Frame(self.clean_shape, None, len(rows), rows.dtype, rows.device)
@@ -74,12 +80,8 @@ class ObservedRows(Rows):
             x.append(block.x[inside])
             weight.append(block.x.new_ones(len(inside)) if block.weight is None else block.weight[inside])
             start += len(block.x)
-        new = object.__new__(ObservedRows)
-        new.__dict__.update(self.__dict__)
-        new.__dict__.pop("total_weight", None)
-        new.rows = TensorRows(torch.cat(x), torch.cat(weight) if self.weighted else None, self.columns)
-        new.observation = self.observation.at([tensor[index] for tensor in self.observation.side])
-        return new
+        rows = TensorRows(torch.cat(x), torch.cat(weight) if self.weighted else None, self.columns)
+        return ObservedRows(rows, self.observation.at([tensor[index] for tensor in self.observation.side]))
 
     def sample(self, size: int, generator: Generator | None) -> ObservedRows:
         """At most so many of the rows that count, drawn without replacement."""
@@ -93,6 +95,10 @@ class ObservedRows(Rows):
 
         A row of which nothing was recorded is allowed; a column of which nothing was recorded is not.
         """
+        kinds = {tensor.shape[1] for tensor in self.observation.tensors()} - {1, components}
+        if kinds:
+            expected = f"shared, or given for each of {len(self)} rows or {components} components"
+            refuse("observation", expected, f"tensors for {min(kinds)}", "See `per_row`.")
         count, seen = 0, torch.zeros(self.features, dtype=torch.bool, device=self.device)
         for x, weight in self.blocks(self.suggested_size):
             values = x.reshape(len(x), -1)
@@ -165,11 +171,12 @@ class Clean:
     @classmethod
     def of(cls, sample: ObservedRows, count: int, total: float) -> Clean:
         """Fits a single Gaussian through the observation and expects each row under it."""
-        y, weight, seen = sample.tensor(), sample.weight, sample.observation
+        y, weight = sample.tensor(), sample.weight
+        seen = sample.observation.map(lambda tensor: tensor.mean(1, keepdim=True))  # one component has mean errors
         one = _single(seen, y, weight, sample.clean_shape)
         shift, second = seen.clean_moments(one.components, y)
         shift, second = shift[:, 0], second[:, 0]
-        gaussian = one.components.gaussian if isinstance(one.components, Normal) else one.components
+        gaussian = as_gaussian(one.components)
         x = gaussian.location[0] + shift
         spread = (second - shift.unsqueeze(-1) * shift.unsqueeze(-2)).mean(0)
         variance = gaussian.variance[0].double().reshape(sample.clean_shape)
@@ -180,9 +187,9 @@ class Clean:
     def widen(self, start: Mixture) -> Mixture:
         """Adds to the start's covariances what the expected rows lack."""
         scalar = isinstance(start.components, Normal)
-        gaussian = start.components.gaussian if isinstance(start.components, Normal) else start.components
-        if not isinstance(gaussian, Gaussian):
+        if not scalar and not isinstance(start.components, Gaussian):
             return start
+        gaussian = as_gaussian(start.components)
         dense = gaussian.structure.dense(gaussian.features) + self.spread
         wider = gaussian._replace(structure=gaussian.structure.with_covariance(dense))
         return Mixture._of(start.logits, Normal.of(wider) if scalar else wider)
@@ -193,7 +200,9 @@ def _single(observation: Observation, y: Tensor, weight: Tensor | None, shape: t
     """One Gaussian after a few iterations of EM through the observation."""
     mean, variance = observation.first_guess(y.reshape(len(y), -1))
     variance = variance.clamp_min(torch.finfo(y.dtype).tiny)
-    gaussian = Gaussian._of(location=mean[None], structure=Full._of(factor=torch.diag(variance.sqrt())[None], tied=False))
+    gaussian = Gaussian._of(
+        location=mean[None], structure=Full._of(factor=torch.diag(variance.sqrt())[None], tied=False)
+    )
     components = gaussian if len(shape) else Normal.of(gaussian)
     logits = y.new_zeros(1)
     for _ in range(_ROUGH):
@@ -207,5 +216,3 @@ def _single(observation: Observation, y: Tensor, weight: Tensor | None, shape: t
 
 def _certain(joint: Tensor) -> Tensor:
     return torch.ones_like(joint)
-
-

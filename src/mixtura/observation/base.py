@@ -21,7 +21,19 @@ from ..components import Component, Gaussian, Labels, Statistics
 from ..errors import NotClosedForm, refuse
 from ..mixture import Mixture
 
-__all__ = ["Frame", "Observation", "Observed", "aligned", "believe", "frame_of", "lead", "of_label", "over", "weighted"]
+__all__ = [
+    "Frame",
+    "Observation",
+    "Observed",
+    "add_up",
+    "aligned",
+    "believe",
+    "frame_of",
+    "lead",
+    "of_label",
+    "over",
+    "weighted",
+]
 
 
 class Frame(NamedTuple):
@@ -82,9 +94,7 @@ class Observation(Value, ABC):
         """Returns log p(y|k) in nats, ``(*S, *B, K)``, of recorded rows ``(*S, *B, *event)``; resolved only."""
 
     @abstractmethod
-    def record(
-        self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None
-    ) -> Tensor:
+    def record(self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None) -> Tensor:
         """Draws what is recorded of clean rows ``(*S, *B, *event)`` that came from ``labels``; resolved only."""
 
     def recorded_shape(self, components: Component) -> torch.Size:
@@ -149,7 +159,7 @@ class Observation(Value, ABC):
         raise NotClosedForm(f"{type(self).__name__} has no closed form for what the clean row is given y.")
 
     def first_guess(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns a rough mean and variance ``(D,)`` of the clean rows, from recorded rows ``(N, M)``; resolved only."""
+        """Returns a rough mean and variance ``(D,)`` of the clean rows behind y ``(N, M)``; resolved only."""
         mean = y.nanmean(0)
         return mean, (y - mean).square().nanmean(0)
 
@@ -219,6 +229,11 @@ def believe(joint: Tensor, weight: Tensor | None, labels: Labels) -> tuple[Tenso
         return labels(joint), density.double().sum(0)
     row = weight.reshape(-1, *(1,) * (joint.ndim - 2))
     return labels(joint) * row.unsqueeze(-1), (row * density).double().sum(0)
+
+
+def add_up(parts: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
+    """Adds tuples of sums, entry by entry."""
+    return [torch.stack(field).sum(0) for field in zip(*parts, strict=True)]
 
 
 def weighted(gaussian: Gaussian, r: Tensor, shift: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

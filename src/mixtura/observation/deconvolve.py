@@ -63,7 +63,7 @@ def compiled() -> ModuleType | None:
         from . import deconvolve_kernel
     except ImportError:
         return None
-    return None if config.DISABLE_JIT else deconvolve_kernel
+    return None if vars(config)["DISABLE_JIT"] else deconvolve_kernel
 
 
 @torch.no_grad()
@@ -99,7 +99,10 @@ def sums(
     second[..., j, i] = lower
     shape = (*batch, components)
     return ScoreSums(
-        log_likelihood.reshape(batch), mass.reshape(shape), first.reshape(*shape, -1), second.reshape(*shape, features, features)
+        log_likelihood.reshape(batch),
+        mass.reshape(shape),
+        first.reshape(*shape, -1),
+        second.reshape(*shape, features, features),
     )
 
 
@@ -137,4 +140,4 @@ def _in_threads(
     with ThreadPoolExecutor(workers - 1) as pool:
         later = pool.map(work, edges[1:-1], edges[2:])
         parts = [work(0, edges[1]), *later]
-    return [sum(field[1:], field[0]) for field in zip(*parts, strict=True)]
+    return [np.sum(field, axis=0) for field in zip(*parts, strict=True)]

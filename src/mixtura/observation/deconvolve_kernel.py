@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numba import njit
 
-from ..components.passes.vector import exp, fma, largest, lanes, load_panel, log, number, root, splat, store, total
+from ..components.passes.vector import exp, fma, lanes, largest, load_panel, log, number, root, splat, store, total
 
 __all__ = ["deconvolve"]
 

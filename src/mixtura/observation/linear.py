@@ -35,7 +35,7 @@ from ..components.pairs import as_gaussian
 from ..errors import MixtureError, refuse
 from ..mixture import Mixture
 from . import deconvolve
-from .base import Frame, Observation, aligned, believe, of_label, over
+from .base import Frame, Observation, add_up, aligned, believe, of_label, over
 
 __all__ = ["Linear"]
 
@@ -102,6 +102,8 @@ class Linear(Observation):
     def _law(self, components: Component) -> Gaussian | Normal:
         gaussian = as_gaussian(components)
         mean = _image(self.matrix, gaussian.location, components) + aligned(self.offset, components)
+        leading = aligned(self.noise, components).shape[: -1 if self.diagonal else -2]
+        mean = mean.expand(*torch.broadcast_shapes(mean.shape[:-1], leading), self.width)
         recorded = Gaussian._of(location=mean, structure=self._structure(gaussian, mean.shape))
         return Normal.of(recorded) if isinstance(components, Normal) and recorded.features == 1 else recorded
 
@@ -125,9 +127,7 @@ class Linear(Observation):
         recorded = self._law(components)
         return recorded.mean, recorded.variance
 
-    def record(
-        self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None
-    ) -> Tensor:
+    def record(self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None) -> Tensor:
         scalar = x.shape == labels.shape
         rows = x.unsqueeze(-1) if scalar else x
         clean = rows if self.matrix is None else _apply(of_label(self.matrix, labels), rows)
@@ -161,7 +161,7 @@ class Linear(Observation):
             share = r[start : start + len(one.log_prob)]
             parts.append(one.sums(share))
             start += len(one.log_prob)
-        first, second = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+        first, second = add_up(parts)
         return _finish(gaussian, r.sum(0).double(), first, second)
 
     def clean_moments(self, components: Component, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -201,7 +201,9 @@ class Linear(Observation):
 
     def _expect_fused(self, gaussian: Gaussian, logits: Tensor, y: Tensor, weight: Tensor | None) -> Statistics:
         """One compiled pass for rows that each have their own noise."""
-        sums = deconvolve.sums(gaussian.location, gaussian.covariance, logits, y - self.offset[:, 0], self.noise[:, 0], weight)
+        sums = deconvolve.sums(
+            gaussian.location, gaussian.covariance, logits, y - self.offset[:, 0], self.noise[:, 0], weight
+        )
         return Statistics(sums.log_likelihood, sums.weight, _finish(gaussian, sums.weight, sums.first, sums.second))
 
     def _expect_shared(
@@ -212,7 +214,7 @@ class Linear(Observation):
         for index, seen in _patterns(y, self.missing):
             rows, row_weight = (y, weight) if index is None else (y[index], None if weight is None else weight[index])
             parts.append(self._pattern(seen)._pull_back(gaussian, logits, rows[:, seen], row_weight, labels))
-        log_likelihood, mass, first, second = (sum(part[1:], part[0]) for part in zip(*parts, strict=True))
+        log_likelihood, mass, first, second = add_up(parts)
         return Statistics(log_likelihood, mass, _finish(gaussian, mass, first, second))
 
     def _pattern(self, seen: list[int]) -> Linear:
@@ -226,7 +228,7 @@ class Linear(Observation):
 
     def _pull_back(
         self, gaussian: Gaussian, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         if not self.width:
             return _unseen(gaussian, logits, len(y), weight, labels)
         mean = _image(self.matrix, gaussian.location, gaussian) + aligned(self.offset, gaussian)
@@ -375,7 +377,9 @@ def _elementwise_posterior(gaussian: Gaussian, offset: Tensor, noise: Tensor, y:
     if not bool((total > 0).all()):
         raise MixtureError(_SINGULAR)
     evidence = -0.5 * (residual.square() / total + total.log()) - _HALF_LOG_TWO_PI
-    mean = gaussian.location + prior / total * residual
+    near = torch.where(absent, torch.inf, noise) < prior  # from whichever end the step is the smaller
+    end = torch.where(near, (y.unsqueeze(-2) - offset).nan_to_num(0.0), gaussian.location)
+    mean = end + torch.where(near, -noise, prior) / total * residual
     scale = torch.where(absent, prior, prior * (noise / total)).sqrt().expand(mean.shape)
     structure = Spherical if mean.shape[-1] == 1 else Diagonal
     factor = scale.squeeze(-1) if mean.shape[-1] == 1 else scale
@@ -405,9 +409,18 @@ def _patterns(y: Tensor, missing: bool) -> Iterator[tuple[Tensor | None, list[in
     if not missing or bool(recorded.all()):
         yield None, list(range(y.shape[-1]))
         return
-    patterns, which = torch.unique(recorded, dim=0, return_inverse=True)
-    for i, pattern in enumerate(patterns):
-        yield (which == i).nonzero().squeeze(-1), pattern.nonzero().squeeze(-1).tolist()
+    which = _codes(recorded)
+    for code in which.unique():
+        index = (which == code).nonzero().squeeze(-1)
+        yield index, recorded[index[0]].nonzero().squeeze(-1).tolist()
+
+
+def _codes(recorded: Tensor) -> Tensor:
+    """A number for each row that tells its pattern."""
+    if recorded.shape[-1] > 62:
+        return torch.unique(recorded, dim=0, return_inverse=True)[1]
+    powers = 2 ** torch.arange(recorded.shape[-1], device=recorded.device)
+    return (recorded * powers).sum(-1)
 
 
 def _elementwise(gaussian: Gaussian) -> bool:

@@ -1,4 +1,4 @@
-r"""Linear measurements: :math:`y = A x + b + \varepsilon`, :math:`\varepsilon \sim N(0, S)`, of all or some coordinates."""
+r"""Linear measurements, :math:`y = A x + b + \varepsilon` with :math:`\varepsilon \sim N(0, S)`, and gaps."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ class LinearMeasurement(Gaussianlike):
         if not frame.event_shape and matrix.ndim < 2:
             return lead("matrix", matrix, 0, frame, self.per_row)[..., None, None]
         if matrix.ndim < 2 or matrix.shape[-1] != frame.features:
-            refuse("matrix", f"of shape (..., M, {frame.features}), the width of a draw", f"shape {tuple(matrix.shape)}")
+            refuse(
+                "matrix", f"of shape (..., M, {frame.features}), the width of a draw", f"shape {tuple(matrix.shape)}"
+            )
         return lead("matrix", matrix, 2, frame, self.per_row)
 
 

@@ -38,9 +38,7 @@ class Gaussianlike(Observation):
     def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         return self.resolve(frame_of(components)).complete(components, y, r)
 
-    def record(
-        self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None
-    ) -> Tensor:
+    def record(self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None) -> Tensor:
         raise NotImplementedError
 
 
@@ -66,8 +64,8 @@ class AdditiveNoise(Gaussianlike):
 
     Example:
         >>> clean = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([0.0, 4.0]), torch.ones(2)))
-        >>> clean.observed(mx.observation.AdditiveNoise(loc=1.0, scale=2.0)).components.variance
-        tensor([5.0000, 5.0000])
+        >>> clean.observed(mx.observation.AdditiveNoise(loc=1.0, scale=0.5)).components.variance
+        tensor([1.2500, 1.2500])
     """
 
     loc: Tensor

@@ -71,9 +71,7 @@ class InSequence(Observation):
         return self.resolve(frame_of(components)).observed(components)
 
     def apply(self, mixture: Mixture) -> Mixture:
-        for step in self.steps:
-            mixture = step.apply(mixture)
-        return mixture
+        return self.resolve(frame_of(mixture.components)).apply(mixture)
 
     def posterior(self, mixture: Mixture, y: Tensor) -> Mixture:
         return self.resolve(frame_of(mixture.components)).posterior(mixture, y)
@@ -84,9 +82,7 @@ class InSequence(Observation):
     def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         return self.resolve(frame_of(components)).complete(components, y, r)
 
-    def record(
-        self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None
-    ) -> Tensor:
+    def record(self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None) -> Tensor:
         raise NotImplementedError
 
 
@@ -131,9 +127,7 @@ class Chain(Observation):
         first, last = self._pair()
         return last.moments(first._law(components))
 
-    def record(
-        self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None
-    ) -> Tensor:
+    def record(self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None) -> Tensor:
         for step in self.steps:
             x = step.record(x, labels, generator, components)
             components = None if components is None else step.observed(components)
