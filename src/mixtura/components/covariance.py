@@ -33,6 +33,8 @@ from . import passes
 
 __all__ = ["Diagonal", "Full", "Spherical", "Structure", "structure"]
 
+_CACHED = 2**17  # numbers of a block that stay in the cache
+
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class Structure(Value, ABC):
@@ -44,6 +46,7 @@ class Structure(Value, ABC):
     factor: Tensor | None
     tied: bool
     trailing: ClassVar[int]  # dimensions of the factor behind K
+    kernel: ClassVar  # how torch's passes whiten and sum
     expect: ClassVar  # the fused pass over one block of rows, see `passes`
     log_joint: ClassVar
     log_density: ClassVar
@@ -127,6 +130,14 @@ class Structure(Value, ABC):
     def _take(self, axis: int, index: Any, size: int) -> Self:
         return self if self.tied else super()._take(axis, index, size)
 
+    @abstractmethod
+    def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
+        r"""Returns :math:`\sum_k r_{nk} \Sigma_k^{-1} (\mu_k - x_n)` for rows ``(N, D)``, without gradients."""
+
+    @abstractmethod
+    def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
+        r"""Returns the gradient in the factor of :math:`\sum r \log N(x; \mu, \Sigma)`, from sums pooled where tied."""
+
     def logdet(self, features: int) -> Tensor:
         r"""Returns :math:`\log|\Sigma|`, with shape ``(*B, K or 1)``."""
         return 2 * self.half_logdet(features)
@@ -179,6 +190,7 @@ class Full(Structure):
     """
 
     trailing = 2
+    kernel = passes.torch_pass.Full
     expect = staticmethod(passes.full_pass)
     log_joint = staticmethod(passes.full_log_joint)
     log_density = staticmethod(passes.full_log_density)
@@ -228,6 +240,23 @@ class Full(Structure):
         factor = self.given.reshape(-1, *self.given.shape[-2:])[index]
         return noise @ factor.mT if factor.ndim == 2 else torch.bmm(factor, noise.unsqueeze(-1)).squeeze(-1)
 
+    def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
+        if self.tied:
+            return torch.cholesky_solve((r @ mean - x).mT, self.given[0]).mT
+        whitening = self.inverse_factor()
+        offset, flat = (whitening @ mean.unsqueeze(-1)).flatten(0, 1), whitening.flatten(0, 1)
+        out, height = torch.empty_like(x), max(256, _CACHED // mean.numel())
+        for rows, believed, pull in zip(x.split(height), r.split(height), out.split(height), strict=True):
+            z = torch.addmm(offset, flat, rows.mT, alpha=-1)  # (KD, n)
+            z.view(*mean.shape, -1).mul_(believed.mT.unsqueeze(1))
+            torch.mm(z.mT, flat, out=pull)
+        return out
+
+    def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
+        inverse = self.inverse_factor()
+        excess = inverse @ scatter @ inverse.mT - weight[..., None, None] * torch.eye(features).to(weight)
+        return (inverse.mT @ excess).tril()
+
     def scatter(self, moment: Tensor) -> Tensor:
         return moment
 
@@ -265,6 +294,7 @@ class Diagonal(Structure):
     """
 
     trailing = 1
+    kernel = passes.torch_pass.Diagonal
     expect = staticmethod(passes.diagonal_pass)
     log_joint = staticmethod(passes.diagonal_log_joint)
     log_density = staticmethod(passes.diagonal_log_density)
@@ -304,6 +334,12 @@ class Diagonal(Structure):
     def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
         return self.given.reshape(-1, self.given.shape[-1])[index] * noise
 
+    def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
+        return _axis_attraction(self.given.square().reciprocal(), x, mean, r)
+
+    def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
+        return (scatter / self.given.square() - weight.unsqueeze(-1)) / self.given
+
     def scatter(self, moment: Tensor) -> Tensor:
         return moment.diagonal(dim1=-2, dim2=-1)
 
@@ -340,6 +376,7 @@ class Spherical(Structure):
     """
 
     trailing = 0
+    kernel = passes.torch_pass.Spherical
     expect = staticmethod(passes.spherical_pass)
     log_joint = staticmethod(passes.spherical_log_joint)
     log_density = staticmethod(passes.spherical_log_density)
@@ -378,6 +415,12 @@ class Spherical(Structure):
 
     def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
         return self.given.reshape(-1)[index].unsqueeze(-1) * noise
+
+    def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
+        return _axis_attraction(self.given.square().reciprocal().unsqueeze(-1), x, mean, r)
+
+    def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
+        return (scatter / self.given.square() - weight * features) / self.given
 
     def scatter(self, moment: Tensor) -> Tensor:
         return moment.diagonal(dim1=-2, dim2=-1).sum(-1)
@@ -450,6 +493,15 @@ def _by_columns(operate: Callable[[Tensor], Tensor], vectors: Tensor, inner: int
         return operate(vectors.unsqueeze(-1)).squeeze(-1)
     columns = operate(vectors.flatten(0, outer - 1).movedim(0, -1))
     return columns.movedim(-1, 0).reshape(vectors.shape[:outer] + columns.shape[:-1])
+
+
+def _axis_attraction(precision: Tensor, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
+    """The attraction for precisions ``(K or 1, D or 1)``, about a centre so that rows far from zero keep digits."""
+    centre = mean.mean(0)
+    near = mean - centre
+    if precision.shape[0] != mean.shape[0]:  # tied
+        return precision * (r @ near - (x - centre))
+    return r @ (precision * near) - (x - centre) * (r @ precision)
 
 
 def _column(tensor: Tensor, dims: int) -> Tensor:

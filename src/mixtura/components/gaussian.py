@@ -23,6 +23,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..errors import refuse
+from . import density
 from .base import Component, Labels
 from .covariance import Full, Structure
 from .phi import phi
@@ -104,14 +105,18 @@ class Gaussian(Component):
         return self._constants() - 0.5 * z.square().sum(-1)
 
     def mixture_log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
-        if not self._fusible(x) or logits.requires_grad:
+        if not self._blocked(x, logits):
             return super().mixture_log_prob(logits, x)
-        constants = (logits + self._constants()).unsqueeze(0)
         rows = x.reshape(-1, self.features)
-        density = self.structure.log_density(rows, self.location.unsqueeze(0), self._inverse(), constants)
-        return density.reshape(x.shape[:-1])
+        if self._differentiated(x, logits):
+            return density.log_density(self, logits, rows).reshape(x.shape[:-1])
+        constants = (logits + self._constants()).unsqueeze(0)
+        fused = self.structure.log_density(rows, self.location.unsqueeze(0), self._inverse(), constants)
+        return fused.reshape(x.shape[:-1])
 
     def mixture_score(self, logits: Tensor, x: Tensor) -> Tensor:
+        if self._fusible(x, logits):
+            return density.attraction(self, logits, x.reshape(-1, self.features)).reshape(x.shape)
         r = torch.softmax(logits + self.log_prob(x), -1)
         score = torch.zeros_like(x)
         for k in range(self.batch_shape[-1]):  # one component at a time: N x D, never N x K x D
@@ -275,10 +280,20 @@ class Gaussian(Component):
         batch = len(self.batch_shape) - 1
         return inverse.reshape(-1, *inverse.shape[batch:])
 
-    def _fusible(self, x: Tensor) -> bool:
+    def with_factor(self, mean: Tensor, factor: Tensor) -> Self:
+        """Returns the same structure with other numbers, unchecked."""
+        return self._of(location=mean, structure=self.structure._replace(factor=factor))
+
+    def _fusible(self, x: Tensor, *others: Tensor) -> bool:
         """Whether the blocked passes may serve: one mixture, and no gradient asked for."""
-        grad = torch.is_grad_enabled() and (x.requires_grad or self.requires_grad())
-        return len(self.batch_shape) == 1 and x.ndim > 1 and x.dtype == self.dtype and not grad
+        return self._blocked(x, *others) and not self._differentiated(x, *others)
+
+    def _blocked(self, x: Tensor, *others: Tensor) -> bool:
+        several = len(self.batch_shape) == 1 and x.ndim > 1 and x.numel() > 0 and x.dtype == self.dtype
+        return several and not density.transformed(x, *others, *self.tensors())
+
+    def _differentiated(self, *tensors: Tensor) -> bool:
+        return torch.is_grad_enabled() and any(t.requires_grad for t in (*tensors, *self.tensors()))
 
 
 def _full(covariance: Tensor, tied: bool, argument: str, expected: str) -> Full:
