@@ -5,7 +5,8 @@ try:
 except ImportError as error:
     raise ImportError("`mixtura.sklearn` needs scikit-learn: pip install 'mixtura[sklearn]'.") from error
 
+from .bayesian import BayesianGaussianMixture
 from .convert import from_sklearn, to_sklearn
 from .gaussian import GaussianMixture
 
-__all__ = ["GaussianMixture", "from_sklearn", "to_sklearn"]
+__all__ = ["BayesianGaussianMixture", "GaussianMixture", "from_sklearn", "to_sklearn"]

@@ -34,7 +34,7 @@ def checked_array(value: Any, shape: tuple[int, ...], name: str) -> Tensor:
     Raises:
         ValueError: If the shape is another.
     """
-    array = check_array(value, dtype=_FLOATS, ensure_2d=False, allow_nd=True)
+    array = check_array(value, dtype=_FLOATS, ensure_2d=False, allow_nd=True, ensure_min_samples=0)
     if array.shape != shape:
         raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
     return torch.tensor(array)

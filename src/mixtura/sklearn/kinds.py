@@ -49,10 +49,22 @@ class Kind(ABC):
     def check(self, precisions: Tensor) -> None:
         """Raises ValueError unless the precisions are symmetric and positive definite."""
 
+    @abstractmethod
+    def reduced(self, matrix: Tensor) -> Tensor:
+        """Returns one covariance matrix in this type's form: a matrix, variances, or their mean."""
+
+    @abstractmethod
+    def dense(self, one: Tensor, features: int) -> Tensor:
+        """Returns the covariance matrix that has this form."""
+
+    def shape_of_one(self, features: int) -> tuple[int, ...]:
+        """Returns the shape of one covariance in this type's form."""
+        return (features,) * self.template.trailing
+
     def shape(self, components: int, features: int) -> tuple[int, ...]:
         """Returns the shape of the arrays."""
-        behind = (features,) * self.template.trailing
-        return behind if self.template.tied else (components, *behind)
+        one = self.shape_of_one(features)
+        return one if self.template.tied else (components, *one)
 
 
 class Matrices(Kind):
@@ -80,6 +92,12 @@ class Matrices(Kind):
         if not (symmetric and (torch.linalg.eigvalsh(precisions) > 0).all()):
             raise ValueError(f"'{self.name} precision' should be symmetric, positive-definite")
 
+    def reduced(self, matrix: Tensor) -> Tensor:
+        return matrix
+
+    def dense(self, one: Tensor, features: int) -> Tensor:
+        return one
+
     def _drop(self, tensor: Tensor) -> Tensor:
         return (tensor.squeeze(-3) if self.template.tied else tensor).contiguous()
 
@@ -105,6 +123,13 @@ class Scales(Kind):
     def check(self, precisions: Tensor) -> None:
         if not (precisions > 0).all():
             raise ValueError(f"'{self.name} precision' should be positive")
+
+    def reduced(self, matrix: Tensor) -> Tensor:
+        variance = matrix.diagonal()
+        return variance if self.template.trailing else variance.mean()
+
+    def dense(self, one: Tensor, features: int) -> Tensor:
+        return torch.diag(one.expand(features))
 
 
 KINDS: dict[str, Kind] = {
