@@ -42,12 +42,11 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+_Version = Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")]
+
+
 @app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
+def _root(version: _Version = False) -> None:
     pass
 
 
@@ -133,7 +132,7 @@ def select(
 
 
 @app.command()
-def score(model: o.Model, data: o.Data, out: o.OutTable, columns: o.Columns = None) -> None:
+def score(model: o.Model, data: o.Data, out: o.OutTable, columns: o.ModelColumns = None) -> None:
     """Write every row's log-density in nats."""
     check_table(out)
     mixture, rows = read_for(model, data, o.listed(columns))
@@ -142,7 +141,7 @@ def score(model: o.Model, data: o.Data, out: o.OutTable, columns: o.Columns = No
 
 
 @app.command()
-def assign(model: o.Model, data: o.Data, out: o.OutTable, columns: o.Columns = None) -> None:
+def assign(model: o.Model, data: o.Data, out: o.OutTable, columns: o.ModelColumns = None) -> None:
     """Write every row's likeliest component, its probability, and the row's log-density in nats."""
     check_table(out)
     mixture, rows = read_for(model, data, o.listed(columns))
@@ -169,7 +168,7 @@ def sample(
 
 
 @app.command()
-def report(model: o.Model, data: o.Data, out: o.OutFile, columns: o.Columns = None) -> None:
+def report(model: o.Model, data: o.Data, out: o.OutFile, columns: o.ModelColumns = None) -> None:
     """Write a report on how a model describes DATA: one HTML page."""
     mixture, rows = read_for(model, data, o.listed(columns))
     made = {"model": str(model), "data": str(data)}

@@ -15,9 +15,9 @@ Data = Annotated[
     Path, typer.Argument(metavar="DATA", help="A .csv, .tsv, .parquet, .arrow, .feather, .npy or .npz file.")
 ]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `mixtura fit` or `Mixture.save` wrote.")]
-Columns = Annotated[
-    str | None,
-    typer.Option(metavar="A,B", help="Columns to use, in order. All by default; a model's own if it has names."),
+Columns = Annotated[str | None, typer.Option(metavar="A,B", help="Columns to use, in order; by default all.")]
+ModelColumns = Annotated[
+    str | None, typer.Option(metavar="A,B", help="The model's columns in DATA; by default those that it remembers.")
 ]
 Weight = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column that says how much each row counts.")]
 Components = Annotated[

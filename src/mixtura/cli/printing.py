@@ -33,9 +33,8 @@ def show_models(found: Selection) -> None:
 
 def show_fit(fit: Fit) -> None:
     """Prints one fit's likelihood and criteria."""
-    say(
-        f"log-likelihood {fit.log_likelihood:.4f}, BIC {fit.bic:.4f}, AIC {fit.aic:.4f}, ICL {fit.icl:.4f}; {fit.advice}"
-    )
+    scores = f"BIC {fit.bic:.4f}, AIC {fit.aic:.4f}, ICL {fit.icl:.4f}"
+    say(f"log-likelihood {fit.log_likelihood:.4f}, {scores}; {fit.advice}")
 
 
 def show_components(told: Story) -> None:

@@ -26,6 +26,7 @@ __all__ = ["FORMATS", "assignments_name", "new_folder", "summary", "write_result
 
 FORMATS = {"parquet": "assignments.parquet", "csv": "assignments.csv"}
 _SUMMARY = "summary.json"
+_NEW = "--out must be a new folder"
 
 
 @contextmanager
@@ -45,11 +46,9 @@ def _check_free(path: Path, force: bool) -> None:
         return
     ours = path.is_dir() and not path.is_symlink() and _is_ours(path / _SUMMARY)
     if not ours:
-        raise MixtureError(
-            f"`--out` must be a new folder; {path} exists and was not written by mixtura. Choose another name."
-        )
+        raise MixtureError(f"{_NEW}; {path} exists and was not written by mixtura. Choose another name.")
     if not force:
-        raise MixtureError(f"`--out` must be a new folder; {path} holds an earlier result. Add --force to replace it.")
+        raise MixtureError(f"{_NEW}; {path} holds an earlier result. Add --force to replace it.")
 
 
 def _is_ours(path: Path) -> bool:

@@ -68,16 +68,8 @@ def models(story: Story) -> Html:
 def _models_table(story: Story) -> Html:
     assert story.selection is not None
     every, lowest = story.selection.table, getattr(story.selection.table[0], story.selection.criterion)
-    head = (
-        "model",
-        "parameters",
-        "log-likelihood",
-        "BIC",
-        "AIC",
-        "ICL",
-        f"{story.selection.criterion.upper()} above best",
-        "ended",
-    )
+    above = f"{story.selection.criterion.upper()} above best"
+    head = ("model", "parameters", "log-likelihood", "BIC", "AIC", "ICL", above, "ended")
     rows = [_model(story, c, lowest) for c in every[:_LISTED]]
     more = f"The best {_LISTED} of {len(every)} models." if len(every) > _LISTED else ""
     broken = sum(c.reason in (Reason.COLLAPSED, Reason.NOT_FINITE) for c in every)
@@ -192,12 +184,7 @@ def unlikely(story: Story) -> Html:
     """The rows of the lowest density."""
     scale = story.mixture.variance.reshape(-1).sqrt().tolist()
     body = [
-        [
-            one.row,
-            *(rounded(v, s) for v, s in zip(one.values, scale, strict=True)),
-            dot(one.component),
-            f"{one.log_density:.3f}",
-        ]
+        [one.row, *map(rounded, one.values, scale), dot(one.component), f"{one.log_density:.3f}"]
         for one in story.survey.least
     ]
     note = "Rows are counted from 0. Look at these first for mistakes in the data, or for what the mixture misses."
@@ -208,9 +195,8 @@ def unlikely(story: Story) -> Html:
 def making(story: Story) -> Html:
     """Versions, method, prior and reason."""
     pairs = [*story.made.items(), *_method(story), *_versions()]
-    return section(
-        "How it was made", table(("what", "value"), [(name, _value(value)) for name, value in pairs], "words")
-    )
+    lines = [(name, _value(value)) for name, value in pairs]
+    return section("How it was made", table(("what", "value"), lines, "words"))
 
 
 def _method(story: Story) -> list[tuple[str, object]]:
