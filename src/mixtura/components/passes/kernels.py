@@ -43,6 +43,8 @@ __all__ = [
 part = njit(error_model="numpy", forceinline=True)
 kernel = njit(error_model="numpy", nogil=True, cache=True)
 
+_SQUARE = 8  # columns of a tile that fit the first cache twice; even
+
 
 class Shape(NamedTuple):
     """Components and features as padded, real features; panels in a tile, rows in a panel and in a vector."""
@@ -193,15 +195,17 @@ def claim(joint, k, size, share, r):
 
 @part
 def weigh(columns, mean, m, r, size, y, shift):
-    """y = sqrt(r) (x - mean) over a tile; adds the sum of r (x - mean) to shift."""
+    """y = sqrt(r) (x - mean) over a tile; adds the sum of r (x - mean) to shift. Leaves roots in r."""
+    for p in range(size.panels):
+        store(r, p * size.width, root(load_panel(r, p * size.width)))
     for d in range(size.features):
         added = splat(0.0, load_panel(columns, 0))
         centre = splat(number(mean, m + d), added)
         for p in range(size.panels):
-            at = (p * size.features + d) * size.width
-            t, share = load_panel(columns, at) - centre, load_panel(r, p * size.width)
-            added = fma(share, t, added)
-            store(y, at, root(share) * t)
+            at, half = (p * size.features + d) * size.width, load_panel(r, p * size.width)
+            value = half * (load_panel(columns, at) - centre)
+            store(y, at, value)
+            added = fma(half, value, added)
         shift[d] += total(added)
 
 
@@ -230,21 +234,28 @@ def spread(columns, mean, m, r, size, shift, scatter):
 
 @part
 def gram(y, features, size, scatter):
-    """Adds the sum of y y^T over a tile to the lower triangle of scatter, two rows by two at a time."""
-    width = size.width
-    for i in range(0, features, 2):
-        for j in range(0, i + 2, 2):
-            a = splat(0.0, load_panel(y, 0))
-            b, c, d = a, a, a
-            for p in range(size.panels):
-                row, column = (p * features + i) * width, (p * features + j) * width
-                u, v = load_panel(y, row), load_panel(y, row + width)
-                s, t = load_panel(y, column), load_panel(y, column + width)
-                a, b, c, d = fma(u, s, a), fma(u, t, b), fma(v, s, c), fma(v, t, d)
-            scatter[i, j] += total(a)
-            scatter[i, j + 1] += total(b)
-            scatter[i + 1, j] += total(c)
-            scatter[i + 1, j + 1] += total(d)
+    """Adds the sum of y y^T over a tile to the lower triangle of scatter, in squares that stay in the cache."""
+    for top in range(0, features, _SQUARE):
+        for left in range(0, top + _SQUARE, _SQUARE):
+            for i in range(top, min(top + _SQUARE, features), 2):
+                for j in range(left, min(left + _SQUARE, i + 2), 2):
+                    products(y, features, i, j, size, scatter)
+
+
+@part
+def products(y, features, i, j, size, scatter):
+    """Adds the products of columns i and i + 1 with j and j + 1 of a tile to scatter."""
+    a = splat(0.0, load_panel(y, 0))
+    b, c, d = a, a, a
+    for p in range(size.panels):
+        row, column = (p * features + i) * size.width, (p * features + j) * size.width
+        u, v = load_panel(y, row), load_panel(y, row + size.width)
+        s, t = load_panel(y, column), load_panel(y, column + size.width)
+        a, b, c, d = fma(u, s, a), fma(u, t, b), fma(v, s, c), fma(v, t, d)
+    scatter[i, j] += total(a)
+    scatter[i, j + 1] += total(b)
+    scatter[i + 1, j] += total(c)
+    scatter[i + 1, j + 1] += total(d)
 
 
 @part
@@ -293,8 +304,10 @@ def record(joint, begin, stop, b, size, count, density, joints):
 
 @part
 def empty(x, size, count):
-    """A tile with room for so many columns; zero, for columns that are never written."""
-    return np.zeros(size.panels * count * size.width, x.dtype)
+    """A tile with room for so many columns, where registers load from single cache lines; zero at first."""
+    space = np.zeros(size.panels * count * size.width + size.vector, x.dtype)
+    start = (-(space.ctypes.data // x.itemsize)) % size.vector
+    return space[start : start + space.size - size.vector]
 
 
 @kernel
