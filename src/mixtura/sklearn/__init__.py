@@ -6,7 +6,8 @@ except ImportError as error:
     raise ImportError("`mixtura.sklearn` needs scikit-learn: pip install 'mixtura[sklearn]'.") from error
 
 from .bayesian import BayesianGaussianMixture
+from .classifier import MixtureClassifier
 from .convert import from_sklearn, to_sklearn
 from .gaussian import GaussianMixture
 
-__all__ = ["BayesianGaussianMixture", "GaussianMixture", "from_sklearn", "to_sklearn"]
+__all__ = ["BayesianGaussianMixture", "GaussianMixture", "MixtureClassifier", "from_sklearn", "to_sklearn"]

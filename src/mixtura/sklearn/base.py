@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict[str, list[Any]]
+    _fewest_rows: ClassVar[int] = 1
     random_state: Any
 
     @property
@@ -98,10 +99,10 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
 
     # -- inside
 
-    def _learning(self, X: Any, sample_weight: Any, least: int = 2) -> tuple[np.ndarray, np.ndarray | None]:
+    def _learning(self, X: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """Checks parameters, rows and weights; leaves out rows that count for nothing."""
         self._validate_params()
-        x = checked_rows(self, X, ensure_min_samples=least)
+        x = checked_rows(self, X, ensure_min_samples=self._fewest_rows)
         weight = checked_sample_weight(sample_weight, x)
         if weight is None or (weight > 0).all():
             return x, weight

@@ -96,6 +96,8 @@ class BayesianGaussianMixture(IteratedGaussian):
         "covariance_prior": [None, "array-like", Interval(Real, 0.0, None, closed="neither")],
     }
 
+    _fewest_rows = 2  # one has no covariance for the prior
+
     def __init__(
         self,
         *,

@@ -8,12 +8,20 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_array
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
 from .kinds import Kind
 
-__all__ = ["checked_array", "checked_precisions", "checked_rows", "checked_sample_weight", "checked_weights"]
+__all__ = [
+    "checked_array",
+    "checked_precisions",
+    "checked_rows",
+    "checked_rows_and_targets",
+    "checked_sample_weight",
+    "checked_weights",
+]
 
 
 _FLOATS: Any = [np.float64, np.float32]
@@ -26,6 +34,17 @@ def checked_rows(estimator: BaseEstimator, x: Any, **options: Any) -> np.ndarray
         ValueError: If they are not numbers, not finite, or not what the estimator was fitted to.
     """
     return cast(np.ndarray, validate_data(estimator, x, dtype=_FLOATS, **options))
+
+
+def checked_rows_and_targets(estimator: BaseEstimator, x: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Returns rows and the class of each.
+
+    Raises:
+        ValueError: If the rows are not what `checked_rows` asks, or the targets are not classes, one per row.
+    """
+    rows, targets = validate_data(estimator, x, y, dtype=_FLOATS, ensure_min_samples=2)
+    check_classification_targets(targets)
+    return cast(np.ndarray, rows), cast(np.ndarray, targets)
 
 
 def checked_array(value: Any, shape: tuple[int, ...], name: str) -> Tensor:
