@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
-from ..components import ConjugatePrior, Labels, NormalInverseWishart, Statistics
+from ..components import Component, ConjugatePrior, Labels, NormalInverseWishart, Statistics
 from ..data import Summary, rows, summary
 from ..errors import refuse
 from ..mixture import Mixture
@@ -77,6 +77,27 @@ class Prior:
             4.0
         """
         return cls(1.0, weak_components(summary(rows(x)), components))
+
+    def sample(self, components: Component, generator: Generator | None = None) -> Mixture:
+        """Draws a whole mixture: weights and components.
+
+        Arguments:
+            components: A template: its family, settings, batch shape ``(*B, K)`` and type are those of the draw.
+            generator: The source of randomness.
+
+        Raises:
+            MixtureError: If the prior says nothing of the components.
+
+        Example:
+            >>> prior = mx.Prior(1.0, mx.NormalInverseWishart(torch.zeros(2), 0.1, torch.eye(2), 4.0))
+            >>> prior.sample(mx.Gaussian(torch.zeros(3, 2), mx.Full(torch.eye(2).expand(3, 2, 2)))).mean.shape
+            torch.Size([2])
+        """
+        if not isinstance(self.components, ConjugatePrior):
+            refuse("components", "a conjugate prior, to be drawn from", self.components)
+        count = torch.zeros(components.batch_shape, dtype=torch.float64, device=components.device)
+        logits = self.weights.posterior(count).draw(generator)
+        return Mixture._of(logits.to(components.dtype), self.components.sample(components, generator))
 
     def log_prob(self, mixture: Mixture) -> Tensor:
         """Returns the log-density of the mixture's parameters up to a constant, in nats, with shape ``(*B)``."""

@@ -26,19 +26,24 @@ import torch
 from torch import Generator, Tensor
 
 from .._value import Value
-from ..components import Component, ConjugatePosterior, Labels, Statistics
+from ..components import Component, ConjugatePosterior, Full, Labels, Normal, Statistics, StudentT
+from ..components.priors import NormalInverseWishartPosterior
 from ..data import Rows
+from ..errors import NotClosedForm
 from ..mixture import Mixture
 from .em import Prior, check_limits
 from .fitting import Fit
 from .informed import conjugate, informed
 from .labels import soft
-from .loop import Method, Run, State
+from .loop import Method, Report, Run, State, run
+from .moves import improved
 from .reorder import reorder, reorder_statistics
 from .statistics import expect
 from .weights import WeightsPosterior
 
 __all__ = ["Posterior", "Variational", "VariationalFit"]
+
+_TRIED = 6  # how many components a round of elimination tries to empty
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,14 +67,31 @@ class Posterior(Value):
 
     @property
     def mean(self) -> Mixture:
-        """The mixture at the posterior mean of the weights and of the components' moments."""
+        """The mixture at the posterior mean of the weights and of the components' moments.
+
+        Where a covariance has no mean, the components are those of the expected precision.
+        """
         components = self.components.mean
+        if not all(bool(tensor.isfinite().all()) for tensor in components.tensors()):
+            components, _ = self.components.expected()
         return Mixture._of(self.weights.mean.log().to(components.dtype), components)
 
     def draw(self, generator: Generator | None = None) -> Mixture:
         """Draws a mixture."""
         components = self.components.draw(generator)
         return Mixture._of(self.weights.draw(generator).to(components.dtype), components)
+
+    @property
+    def predictive(self) -> Mixture:
+        r"""The law of a further row with the parameters integrated out: a mixture of Student-t components.
+
+        With a normal-inverse-Wishart law, :math:`\nu - D + 1` degrees of freedom, centre :math:`m_k` and
+        :math:`\Psi_k (\kappa_k + 1)/(\kappa_k(\nu_k - D + 1))` (Gelman et al., 2013, section 3.6).
+
+        Raises:
+            NotClosedForm: If the components are not Gaussians with full covariances, or numbers.
+        """
+        return Mixture._of(self.weights.mean.log().to(self.components.template.dtype), student(self.components))
 
     def divergence(self, prior: Prior) -> Tensor:
         """Returns the divergence from the prior in nats, with shape ``(*B,)``."""
@@ -90,6 +112,8 @@ class Variational(Method):
         max_iterations: The largest number of updates, at least 1.
         tolerance: The gain of the bound still to come, in nats per row; 0 runs all iterations.
         unused: Components that hold fewer rows than this are left out of the fit's mixture.
+        elimination: Whether to try, after convergence, to empty one component after another where that raises the
+            bound: small components that hold a few rows die slowly or never by themselves.
 
     Example:
         >>> fit = mx.fit(mx.datasets.old_faithful(), components=8, method=mx.Variational())
@@ -101,6 +125,7 @@ class Variational(Method):
     max_iterations: int = 1000
     tolerance: float = 1e-7
     unused: float = 1.0
+    elimination: bool = True
 
     def __post_init__(self) -> None:
         check_limits(self.max_iterations, self.tolerance)
@@ -138,6 +163,13 @@ class Variational(Method):
         mean = state.mean
         return Mixture._of(torch.log_softmax(mean.logits[used], -1), mean.components.take(used))
 
+    def pursue(self, rows: Rows, start: State, floor: Tensor, report: Report | None = None) -> list[Run]:
+        """Runs every start, then tries to do without one component after another in the best."""
+        runs = run(self, rows, start, floor, report)
+        best = max(runs, key=lambda one: one.objective)
+        better = improved(best.method, best, rows, floor, _without_one) if self.elimination else best
+        return [better if one is best else one for one in runs]
+
     def result(self, runs: list[Run], rows: Rows) -> VariationalFit:
         return VariationalFit(self.mixture(runs[0].state), **self.account(runs, rows), posterior=runs[0].state)
 
@@ -174,9 +206,41 @@ class VariationalFit(Fit):
         return self.method.prior  # type: ignore[attr-defined]
 
     @property
+    def predictive(self) -> Mixture:
+        """The law of a further row with the parameters integrated out; see `Posterior.predictive`."""
+        return self.posterior.predictive
+
+    @property
     def bound(self) -> float:
         """The lower bound on the log-evidence of all rows, in nats."""
         return self.trace[-1].item() * self.rows.total_weight
+
+
+def student(law: ConjugatePosterior) -> StudentT:
+    """Returns the predictive laws of a row from each component."""
+    if not isinstance(law, NormalInverseWishartPosterior) or not (law.features == 1 or isinstance(law.structure, Full)):
+        raise NotClosedForm("Only full Gaussians and Normal components have a closed-form posterior predictive law.")
+    dtype = law.template.dtype
+    degrees = (law.degrees - law.features + 1).expand(law.strength.shape)
+    moment = law.moment.reshape(*law.degrees.shape, law.features, law.features)
+    matrix = moment * ((1 + 1 / law.strength) / degrees)[..., None, None]
+    if isinstance(law.template, Normal):
+        return StudentT(law.location.squeeze(-1).to(dtype), matrix.sqrt()[..., 0, 0].to(dtype), degrees.to(dtype))
+    return StudentT(law.location.to(dtype), Full(matrix.to(dtype)), degrees.to(dtype))
+
+
+def _without_one(state: Posterior, rows: Rows) -> list[Mixture]:
+    """Proposes to empty each of the smaller components in use: the mixtures without them."""
+    used = (state.rows > 1e-3).nonzero().squeeze(-1)
+    smallest = used[state.rows[used].argsort()][: min(_TRIED, len(used) - 1)]
+    middle = Mixture._of(state.weights.mean.log().to(state.expected().dtype), state.components.expected()[0])
+    return [_emptied(middle, k) for k in smallest.tolist()]
+
+
+def _emptied(mixture: Mixture, component: int) -> Mixture:
+    logits = mixture.logits.clone()
+    logits[component] = -torch.inf
+    return Mixture._of(torch.log_softmax(logits, -1), mixture.components)
 
 
 def _by_size(statistics: Statistics, centre: Component) -> tuple[Statistics, Component]:
