@@ -69,9 +69,10 @@ def _of_block(block: Block) -> Summary:
 def _weighted(x: Tensor, weight: Tensor) -> Summary:
     counts = weight > 0
     share = (weight / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)).reshape(-1, *[1] * (x.ndim - 1))
-    mean = (share * x).sum(0)
-    variance = (share * (x - mean).square()).sum(0)
     inert = ~counts.reshape(share.shape)
+    mean = (share * x).sum(0)
+    gap = (x - mean).masked_fill(inert, 0.0)  # its square may overflow, and zero times infinity is NaN
+    variance = (share * gap.square()).sum(0)
     low, high = x.masked_fill(inert, torch.inf).amin(0), x.masked_fill(inert, -torch.inf).amax(0)
     return Summary(int(counts.sum()), weight.sum().item(), mean, variance, low, high)
 

@@ -70,7 +70,8 @@ class Fit:
     @property
     def advice(self) -> str:
         """The reason in words, with its particulars and what to do."""
-        return f"{self.reason.name}: {self.detail} {self.reason.value}".replace("  ", " ")
+        parts = (f"{self.reason.name}:", self.detail, self.reason.value, self.mixture.components.remark)
+        return " ".join(part for part in parts if part)
 
     @property
     def parameters(self) -> int:
@@ -99,7 +100,7 @@ class Fit:
         with torch.no_grad():
             for r, weight in responsibilities(self.mixture, self.rows):
                 best = r.amax(-1).log().double()
-                certainty += (best if weight is None else best * weight).sum().item()
+                certainty += (best if weight is None else torch.where(weight > 0, best * weight, 0)).sum().item()
         return self.bic - 2 * certainty
 
     @property

@@ -283,7 +283,7 @@ def _judge_collapse(collapsed: Tensor, statistics: Statistics, going: list[bool]
         return going
     for b, (one, bad) in enumerate(zip(runs, collapsed.tolist(), strict=True)):
         if any(bad) and going[b]:
-            k = bad.index(True)
+            k = min((k for k, is_bad in enumerate(bad) if is_bad), key=statistics.weight[b].tolist().__getitem__)
             going[b] = one.ended(Reason.COLLAPSED, f"Component {k} holds {statistics.weight[b, k].item():.3g} rows.")
     return going
 
