@@ -62,9 +62,14 @@ POSITIVE: dict[str, Component] = {
     "exponential": mx.Exponential(tensor(0.3, 5.0)),
 }
 
+STUDENTS: dict[str, Component] = {
+    "student-numbers": mx.StudentT(tensor(-1.0, 2.0), tensor(0.5, 2.0), tensor(9.0, 12.0)),
+    **{f"student-{name}": mx.StudentT(MEAN, structure, tensor(9.0, 14.0)) for name, structure in STRUCTURES.items()},
+}
+
 # Families with `statistics` and `update`; in `GRADUAL`, those whose update only raises the likelihood.
-LEARNABLE: dict[str, Component] = {**NORMALS, **GAUSSIANS, **COUNTS, **POSITIVE}
-GRADUAL: set[str] = set()
+LEARNABLE: dict[str, Component] = {**NORMALS, **GAUSSIANS, **COUNTS, **POSITIVE, **STUDENTS}
+GRADUAL: set[str] = {*STUDENTS}
 
 TORCH: dict[str, Component] = {
     "torch-gamma": TorchComponent(torch.distributions.Gamma(tensor(0.8, 5.0), tensor(0.3, 2.0))),

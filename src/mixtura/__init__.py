@@ -17,6 +17,7 @@ from .components import (
     NormalInverseWishart,
     Poisson,
     Spherical,
+    StudentT,
 )
 from .learning import EM, Fit, Gibbs, KMeans, Prior, Reason, Selection, StickBreaking, Variational, fit, select
 from .mixture import Mixture, load
@@ -45,6 +46,7 @@ __all__ = [
     "Selection",
     "Spherical",
     "StickBreaking",
+    "StudentT",
     "Variational",
     "__version__",
     "components",

@@ -14,6 +14,7 @@ from .poisson import Poisson
 from .priors import NormalInverseWishart, NormalInverseWishartPosterior
 from .pseudo_counts import Conjugate, ExponentialPosterior
 from .statistics import Statistics
+from .student import StudentT
 from .template import Template
 from .torch_component import TorchComponent
 
@@ -41,6 +42,7 @@ __all__ = [
     "Spherical",
     "Statistics",
     "Structure",
+    "StudentT",
     "Template",
     "TorchComponent",
     "structure",

@@ -109,6 +109,10 @@ class Component(Value, ABC):
         """Returns the components that the sums imply: maximum likelihood, or MAP under a conjugate prior."""
         raise NotClosedForm(f"{type(self).__name__} has no closed-form update; learn it by gradient M-steps.")
 
+    def restated(self, statistics: Statistics, old: Self) -> Statistics:
+        """Returns sums taken about the parameters of ``old`` as sums about these; families that do not centre: as is."""
+        return statistics
+
     def expect(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
         """Composes density, labels rule and sufficient statistics for one block; a family may fuse them.
 
@@ -130,6 +134,11 @@ class Component(Value, ABC):
         log_likelihood = (row_weight * torch.logsumexp(joint, -1)).sum(0, dtype=torch.float64)
         r = labels(joint) * row_weight.unsqueeze(-1)
         return Statistics(log_likelihood, r.sum(0, dtype=torch.float64), self.statistics(x, r))
+
+    @property
+    def remark(self) -> str:
+        """What a fit should say about its components, such as that a simpler family would do; mostly nothing."""
+        return ""
 
     def broken(self) -> Tensor:
         """Tells which components, ``(*B, K)``, are not finite: the only collapse of a family on whole numbers."""
@@ -160,6 +169,11 @@ class Component(Value, ABC):
     def embed(self, x: Tensor) -> Tensor:
         """Returns rows as vectors ``(N, F)`` in which nearness suggests one component: where starts are sought."""
         return x.reshape(len(x), -1)
+
+    @property
+    def discrete(self) -> bool:
+        """Whether rows are whole numbers, so that no component can collapse to a point of infinite density."""
+        return False
 
     def outside(self, x: Tensor) -> Tensor:
         """Tells which entries of rows, ``(..., *event)``, lie outside the family's support."""

@@ -3,8 +3,8 @@ r"""The conjugate prior of an exponential family: rows of given mean statistics 
 .. math:: \log p(\eta | \nu, m) = \nu\,(\langle m, \eta\rangle - A(\eta)) - \log Z(\nu, \nu m),
 
 a density in the natural parameters, of :math:`\nu` pseudo-rows whose mean statistics are m (Diaconis and Ylvisaker,
-1979). With sums :math:`N_k` and :math:`S_k` it becomes :math:`\nu_k = \nu + N_k`, :math:`\tau_k = \nu m + S_k`. Its mode
-and the posterior mean of the mean parameters are both :math:`\tau_k/\nu_k`; moments of :math:`\eta` are gradients,
+1979). With sums :math:`N_k` and :math:`S_k` it becomes :math:`\nu_k = \nu + N_k`, :math:`\tau_k = \nu m + S_k`. Its
+mode and the posterior mean of the mean parameters are both :math:`\tau_k/\nu_k`; moments of :math:`\eta` are gradients,
 
 .. math:: \mathbb E[\eta] = \partial_\tau \log Z, \qquad \mathbb E[A] = -\partial_\nu \log Z .
 """

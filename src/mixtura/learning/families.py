@@ -1,7 +1,6 @@
 r"""Templates of families: what kind of components a fit is to learn, before it has any.
 
-A template turns a first guess of responsibilities into components. Gaussians start with the pooled covariance of the
-rows about their centres, blended with a little of the whole data's, which is never singular where the data are not.
+A template turns a first guess of responsibilities into components.
 """
 
 from __future__ import annotations
@@ -10,19 +9,16 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from .. import components as every
 from ..components import Component, Gaussian, Normal, Structure, Template
 from ..components.covariance import name
+from ..components.starting import start_gaussian
 from ..data import Rows
 from ..errors import refuse
 
 __all__ = ["Family", "GaussianFamily", "NormalFamily", "families"]
-
-_BLEND = 0.01  # how much of the total covariance is mixed into the first guess
-
 
 class Family(Protocol):
     """A kind of component that a fit can start from responsibilities."""
@@ -77,13 +73,7 @@ class GaussianFamily(_Structured):
 
     def start(self, x: Tensor, r: Tensor) -> Gaussian:
         """Returns Gaussians at the centres of the responsibilities, with one shared starting covariance."""
-        weight = r.sum(0)
-        origin = x.mean(0)
-        mean = torch.einsum("nbk,nd->bkd", r, x - origin) / weight.clamp_min(torch.finfo(x.dtype).tiny).unsqueeze(-1)
-        pooled = _pooled(x - origin, r, mean)
-        one = 1 if self.structure.tied else mean.shape[-2]
-        shared = pooled.unsqueeze(-3).expand(-1, one, -1, -1)
-        return Gaussian._of(location=mean + origin, structure=self.structure.with_covariance(shared))
+        return start_gaussian(self.structure, x, r)
 
 
 @dataclass(frozen=True)
@@ -123,15 +113,3 @@ def _template(family: Any) -> Template:
     if isinstance(family, type) and issubclass(family, Component):
         return family.template()
     refuse("family", "a family such as mx.Poisson, a template such as mx.Binomial.template(total_count=10)", family)
-
-
-def _pooled(x: Tensor, r: Tensor, mean: Tensor) -> Tensor:
-    """Returns the covariance about the centres, pooled over components, with shape ``(B, D, D)``."""
-    row_weight = r.sum(-1)
-    total = row_weight.sum(0)[:, None, None]
-    middle = torch.einsum("nb,nd->bd", row_weight, x) / total.squeeze(-1)
-    gap = x.unsqueeze(1) - middle
-    whole = torch.einsum("nb,nbi,nbj->bij", row_weight, gap, gap) / total
-    lag = mean - middle.unsqueeze(-2)
-    between = torch.einsum("bk,bki,bkj->bij", r.sum(0), lag, lag) / total
-    return (1 - _BLEND) * (whole - between) + _BLEND * whole

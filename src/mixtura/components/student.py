@@ -1,0 +1,293 @@
+r"""The Student-t family: Gaussians of random precision, whose heavy tails make means and covariances robust.
+
+.. math:: x | u \sim N(\mu_k, \Sigma_k / u), \quad u \sim \mathrm{Gamma}(\tfrac{\nu_k}2, \tfrac{\nu_k}2), \qquad
+    \log p_k(x) = a_k - \tfrac{\nu_k + D}{2}\log\!\big(1 + \tfrac{\delta}{\nu_k}\big),
+    \quad \delta = |L_k^{-1}(x - \mu_k)|^2 .
+
+EM takes u as missing: a row counts with :math:`u_{nk} = (\nu_k + D)/(\nu_k + \delta_{nk})`, so a remote one hardly
+does. With :math:`U_k = \sum_n r_{nk} u_{nk}`, the update of centre and matrix is that of parameter-expanded EM (Liu,
+Rubin and Wu, 1998), which divides the scatter by :math:`U_k` and not :math:`N_k`,
+
+.. math:: \mu' = \mu + \tfrac{f_k}{U_k}, \qquad \Sigma' = \tfrac{1}{U_k}\big(S_k - \tfrac{f_k f_k^\top}{U_k}\big) ;
+
+a tied matrix takes one expansion for all components, and a prior none (it divides by :math:`N_k`). Degrees of freedom
+take one Newton step on :math:`\sum_n r_{nk}\log p_k(x_n)` itself, as in ECME (Liu and Rubin, 1994), because EM's own
+step, the shape of a gamma law with :math:`\log\tfrac\nu2 - \psi(\tfrac\nu2) = \log\bar u - \overline{\log u}`, crawls
+where they are many; it is taken where the sum is not concave.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Generator, Tensor
+
+from ..errors import refuse
+from .base import Component, Labels
+from .covariance import Diagonal, Structure
+from .gamma_shape import gamma_shape
+from .gaussian import Gaussian
+from .inverse_wishart import gamma
+from .normal import Normal
+from .passes import student_pass
+from .starting import start_gaussian
+from .statistics import Statistics
+
+__all__ = ["StudentT"]
+
+_LEAST, _MOST = 0.1, 1e4  # of learned degrees of freedom
+_MANY = 100.0  # degrees of freedom from which on a Gaussian would do
+_START = 10.0
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class StudentT(Component):
+    r"""K Student-t distributions on numbers or vectors.
+
+    Arguments:
+        loc: The centres :math:`\mu_k`, with shape ``(*B, K)`` for numbers and ``(*B, K, D)`` for vectors.
+        scale: For numbers the scales :math:`\ell_k`, in the shape of ``loc``: the standard deviation of the Gaussian
+            that heavy tails are added to. For vectors a structure with values for :math:`\Sigma_k = L_k L_k^\top`,
+            such as ``mx.Full(matrix)``.
+        dof: The degrees of freedom :math:`\nu_k > 0`, with shape ``(*B, K)``, or a number.
+
+    The variance is :math:`\nu/(\nu - 2)` times :math:`\Sigma`, infinite for :math:`\nu \le 2`; there is no mean for
+    :math:`\nu \le 1`. A fit takes ``family=mx.StudentT`` with the covariance structure of your choice;
+    ``mx.StudentT.template(shared=True)`` learns one number of degrees of freedom for all components, and
+    ``mx.StudentT.template(fixed=4.0)`` none.
+
+    Raises:
+        MixtureError: If a shape does not fit, or a scale or the degrees of freedom are not positive.
+
+    Example:
+        >>> heavy = mx.StudentT(torch.tensor([0.0, 5.0]), torch.tensor([1.0, 2.0]), 4.0)
+        >>> heavy.log_prob(torch.tensor(0.0)).exp(), heavy.variance
+        (tensor([0.3750, 0.0178]), tensor([2., 8.]))
+    """
+
+    gaussian: Gaussian
+    dof: Tensor
+    vectors: bool = True
+    shared: bool = False
+    fixed: float | None = None
+    structure: Structure | None = None
+
+    def __init__(self, loc: Tensor, scale: Tensor | Structure, dof: Tensor | float) -> None:
+        vectors = isinstance(scale, Structure)
+        gaussian = Gaussian(loc, scale) if isinstance(scale, Structure) else Normal(loc, scale).gaussian
+        dof = torch.as_tensor(dof, dtype=gaussian.dtype, device=gaussian.device)
+        if not bool((dof > 0).all()):
+            refuse("dof", "positive degrees of freedom", dof.detach().min().item())
+        values = {"gaussian": gaussian, "dof": dof.expand(gaussian.batch_shape), "vectors": vectors}
+        for name, value in {**values, "shared": False, "fixed": None, "structure": None}.items():
+            object.__setattr__(self, name, value)
+
+    # -- what it is
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        return self.gaussian.batch_shape
+
+    @property
+    def event_shape(self) -> torch.Size:
+        return self.gaussian.event_shape if self.vectors else torch.Size()
+
+    @property
+    def features(self) -> int:
+        """The number of coordinates D."""
+        return self.gaussian.features
+
+    @property
+    def parameters(self) -> int:
+        learned = 0 if self.fixed is not None else 1 if self.shared else self.batch_shape[-1]
+        return self.gaussian.parameters + learned
+
+    @property
+    def loc(self) -> Tensor:
+        """The centres, with shape ``(*B, K, *event)``."""
+        return self._event(self.gaussian.location)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc.where(self._wide(self.dof) > 1, torch.nan)
+
+    @property
+    def variance(self) -> Tensor:
+        return self._event(self.gaussian.variance) * self._wide(self._inflation())
+
+    @property
+    def covariance(self) -> Tensor:
+        return self.gaussian.covariance * self._inflation()[..., None, None] if self.vectors else self.variance
+
+    @property
+    def remark(self) -> str:
+        many = (self.dof > _MANY).reshape(-1, self.batch_shape[-1]).any(0).nonzero().squeeze(-1).tolist()
+        if not many or self.fixed is not None:
+            return ""
+        which = ", ".join(map(str, many))
+        return f"The degrees of freedom of component {which} exceed {_MANY:g}: a Gaussian would do as well there."
+
+    # -- density and draws
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        distance = self._distance(x if self.vectors else x.unsqueeze(-1))
+        return self._constants() - 0.5 * (self.dof + self.features) * torch.log1p(distance / self.dof)
+
+    def _distance(self, x: Tensor) -> Tensor:
+        """Squared distances :math:`\\delta` of rows ``(*S, *B, D)``, with shape ``(*S, *B, K)``."""
+        gaussian = self.gaussian
+        if gaussian._fusible(x) and not (torch.is_grad_enabled() and self.dof.requires_grad):
+            zeros = torch.zeros_like(self.dof).unsqueeze(0)
+            rows, means = x.reshape(-1, self.features), gaussian.location.unsqueeze(0)
+            joint = gaussian.structure.log_joint(rows, means, gaussian._inverse(), zeros)
+            return joint.reshape(*x.shape[:-1], -1).mul_(-2)
+        return gaussian.structure.whiten(x.unsqueeze(-2) - gaussian.location).square().sum(-1)
+
+    def _constants(self) -> Tensor:
+        d = self.features
+        gammas = torch.lgamma(0.5 * (self.dof + d)) - torch.lgamma(0.5 * self.dof)
+        scale = 0.5 * d * (self.dof * math.pi).log() + self.gaussian.structure.half_logdet(d)
+        return gammas - scale
+
+    def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
+        noise = torch.randn(*labels.shape, self.features, dtype=self.dtype, device=self.device, generator=generator)
+        half = 0.5 * self.dof.reshape(-1)[self.gaussian._flat_index(labels)]
+        narrow = (gamma(half, generator) / half).sqrt()
+        index = self.gaussian._flat_index(labels)
+        centre = self.gaussian.location.reshape(-1, self.features)[index]
+        return self._event(centre + (self.gaussian.color(labels, noise) - centre) / narrow.unsqueeze(-1))
+
+    # -- learning
+
+    def expect(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
+        batch, gaussian = self.batch_shape[:-1], self.gaussian
+        sums = student_pass.sums(
+            gaussian.structure.kernel,
+            x if self.vectors else x.unsqueeze(-1),
+            weight,
+            gaussian.location.reshape(-1, *gaussian.location.shape[-2:]),
+            gaussian._inverse(),
+            (logits + self._constants()).reshape(-1, self.batch_shape[-1]),
+            self.dof.reshape(-1, self.batch_shape[-1]),
+            labels,
+        )
+        likelihood, mass, *moments = (t.reshape((*batch, *t.shape[1:])) for t in sums)
+        return Statistics(likelihood, mass, tuple(moments))
+
+    def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
+        r"""Returns the sums of :math:`\log q`, of u, and of first and second moments weighted with u."""
+        rows = x if self.vectors else x.unsqueeze(-1)
+        q = 1 + self._distance(self._shared(x) if self.vectors else self._shared(x).unsqueeze(-1)) / self.dof
+        u = (self.dof + self.features) / (self.dof * q)
+        pull = r * u
+        sums = (r * q.log()).sum(0).double(), (pull * u).sum(0).double(), pull.sum(0).double()
+        return *sums, *self.gaussian.statistics(rows, pull)
+
+    def restated(self, statistics: Statistics, old: Self) -> Statistics:
+        logs, squares, pull, shift, scatter = statistics.moments
+        about = self.gaussian._restated(pull, shift, scatter, old.gaussian)
+        return Statistics(statistics.log_likelihood, statistics.weight, (logs, squares, pull, *about))
+
+    def update(self, statistics: Statistics, prior: Any = None) -> Self:
+        weight, (logs, squares, pull, shift, scatter) = statistics.weight, statistics.moments
+        structure, dof = self.gaussian.structure.map(torch.Tensor.double), self.dof.double()
+        expansion = (
+            structure.pool(dof * pull) / structure.pool(dof * weight) if prior is None else torch.ones_like(pull)
+        )
+        mass, divisor = pull, structure.pool(weight) * expansion
+        if prior is not None:
+            mass, shift, scatter, divisor = prior.add(self.gaussian, pull, shift, scatter)
+            divisor = divisor - structure.pool(pull) + structure.pool(weight)
+        structure = structure.estimate(mass, shift, scatter, divisor)
+        mean = self.gaussian.location.double() + shift / mass.unsqueeze(-1)
+        gaussian = Gaussian._of(location=mean, structure=structure).to(self.dtype)
+        return self._replace(
+            gaussian=gaussian, dof=self._new_dof(weight, logs, squares, pull, expansion).to(self.dtype)
+        )
+
+    def _new_dof(self, weight: Tensor, logs: Tensor, squares: Tensor, pull: Tensor, expansion: Tensor) -> Tensor:
+        """Degrees of freedom after a Newton step in their logarithm; an EM step where the likelihood is not concave."""
+        if self.fixed is not None:
+            return self.dof
+        dof = self.dof.double()
+        gap = self._gap(weight, logs, pull, expansion)
+        slope, bend = self._curve(weight, logs, squares, pull)
+        if self.shared:
+            gap, slope, bend = (
+                _over_components(weight * gap) / _over_components(weight),
+                *map(_over_components, (slope, bend)),
+            )
+        gradual = (2 * gamma_shape(gap, _LEAST / 2, _MOST / 2) / dof).log()
+        step = torch.where(bend < 0, -slope / bend, gradual)
+        return (dof * step.clamp(-1, 1).exp()).clamp(_LEAST, _MOST)
+
+    def _gap(self, weight: Tensor, logs: Tensor, pull: Tensor, expansion: Tensor) -> Tensor:
+        r"""Returns :math:`\log\bar u - \overline{\log u}` in units of the expansion."""
+        half = 0.5 * (self.dof.double() + self.features)
+        mean_log = torch.digamma(half) - (0.5 * self.dof.double()).log() - logs / weight
+        return pull / weight / expansion - 1 + expansion.log() - mean_log
+
+    def _curve(self, weight: Tensor, logs: Tensor, squares: Tensor, pull: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Returns the first two derivatives of :math:`\sum_n r_{nk} \log p_k(x_n)` in :math:`\log\nu_k`."""
+        v, d = self.dof.double(), self.features
+        half, own, ratio = 0.5 * (v + d), 0.5 * v, v / (v + d)
+        inverse, inverse_square = ratio * pull, ratio.square() * squares  # sums of r/q and r/q^2
+        far = weight - inverse
+        first = 0.5 * (torch.digamma(half) - torch.digamma(own)) - d / (2 * v)
+        second = 0.25 * (torch.polygamma(1, half) - torch.polygamma(1, own)) + d / (2 * v * v)
+        slope = weight * first - 0.5 * logs + half / v * far
+        bend = weight * second + (0.5 * v * far - 0.5 * d * far - half * (inverse - inverse_square)) / v.square()
+        return v * slope, v.square() * bend + v * slope
+
+    def start(self, x: Tensor, r: Tensor) -> Self:
+        rows = x if x.ndim > 1 else x.unsqueeze(-1)
+        gaussian = start_gaussian(self.structure or Diagonal(), rows, r)
+        dof = torch.full_like(gaussian.location[..., 0], _START if self.fixed is None else self.fixed)
+        return self._replace(gaussian=gaussian, dof=dof, vectors=x.ndim > 1, structure=None)
+
+    def collapsed(self, floor: Tensor) -> Tensor:
+        return self.gaussian.collapsed(floor if self.vectors else floor.unsqueeze(-1)) | ~self.dof.isfinite()
+
+    # -- algebra
+
+    def marginal(self, dims: Sequence[int]) -> Self:
+        return self._replace(gaussian=self.gaussian.marginal(dims))
+
+    def condition(self, dims: Sequence[int], values: Tensor) -> tuple[Component, Tensor]:
+        given = self.marginal(dims)
+        gaussian, _ = self.gaussian.condition(dims, values)
+        distance = given._distance(values)
+        stretch = ((self.dof + distance) / (self.dof + len(dims))).sqrt()
+        structure = gaussian.structure
+        structure = structure.untied(self.batch_shape[-1]) if structure.tied else structure
+        factor = structure.given * stretch.reshape(stretch.shape + (1,) * structure.trailing)
+        conditioned = gaussian._replace(structure=structure._replace(factor=factor))
+        dof = (self.dof + len(dims)).expand(stretch.shape)
+        return self._replace(gaussian=conditioned, dof=dof, shared=False), given.log_prob(values)
+
+    def affine(self, matrix: Tensor, offset: Tensor | None) -> Component:
+        if not self.vectors:
+            image = Normal.of(self.gaussian).affine(matrix, offset).gaussian
+            return self._replace(gaussian=image)
+        return self._replace(gaussian=self.gaussian.affine(matrix, offset))
+
+    # -- inside
+
+    def _inflation(self) -> Tensor:
+        """The covariance over the matrix: infinite, or none at all, where tails are too heavy."""
+        ratio = self.dof / (self.dof - 2)
+        return ratio.where(self.dof > 2, torch.where(self.dof > 1, torch.inf, torch.nan))
+
+    def _event(self, vectors: Tensor) -> Tensor:
+        return vectors if self.vectors else vectors.squeeze(-1)
+
+    def _wide(self, numbers: Tensor) -> Tensor:
+        return numbers.unsqueeze(-1) if self.vectors else numbers
+
+
+def _over_components(values: Tensor) -> Tensor:
+    return values.sum(-1, keepdim=True).expand(values.shape)
