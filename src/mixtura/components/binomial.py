@@ -82,7 +82,7 @@ class Binomial(Coordinates, ExponentialFamily):
 
     @property
     def natural(self) -> Tensor:
-        return self.probs.logit()
+        return interior(self.probs).logit()  # a change of type may have rounded them to 0 or 1
 
     def log_normaliser(self, natural: Tensor) -> Tensor:
         return self.total_count * torch.nn.functional.softplus(natural)

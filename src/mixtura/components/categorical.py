@@ -31,6 +31,10 @@ class _Shares(ExponentialFamily):
     loose: bool = False  # whether probabilities may sum to less than one, as expected logarithms of them do
 
     @property
+    def discrete(self) -> bool:
+        return True
+
+    @property
     def probs(self) -> Tensor:
         """The probabilities of the categories, which come last."""
         return self.natural.exp()

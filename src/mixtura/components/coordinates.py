@@ -80,6 +80,10 @@ class Coordinates(Component):
     def expects(self) -> str:
         return _words(self.domain)
 
+    @property
+    def discrete(self) -> bool:
+        return self.domain.is_discrete
+
     def outside(self, x: Tensor) -> Tensor:
         return ~self.domain.check(x)
 

@@ -53,6 +53,11 @@ class Template:
         """Returns rows as vectors ``(N, F)`` in which nearness suggests one component."""
         return self.blank.embed(x)
 
+    @property
+    def discrete(self) -> bool:
+        """Whether rows are whole numbers; a column may then hold the same one in every row."""
+        return self.blank.discrete
+
     def check(self, rows: Rows) -> None:
         """Refuses rows outside the family's support; the message names columns and the first rows to blame."""
         start, found, wrong = 0, list[tuple[int, int, float]](), 0

@@ -17,11 +17,11 @@ _SHOWN = 5
 _RESCALE = "Rescale it, for example by another unit."
 
 
-def check_data(rows: Rows, components: int = 1) -> Summary:
+def check_data(rows: Rows, components: int = 1, spread: bool = True) -> Summary:
     """The summary of the rows, after all checks: enough rows, every number finite, every column with a usable
     spread.
 
-    One pass where all is well. Raises ValueError as `check_rows`, `check_finite` and `check_spread` do.
+    One pass where all is well. With `spread` off a column may be constant. Raises ValueError as `check_rows`, `check_finite` and `check_spread` do.
 
     Example:
         >>> from mixtura.data import rows
@@ -32,7 +32,10 @@ def check_data(rows: Rows, components: int = 1) -> Summary:
     _check_count(rows, found.count, components)
     if not found.mean.isfinite().all():
         check_finite(rows)
-    return check_spread(rows, found)
+    if spread:
+        return check_spread(rows, found)
+    _check_large(rows, found)
+    return found
 
 
 def check_rows(rows: Rows, components: int = 1) -> None:

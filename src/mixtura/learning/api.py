@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from ..components import Structure, structure
+from ..components import Structure, Template, structure
 from ..data import Rows, Summary, TensorRows, check_data
 from ..data import rows as as_rows
 from ..errors import MixtureError, refuse
@@ -108,7 +108,8 @@ class Job:
     ) -> Job:
         """Checks the rows and draws the sample on which starts are tried."""
         components = None if components is None else whole("components", components)
-        found = check_data(rows, components or 1)
+        discrete = isinstance(family, Template) and family.discrete
+        found = check_data(rows, components or 1, spread=not discrete)
         family.check(rows)
         return cls(rows, method.seeded(generator), family, found, _sample(rows, generator), generator)
 
@@ -138,7 +139,8 @@ class Job:
         if self.family.view is not None:
             spread = self.embedded.std(0, correction=0)
             return spread.where(spread > 0, 1)
-        return self.summary.variance.sqrt().reshape(-1).to(self.rows.device, self.rows.dtype)
+        spread = self.summary.variance.sqrt().reshape(-1).to(self.rows.device, self.rows.dtype)
+        return spread.where(spread > 0, 1)  # a column of zeros and ones may hold ones only
 
     @property
     def origin(self) -> Tensor:
