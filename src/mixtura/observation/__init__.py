@@ -1,8 +1,20 @@
 """Observations: what stands between a draw and what is recorded, and how to undo it."""
 
 from .base import Observation
+from .general import Noise
 from .measurement import LinearMeasurement, Missing
 from .noise import AdditiveNoise
+from .scale import ScaleNoise
 from .sequence import InSequence
+from .shift import ShiftNoise
 
-__all__ = ["AdditiveNoise", "InSequence", "LinearMeasurement", "Missing", "Observation"]
+__all__ = [
+    "AdditiveNoise",
+    "InSequence",
+    "LinearMeasurement",
+    "Missing",
+    "Noise",
+    "Observation",
+    "ScaleNoise",
+    "ShiftNoise",
+]

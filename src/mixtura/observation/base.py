@@ -183,8 +183,8 @@ class Observed(Component):
 
     @property
     def batch_shape(self) -> torch.Size:
-        rows = max([tensor.shape[0] for tensor in self.observation.tensors()], default=1)
-        return torch.Size(((rows,) if rows > 1 else ()) + tuple(self.components.batch_shape))
+        rows = [tensor.shape[0] for tensor in self.observation.side[:1]]
+        return torch.Size((*rows, *self.components.batch_shape))
 
     @property
     def event_shape(self) -> torch.Size:

@@ -109,6 +109,11 @@ class Chain(Observation):
             components = step.observed(components) if step is not self.steps[-1] else components
         return self.steps[-1].recorded_shape(components)
 
+    def clean_features(self, recorded: int) -> int:
+        for step in reversed(self.steps):
+            recorded = step.clean_features(recorded)
+        return recorded
+
     def _pair(self) -> tuple[Linear, Observation]:
         first, *others = self.steps
         if isinstance(first, Linear) and len(others) == 1:
