@@ -130,13 +130,24 @@ class Structure(Value, ABC):
     def _take(self, axis: int, index: Any, size: int) -> Self:
         return self if self.tied else super()._take(axis, index, size)
 
-    @abstractmethod
+    @property
+    def elementwise(self) -> bool:
+        """Whether to colour is to multiply number by number, with no product of matrices."""
+        return False
+
     def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
         r"""Returns :math:`\sum_k r_{nk} \Sigma_k^{-1} (\mu_k - x_n)` for rows ``(N, D)``, without gradients."""
+        pulls = (self._take(0, [k], len(mean)).solve(mean[[k]] - x.unsqueeze(1)).squeeze(1) for k in range(len(mean)))
+        return sum((r[:, k, None] * pull for k, pull in enumerate(pulls)), torch.zeros_like(x))
 
-    @abstractmethod
     def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
         r"""Returns the gradient in the factor of :math:`\sum r \log N(x; \mu, \Sigma)`, from sums pooled where tied."""
+        raise NotImplementedError
+
+    @property
+    def has_factor_gradient(self) -> bool:
+        """Whether `factor_gradient` is there; without it, log-densities are differentiated by their expression."""
+        return type(self).factor_gradient is not Structure.factor_gradient
 
     def logdet(self, features: int) -> Tensor:
         r"""Returns :math:`\log|\Sigma|`, with shape ``(*B, K or 1)``."""
@@ -331,8 +342,12 @@ class Diagonal(Structure):
     def scales(self, features: int) -> Tensor:
         return self.given
 
+    @property
+    def elementwise(self) -> bool:
+        return True
+
     def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
-        return self.given.reshape(-1, self.given.shape[-1])[index] * noise
+        return _select(self.given.reshape(-1, self.given.shape[-1]), index) * noise
 
     def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
         return _axis_attraction(self.given.square().reciprocal(), x, mean, r)
@@ -413,8 +428,12 @@ class Spherical(Structure):
     def scales(self, features: int) -> Tensor:
         return self.given.unsqueeze(-1).expand(*self.given.shape, features)
 
+    @property
+    def elementwise(self) -> bool:
+        return True
+
     def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
-        return self.given.reshape(-1)[index].unsqueeze(-1) * noise
+        return _select(self.given.reshape(-1, 1), index) * noise
 
     def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
         return _axis_attraction(self.given.square().reciprocal().unsqueeze(-1), x, mean, r)
@@ -502,6 +521,10 @@ def _axis_attraction(precision: Tensor, x: Tensor, mean: Tensor, r: Tensor) -> T
     if precision.shape[0] != mean.shape[0]:  # tied
         return precision * (r @ near - (x - centre))
     return r @ (precision * near) - (x - centre) * (r @ precision)
+
+
+def _select(rows: Tensor, index: int | Tensor) -> Tensor:
+    return rows[index] if isinstance(index, int) else rows.index_select(0, index)
 
 
 def _column(tensor: Tensor, dims: int) -> Tensor:

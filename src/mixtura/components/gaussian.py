@@ -26,6 +26,7 @@ from ..errors import refuse
 from . import density
 from .base import Component, Labels
 from .covariance import Full, Structure
+from .noise import standard_normal
 from .phi import phi
 from .statistics import Statistics
 
@@ -109,6 +110,8 @@ class Gaussian(Component):
             return super().mixture_log_prob(logits, x)
         rows = x.reshape(-1, self.features)
         if self._differentiated(x, logits):
+            if not self.structure.has_factor_gradient:
+                return super().mixture_log_prob(logits, x)
             return density.log_density(self, logits, rows).reshape(x.shape[:-1])
         constants = (logits + self._constants()).unsqueeze(0)
         fused = self.structure.log_density(rows, self.location.unsqueeze(0), self._inverse(), constants)
@@ -126,38 +129,42 @@ class Gaussian(Component):
         return score
 
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
-        noise = torch.randn(*labels.shape, self.features, dtype=self.dtype, device=self.device, generator=generator)
-        return self.color(labels, noise)
+        return self.color(labels, standard_normal((*labels.shape, self.features), self.location, generator))
 
     def color(self, labels: Tensor, noise: Tensor) -> Tensor:
-        r"""Returns :math:`\mu_z + L_z\epsilon` for labels ``(*S, *B)`` and noise ``(*S, *B, D)``.
+        r"""Returns :math:`\mu_z + L_z\epsilon` for labels ``(*S, *B)`` and noise ``(*S, *B, D)``, without gradients.
 
-        Rows of one component are coloured together where there are many of each; the noise is independent of the
-        labels, so each component may take any stretch of it.
+        Where matrices differ, rows of one component are coloured together if there are many of each; the noise is
+        independent of the labels, so each component may take any stretch of it.
         """
         index = self._flat_index(labels).reshape(-1)
-        flat = noise.reshape(-1, self.features)
-        groups = self.batch_shape.numel()
-        rows = self._color_groups(index, flat, groups) if len(index) > 16 * groups else self._color_each(index, flat)
+        flat, few = noise.reshape(-1, self.features), len(index) <= 16 * self.batch_shape.numel()
+        rows = self._color_each(index, flat) if few or self.structure.elementwise else self._color_groups(index, flat)
         return rows.reshape(noise.shape)
 
     def _color_each(self, index: Tensor, noise: Tensor) -> Tensor:
-        shared = index // self.batch_shape[-1] if self.structure.tied else index
-        return self.location.reshape(-1, self.features)[index] + self.structure.color_rows(shared, noise)
+        mean = self.location.reshape(-1, self.features).index_select(0, index)
+        return mean.add_(self.structure.color_rows(self._factor_of(index), noise))
 
-    def _color_groups(self, index: Tensor, noise: Tensor, groups: int) -> Tensor:
-        out = torch.empty_like(noise)
-        counts = torch.bincount(index, minlength=groups).tolist()
-        mean = self.location.reshape(-1, self.features)
-        pieces = zip(index.argsort().split(counts), noise.split(counts), strict=True)
-        for flat, (rows, stretch) in enumerate(pieces):
-            shared = flat // self.batch_shape[-1] if self.structure.tied else flat
-            out[rows] = self.structure.color_rows(shared, stretch).add_(mean[flat])
+    def _color_groups(self, index: Tensor, noise: Tensor) -> Tensor:
+        counts = torch.bincount(index, minlength=self.batch_shape.numel()).tolist()
+        order = index.to(torch.uint8 if len(counts) <= 256 else torch.int32).argsort(stable=True)
+        mean, out = self.location.reshape(-1, self.features), torch.empty_like(noise)
+        for k, (rows, stretch) in enumerate(zip(order.split(counts), noise.split(counts), strict=True)):
+            out.index_copy_(0, rows, self.structure.color_rows(self._factor_of(k), stretch).add_(mean[k]))
         return out
+
+    def _factor_of(self, index: Any) -> Any:
+        """Turns indices into the flattened ``(B, K)`` into those of the factors, which may be shared over K."""
+        if not self.structure.tied:
+            return index
+        return 0 if self.structure.leading.numel() == 1 else index // self.batch_shape[-1]
 
     def _flat_index(self, labels: Tensor) -> Tensor:
         """Turns labels within each batch entry into indices into the flattened ``(B, K)``."""
         batch = self.batch_shape[:-1]
+        if not batch:
+            return labels
         offset = torch.arange(batch.numel(), device=labels.device).reshape(batch) * self.batch_shape[-1]
         return labels + offset
 
@@ -186,6 +193,19 @@ class Gaussian(Component):
         moment = torch.einsum("n...i,n...j->...ij", weighted, residual.double())
         pooled = moment.sum(-3, keepdim=True) if self.structure.tied else moment
         return weighted.sum(0), self.structure.scatter(pooled)
+
+    def restated(self, statistics: Statistics, old: Self) -> Statistics:
+        moments = self._restated(statistics.weight, *statistics.moments, old)
+        return Statistics(statistics.log_likelihood, statistics.weight, moments)
+
+    def _restated(self, weight: Tensor, shift: Tensor, scatter: Tensor, old: Self) -> tuple[Tensor, Tensor]:
+        r"""With :math:`g = \mu_{old} - \mu`, adds :math:`N g` and :math:`f g^\top + g f^\top + N g g^\top`."""
+        gap = old.location.double() - self.location.double()
+        push = shift + 0.5 * weight.unsqueeze(-1) * gap
+        cross = push.unsqueeze(-1) * gap.unsqueeze(-2)
+        cross = cross + cross.mT
+        pooled = cross.sum(-3, keepdim=True) if self.structure.tied else cross
+        return shift + weight.unsqueeze(-1) * gap, scatter + self.structure.scatter(pooled)
 
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         weight, (shift, scatter) = statistics.weight, statistics.moments

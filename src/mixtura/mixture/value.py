@@ -221,7 +221,7 @@ class Mixture(Distribution):
         draws = torch.rand(
             *self.batch_shape, shape.numel(), dtype=torch.double, device=self.device, generator=generator
         )
-        labels = torch.searchsorted(cumulative, draws, right=True)
+        labels = _locate(cumulative, draws)
         return labels.movedim(-1, 0).reshape(shape + self.batch_shape)
 
     def rsample(self, sample_shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:  # type: ignore[override]
@@ -471,6 +471,16 @@ def _observation(observation: Any) -> Any:
         return observation
     first, *others = observation
     return first.followed_by(others)
+
+
+def _locate(cumulative: Tensor, draws: Tensor) -> Tensor:
+    """Counts the cumulative weights ``(*B, K)`` at or below each draw ``(*B, N)``."""
+    if cumulative.shape[-1] > 32 or draws.numel() < 4096:
+        return torch.searchsorted(cumulative, draws, right=True)
+    labels = torch.zeros(draws.shape, dtype=torch.uint8, device=draws.device)  # few: sweeps beat searches
+    for edge in cumulative[..., :-1].unbind(-1):
+        labels += draws >= edge.unsqueeze(-1)
+    return labels.long()
 
 
 def _log_weights(weights: Tensor | None, logits: Tensor | None, components: Component) -> Tensor:

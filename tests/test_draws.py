@@ -1,0 +1,63 @@
+"""How draws are made: labels, standard normal numbers and colouring, each way against the law."""
+
+import pytest
+import torch
+from scipy import stats
+
+import mixtura as mx
+from mixtura.components.noise import standard_normal
+from mixtura.mixture.value import _locate
+
+LIKE = torch.empty(0, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("count", [4095, 4096, 4097, 2**15, 2**15 + 1, 200_001])
+def test_normal_numbers_follow_the_normal_law(count):
+    z = standard_normal((count,), LIKE, torch.Generator().manual_seed(count))
+    assert z.shape == (count,) and stats.kstest(z.numpy(), stats.norm.cdf).pvalue > 1e-4
+    tail = (z.abs() > 3).sum().item()
+    assert stats.binomtest(tail, count, 2 * stats.norm.sf(3)).pvalue > 1e-4
+
+
+def test_normal_numbers_are_independent():
+    z = standard_normal((2, 2**15), LIKE, torch.Generator().manual_seed(0))
+    for lag in (1, 2, 2**14 - 1, 2**14, 2**14 + 1):  # the two numbers of a pair lie half a block apart
+        a, b = z.flatten()[:-lag].numpy(), z.flatten()[lag:].numpy()
+        assert stats.pearsonr(a, b).pvalue > 1e-4
+        assert stats.pearsonr(a**2, b**2).pvalue > 1e-4
+
+
+def test_normal_numbers_obey_the_generator():
+    one, two = (standard_normal((50_000,), LIKE, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_labels_are_those_of_a_search(batch):
+    weights = torch.rand(*batch, 7, dtype=torch.float64)
+    weights[..., [0, 3, 6]] = 0
+    cumulative = weights.cumsum(-1) / weights.sum(-1, keepdim=True)
+    draws = torch.rand(*batch, 5000, dtype=torch.float64)
+    draws[..., :6] = cumulative[..., :6]  # on the edges
+    draws[..., 6] = 0
+    inside = draws[..., 7:] if not batch else draws[..., 7:].contiguous()
+    for u in (inside, draws.clamp(max=1 - 2**-53)):
+        assert torch.equal(_locate(cumulative, u), torch.searchsorted(cumulative, u.contiguous(), right=True))
+
+
+@pytest.mark.parametrize("structure", ["full", "tied-full", "diagonal", "tied-diagonal", "spherical", "tied-spherical"])
+@pytest.mark.parametrize("rows", [40, 30_000])
+def test_every_component_draws_its_own_law(structure, rows):
+    generator = torch.Generator().manual_seed(7)
+    mean = torch.tensor([[0.0, 10.0, -3.0], [5.0, -2.0, 1.0]], dtype=torch.float64)
+    factor = torch.tensor([[2.0, 0, 0], [1.5, 0.4, 0], [-0.3, 0.9, 1.1]], dtype=torch.float64)
+    template = mx.components.structure(structure).with_covariance(
+        (factor @ factor.T).expand(1 if "tied" in structure else 2, 3, 3)
+    )
+    gaussian = mx.Gaussian(mean, template)
+    labels = torch.arange(rows) % 2
+    x = gaussian.draw(labels, generator)
+    for k in range(2):
+        z = gaussian.take([k]).structure.whiten((x[labels == k] - mean[k]).unsqueeze(1)).squeeze(1)
+        assert stats.kstest(z.flatten().numpy(), stats.norm.cdf).pvalue > 1e-4
+        assert all(stats.pearsonr(z[:, i], z[:, j]).pvalue > 1e-4 for i, j in ((0, 1), (0, 2), (1, 2)))
