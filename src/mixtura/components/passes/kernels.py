@@ -67,8 +67,8 @@ def gather(x, begin, stop, centre, size, columns):
         first, at = begin + p * size.width, p * size.features * size.width
         rows = min(size.width, stop - first)
         squares = size.real // size.vector * size.vector if rows == size.width else 0
-        for d in range(0, squares, size.vector):
-            for lane in range(0, rows, size.vector):
+        for lane in range(0, rows if squares else 0, size.vector):
+            for d in range(0, squares, size.vector):
                 start = (first + lane) * size.real + d
                 transpose(x, start, size.real, centre, d, columns, at + d * size.width + lane, size.width)
         for lane in range(rows):
@@ -114,9 +114,9 @@ def full_joint(columns, factor, offset, logits, b, size, joint):
 @part
 def diagonal_joint(columns, factor, offset, logits, b, size, joint):
     """Log joints of a tile under the components of a restart, with a factor per feature."""
-    for k in range(size.components):
-        c = b * size.components + k
-        for p in range(size.panels):
+    for p in range(size.panels):
+        for k in range(size.components):
+            c = b * size.components + k
             squared = splat(0.0, load_panel(columns, 0))
             for d in range(size.features):
                 t, o = load_panel(columns, (p * size.features + d) * size.width), c * size.features + d
@@ -128,9 +128,9 @@ def diagonal_joint(columns, factor, offset, logits, b, size, joint):
 @part
 def spherical_joint(columns, mean, precision, logits, b, size, joint, squared):
     """Log joints of a tile under the components of a restart, with one factor, and squared distances."""
-    for k in range(size.components):
-        c = b * size.components + k
-        for p in range(size.panels):
+    for p in range(size.panels):
+        for k in range(size.components):
+            c = b * size.components + k
             distance = splat(0.0, load_panel(columns, 0))
             for d in range(size.features):
                 t = load_panel(columns, (p * size.features + d) * size.width)
@@ -183,26 +183,28 @@ def believe(joint, size, share):
 
 
 @part
-def claim(joint, k, size, share, r):
-    """Weighted responsibilities of a tile for a component; returns their sum."""
-    mass = splat(0.0, load_panel(joint, 0))
-    for p in range(size.panels):
-        value = load_panel(share, p * size.width) * load_panel(joint, (p * size.components + k) * size.width)
-        store(r, p * size.width, value)
-        mass = mass + value
-    return total(mass)
+def claim(joint, size, share, mass):
+    """Responsibilities of a tile become weighted; adds their sums to mass."""
+    for k in range(size.components):
+        added = splat(0.0, load_panel(joint, 0))
+        for p in range(size.panels):
+            at = (p * size.components + k) * size.width
+            value = load_panel(share, p * size.width) * load_panel(joint, at)
+            store(joint, at, value)
+            added = added + value
+        mass[k] += total(added)
 
 
 @part
-def weigh(columns, mean, m, r, size, y, shift):
-    """y = sqrt(r) (x - mean) over a tile; adds the sum of r (x - mean) to shift. Leaves roots in r."""
+def weigh(columns, joint, mean, m, k, size, halves, y, shift):
+    """y = sqrt(r) (x - mean) over a tile; adds the sum of r (x - mean) to shift."""
     for p in range(size.panels):
-        store(r, p * size.width, root(load_panel(r, p * size.width)))
+        store(halves, p * size.width, root(load_panel(joint, (p * size.components + k) * size.width)))
     for d in range(size.features):
         added = splat(0.0, load_panel(columns, 0))
         centre = splat(number(mean, m + d), added)
         for p in range(size.panels):
-            at, half = (p * size.features + d) * size.width, load_panel(r, p * size.width)
+            at, half = (p * size.features + d) * size.width, load_panel(halves, p * size.width)
             value = half * (load_panel(columns, at) - centre)
             store(y, at, value)
             added = fma(half, value, added)
@@ -210,26 +212,45 @@ def weigh(columns, mean, m, r, size, y, shift):
 
 
 @part
-def disperse(squared, k, size, r):
-    """Sum of the weighted squared distances of a tile from a component."""
-    added = splat(0.0, load_panel(r, 0))
-    for p in range(size.panels):
-        added = fma(load_panel(r, p * size.width), load_panel(squared, (p * size.components + k) * size.width), added)
-    return total(added)
+def spread(columns, joint, mean, b, size, shift, scatter):
+    """Adds the sums of r (x - mean) and of r (x - mean)^2 over a tile, a few columns at a time."""
+    for left in range(0, size.features, _SQUARE):
+        for k in range(size.components):
+            for d in range(left, min(left + _SQUARE, size.features)):
+                first = splat(0.0, load_panel(columns, 0))
+                second = first
+                centre = splat(number(mean, (b * size.components + k) * size.features + d), first)
+                for p in range(size.panels):
+                    t = load_panel(columns, (p * size.features + d) * size.width) - centre
+                    weighed = load_panel(joint, (p * size.components + k) * size.width) * t
+                    first, second = first + weighed, fma(weighed, t, second)
+                shift[k, d] += total(first)
+                scatter[k, d] += total(second)
 
 
 @part
-def spread(columns, mean, m, r, size, shift, scatter):
-    """Adds the sums of r (x - mean) and of r (x - mean)^2 over a tile."""
-    for d in range(size.features):
-        first = splat(0.0, load_panel(columns, 0))
-        second, centre = first, splat(number(mean, m + d), first)
+def move(columns, joint, mean, b, size, shift):
+    """Adds the sum of r (x - mean) over a tile, a few columns at a time."""
+    for left in range(0, size.features, _SQUARE):
+        for k in range(size.components):
+            for d in range(left, min(left + _SQUARE, size.features)):
+                added = splat(0.0, load_panel(columns, 0))
+                centre = splat(number(mean, (b * size.components + k) * size.features + d), added)
+                for p in range(size.panels):
+                    t = load_panel(columns, (p * size.features + d) * size.width) - centre
+                    added = fma(load_panel(joint, (p * size.components + k) * size.width), t, added)
+                shift[k, d] += total(added)
+
+
+@part
+def disperse(joint, squared, size, scatter):
+    """Adds the sums of r times squared distances of a tile."""
+    for k in range(size.components):
+        added = splat(0.0, load_panel(joint, 0))
         for p in range(size.panels):
-            t = load_panel(columns, (p * size.features + d) * size.width) - centre
-            weighed = load_panel(r, p * size.width) * t
-            first, second = first + weighed, fma(weighed, t, second)
-        shift[d] += total(first)
-        scatter[d] += total(second)
+            at = (p * size.components + k) * size.width
+            added = fma(load_panel(joint, at), load_panel(squared, at), added)
+        scatter[k] += total(added)
 
 
 @part
@@ -259,32 +280,21 @@ def products(y, features, i, j, size, scatter):
 
 
 @part
-def leave(columns, joint, mean, b, size, share, y):
+def leave(columns, joint, mean, b, size, share, halves, y):
     """y = sqrt(w) (x - sum of responsibility times mean); the joint becomes sqrt(w) times responsibility."""
     features, components, width = size.features, size.components, size.width
     for p in range(size.panels):
-        weight = root(load_panel(share, p * width))
+        half = root(load_panel(share, p * width))
+        store(halves, p * width, half)
         for d in range(features):
             t = load_panel(columns, (p * features + d) * width)
             for k in range(components):
                 centre = number(mean, (b * components + k) * features + d)
                 t = fma(-centre, load_panel(joint, (p * components + k) * width), t)
-            store(y, (p * features + d) * width, weight * t)
+            store(y, (p * features + d) * width, half * t)
         for k in range(components):
             at = (p * components + k) * width
-            store(joint, at, weight * load_panel(joint, at))
-
-
-@part
-def move(columns, mean, m, r, size, shift):
-    """Adds the sum of r (x - mean) over a tile."""
-    for d in range(size.features):
-        added = splat(0.0, load_panel(columns, 0))
-        centre = splat(number(mean, m + d), added)
-        for p in range(size.panels):
-            t = load_panel(columns, (p * size.features + d) * size.width) - centre
-            added = fma(load_panel(r, p * size.width), t, added)
-        shift[d] += total(added)
+            store(joint, at, half * load_panel(joint, at))
 
 
 @part
@@ -314,16 +324,17 @@ def empty(x, size, count):
 def full_sums(x, begin, stop, weight, centre, mean, factor, offset, logits, size, likelihood, mass, shift, scatter):
     """Sums over rows [begin, stop), a triangle a component, added to (B,), (B, K), (B, K, D), (B, K, D, D)."""
     columns, y = empty(x, size, size.features), empty(x, size, size.features)
-    joint, share, r = empty(x, size, size.components), empty(x, size, 1), empty(x, size, 1)
+    joint, share, halves = empty(x, size, size.components), empty(x, size, 1), empty(x, size, 1)
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)
         for b in range(size.restarts):
             full_joint(columns, factor, offset, logits, b, size, joint)
             likelihood[b] += believe(joint, size, share)
+            claim(joint, size, share, mass[b])
             for k in range(size.components):
-                mass[b, k] += claim(joint, k, size, share, r)
-                weigh(columns, mean, (b * size.components + k) * size.features, r, size, y, shift[b, k])
+                m = (b * size.components + k) * size.features
+                weigh(columns, joint, mean, m, k, size, halves, y, shift[b, k])
                 gram(y, size.features, size, scatter[b, k])
 
 
@@ -331,17 +342,15 @@ def full_sums(x, begin, stop, weight, centre, mean, factor, offset, logits, size
 def diagonal_sums(x, begin, stop, weight, centre, mean, factor, offset, logits, size, likelihood, mass, shift, scatter):
     """Sums over rows [begin, stop), a factor a feature, added to (B,), (B, K), (B, K, D), (B, K, D)."""
     columns, joint = empty(x, size, size.features), empty(x, size, size.components)
-    share, r = empty(x, size, 1), empty(x, size, 1)
+    share = empty(x, size, 1)
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)
         for b in range(size.restarts):
             diagonal_joint(columns, factor, offset, logits, b, size, joint)
             likelihood[b] += believe(joint, size, share)
-            for k in range(size.components):
-                m = (b * size.components + k) * size.features
-                mass[b, k] += claim(joint, k, size, share, r)
-                spread(columns, mean, m, r, size, shift[b, k], scatter[b, k])
+            claim(joint, size, share, mass[b])
+            spread(columns, joint, mean, b, size, shift[b], scatter[b])
 
 
 @kernel
@@ -352,17 +361,16 @@ def spherical_sums(x, begin, stop, weight, centre, mean, precision, logits, size
         empty(x, size, size.components),
         empty(x, size, size.components),
     )
-    share, r = empty(x, size, 1), empty(x, size, 1)
+    share = empty(x, size, 1)
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)
         for b in range(size.restarts):
             spherical_joint(columns, mean, precision, logits, b, size, joint, squared)
             likelihood[b] += believe(joint, size, share)
-            for k in range(size.components):
-                mass[b, k] += claim(joint, k, size, share, r)
-                move(columns, mean, (b * size.components + k) * size.features, r, size, shift[b, k])
-                scatter[b, k] += disperse(squared, k, size, r)
+            claim(joint, size, share, mass[b])
+            move(columns, joint, mean, b, size, shift[b])
+            disperse(joint, squared, size, scatter[b])
 
 
 @kernel
@@ -372,7 +380,7 @@ def tied_sums(
 ):  # fmt: skip
     """Sums over rows [begin, stop), a triangle a restart, added to (B,), (B, K), (B, K, D), (B, D, D), (B, K, K)."""
     columns, y = empty(x, size, size.features), empty(x, size, size.features)
-    joint, share, r = empty(x, size, size.components), empty(x, size, 1), empty(x, size, 1)
+    joint, share, halves = empty(x, size, size.components), empty(x, size, 1), empty(x, size, 1)
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)
@@ -380,12 +388,11 @@ def tied_sums(
             whiten(columns, triangles, zeros, b, size, y)
             diagonal_joint(y, ones, offset, logits, b, size, joint)
             likelihood[b] += believe(joint, size, share)
-            for k in range(size.components):
-                mass[b, k] += claim(joint, k, size, share, r)
-                move(columns, mean, (b * size.components + k) * size.features, r, size, shift[b, k])
-            leave(columns, joint, mean, b, size, share, y)
+            leave(columns, joint, mean, b, size, share, halves, y)
             gram(y, size.features, size, scatter[b])
             gram(joint, size.components, size, between[b])
+            claim(joint, size, halves, mass[b])
+            move(columns, joint, mean, b, size, shift[b])
 
 
 @kernel
