@@ -1,7 +1,8 @@
 r"""Choosing the number of components and their shape by a criterion.
 
 The rows are checked, summarised and sampled once; the starting centres of each K are found once and shared by all
-structures. A candidate that collapses is listed but cannot win.
+structures; and a fit with K components, each split in turn, gives starts for K + 1. A candidate that collapses is
+listed but cannot win.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from typing import Any, NamedTuple
 from torch import Generator, Tensor
 
 from ..components import Structure, structure
-from ..data import rows as as_rows
 from ..errors import MixtureError, refuse
 from .api import Job, job_of, whole
 from .em import EM
 from .families import Family, families
 from .fitting import Fit
 from .initialise import Initialiser, MixedStart
-from .loop import Method
-from .observed import like_clean, observed
+from .loop import Method, State
+from .observed import like_clean, recorded
 from .progress import progress_report
 from .reason import Reason
+from .splitting import joined, splits
 
 __all__ = ["Candidate", "Selection", "select"]
 
@@ -118,7 +119,7 @@ def select(
         refuse("criterion", f"one of {', '.join(_CRITERIA)}", repr(criterion))
     counts, restarts = _counts(components), whole("restarts", restarts)
     shapes = [structure(one) for one in _several(covariance)]
-    rows = observed(as_rows(x, columns, sample_weight), observation)
+    rows = recorded(x, columns, sample_weight, observation)
     kinds = [kind for one in _listed(family) for kind in families(one, shapes, like_clean(rows))]
     job = job_of(rows, EM() if method is None else method, kinds[0], generator, max(counts))
     for kind in kinds[1:]:
@@ -150,14 +151,25 @@ def _search(
 def _tried(
     job: Job, counts: list[int], kinds: list[Family], init: Initialiser, restarts: int
 ) -> Iterator[tuple[Candidate, Fit]]:
+    earlier: dict[tuple[str, int], Fit] = {}
     for k in counts:
         centres: dict[Hashable, Tensor] = {}
         for kind in kinds:
             shaped = replace(job, family=kind)
             if kind.view not in centres:
                 centres[kind.view] = shaped.centres(init, k, 1 if k == 1 else restarts)
-            fit = shaped.result(shaped.race(shaped._from_centres(centres[kind.view]), None))
+            start = _with_splits(shaped._from_centres(centres[kind.view]), earlier.get((kind.name, k - 1)))
+            fit = earlier[kind.name, k] = shaped.result(shaped.race(start, None))
             yield _candidate(fit, kind.name), fit
+
+
+def _with_splits(start: State, smaller: Fit | None) -> State:
+    """Adds the starts that a sound fit with one component less suggests, where it is of the same kind."""
+    if smaller is None or smaller.reason in _BROKEN or smaller.mixture.logits.shape[-1] != start.logits.shape[-1] - 1:
+        return start
+    halves = splits(smaller.mixture)
+    same = halves is not None and type(halves.components) is type(start.components)
+    return joined(start, halves) if same else start
 
 
 def _candidate(fit: Fit, covariance: str) -> Candidate:
