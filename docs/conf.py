@@ -1,6 +1,9 @@
 """Sphinx configuration: furo for the looks, myst-nb for the executed pages."""
 
+import os
+import sys
 from datetime import date
+from pathlib import Path
 
 import mixtura
 
@@ -8,6 +11,9 @@ project = "Mixtura"
 author = "The Mixtura developers"
 project_copyright = f"{date.today():%Y}, {author}"
 version = release = mixtura.__version__
+
+# The gallery types `mixtura ...`: the command of this environment, not of another.
+os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -35,6 +41,7 @@ nb_execution_mode = "cache"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
+nb_execution_in_temp = True
 
 html_theme = "furo"
 html_title = "Mixtura"

@@ -77,14 +77,14 @@ def draw_line(
         ax.hist(values.numpy(), _bins(values), density=True, weights=_array(weight), color="#dfe3e6", zorder=0)
     grid = window.line(0, 600)
     parts = about.log_joint(grid).exp()
-    ax.plot(grid.numpy(), parts.sum(-1).numpy(), color=INK, zorder=3)
+    (line,) = ax.plot(grid.numpy(), parts.sum(-1).numpy(), color=INK, zorder=3)
+    line.sticky_edges.y.append(0)  # no margin below zero, and axes that share theirs still fit all
     for k in range(parts.shape[-1]):
         ax.plot(grid.numpy(), parts[:, k].numpy(), color=color(k), lw=1.1, zorder=2)
         top = int(parts[:, k].argmax())
-        if number:
+        if number and parts[top, k] > 0.01 * parts.sum(-1).max():
             write_number(ax, k, float(grid[top]), float(parts[top, k]))
     ax.set_xlim(float(grid[0]), float(grid[-1]))
-    ax.set_ylim(bottom=0)
 
 
 def draw_plane(ax: Axes, about: Subject, points: Tensor, window: Window, number: bool = True, cells: int = 160) -> None:
