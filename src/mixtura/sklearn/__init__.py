@@ -8,6 +8,16 @@ except ImportError as error:
 from .bayesian import BayesianGaussianMixture
 from .classifier import MixtureClassifier
 from .convert import from_sklearn, to_sklearn
+from .family import BernoulliMixture, FamilyMixture, StudentTMixture
 from .gaussian import GaussianMixture
 
-__all__ = ["BayesianGaussianMixture", "GaussianMixture", "MixtureClassifier", "from_sklearn", "to_sklearn"]
+__all__ = [
+    "BayesianGaussianMixture",
+    "BernoulliMixture",
+    "FamilyMixture",
+    "GaussianMixture",
+    "MixtureClassifier",
+    "StudentTMixture",
+    "from_sklearn",
+    "to_sklearn",
+]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..components import Bernoulli, Component, Structure, StudentT, Template
 from ..data.arrays import to_tensor
-from ..learning import Method, fit
+from ..learning import Fit, Method, fit
 from ..mixture import Mixture
 from .base import MixtureEstimator, generator
 
@@ -50,8 +50,9 @@ class FamilyMixture(MixtureEstimator):
     Example:
         >>> from mixtura.sklearn import FamilyMixture
         >>> x = [[0.0], [1.0], [2.0], [1.0], [30.0], [28.0], [33.0], [31.0]]
-        >>> FamilyMixture(2, family="Poisson", random_state=0).fit(x).predict([[3.0], [25.0]]).ptp()
-        1
+        >>> labels = FamilyMixture(2, family="Poisson", random_state=0).fit_predict(x)
+        >>> (labels == labels[0]).tolist()
+        [True, True, True, True, False, False, False, False]
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -63,6 +64,7 @@ class FamilyMixture(MixtureEstimator):
         "random_state": ["random_state"],
     }
 
+    _fewest_rows = 2
     n_components: int
     method: Method | None
     restarts: int | None
@@ -104,8 +106,6 @@ class FamilyMixture(MixtureEstimator):
             ValueError: If the data or a parameter cannot be used.
         """
         x, weight = self._learning(X, sample_weight)
-        if len(x) < self.n_components + 1:
-            raise ValueError(f"A mixture of {self.n_components} components cannot be learned from n_samples = {len(x)}.")
         found = fit(
             self._seen(to_tensor(x)),
             components=self.n_components,
@@ -116,13 +116,17 @@ class FamilyMixture(MixtureEstimator):
             generator=generator(check_random_state(self.random_state)),
             family=self.family,
         )
+        self._keep(found)
+        if not found.converged:
+            warnings.warn(found.advice, ConvergenceWarning, stacklevel=2)
+        return self
+
+    def _keep(self, found: Fit) -> None:
+        """Sets the fitted attributes."""
         self._mixture = found.mixture
         self.weights_, self.means_ = found.mixture.weights.numpy(), found.mixture.components.mean.numpy()
         self.converged_, self.n_iter_ = found.converged, found.iterations
         self.lower_bound_ = found.trace[-1].item()
-        if not found.converged:
-            warnings.warn(found.advice, ConvergenceWarning, stacklevel=2)
-        return self
 
     def _reading(self, X: Any) -> tuple[Mixture, Tensor]:
         mixture, x = super()._reading(X)
@@ -173,6 +177,12 @@ class StudentTMixture(FamilyMixture):
         self.method = method
         self.restarts = restarts
         self.random_state = random_state
+
+    def _keep(self, found: Fit) -> None:
+        super()._keep(found)
+        components = found.mixture.components
+        assert isinstance(components, StudentT)
+        self.degrees_of_freedom_ = components.dof.numpy()
 
 
 class BernoulliMixture(FamilyMixture):
