@@ -75,7 +75,9 @@ def test_integer_weights_are_repetitions():
     assert weighted.inertia == pytest.approx(repeated.inertia, rel=1e-10)
 
 
-@pytest.mark.parametrize(("dtype", "offset", "accuracy"), [(F64, 0.0, 1e-10), (F64, 1e8, 1e-6), (torch.float32, 1e3, 1e-4)])
+@pytest.mark.parametrize(
+    ("dtype", "offset", "accuracy"), [(F64, 0.0, 1e-10), (F64, 1e8, 1e-6), (torch.float32, 1e3, 1e-4)]
+)
 @pytest.mark.parametrize(("rows", "features", "components"), [(5000, 2, 50), (3001, 11, 30)])
 def test_the_compiled_pass_agrees_with_brute_force(rows, features, components, dtype, offset, accuracy):
     numba_twin = pytest.importorskip("mixtura.components.passes.nearest_numba")

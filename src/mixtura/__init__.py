@@ -19,14 +19,32 @@ from .components import (
     Spherical,
     StudentT,
 )
-from .learning import EM, Fit, Gibbs, KMeans, Prior, Reason, Selection, StickBreaking, Variational, fit, select
+from .learning import (
+    EM,
+    AnnealedEM,
+    ClassificationEM,
+    Fit,
+    Gibbs,
+    KMeans,
+    Prior,
+    Reason,
+    Selection,
+    SplitMergeEM,
+    StickBreaking,
+    StochasticEM,
+    Variational,
+    fit,
+    select,
+)
 from .mixture import Mixture, load
 
 __all__ = [
     "EM",
+    "AnnealedEM",
     "Bernoulli",
     "Binomial",
     "Categorical",
+    "ClassificationEM",
     "Conjugate",
     "Diagonal",
     "Exponential",
@@ -45,7 +63,9 @@ __all__ = [
     "Reason",
     "Selection",
     "Spherical",
+    "SplitMergeEM",
     "StickBreaking",
+    "StochasticEM",
     "StudentT",
     "Variational",
     "__version__",

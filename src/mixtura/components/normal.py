@@ -105,6 +105,9 @@ class Normal(Component):
         """Returns the sums of :math:`x - \\mu_k` and of its square."""
         return self.gaussian.statistics(x.unsqueeze(-1), r)
 
+    def restated(self, statistics: Statistics, old: Self) -> Statistics:
+        return self.gaussian.restated(statistics, old.gaussian)
+
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         return self._of(gaussian=self.gaussian.update(statistics, prior))
 

@@ -109,7 +109,7 @@ class Gibbs(Method):
     def pursue(self, rows: Rows, start: State, floor: Tensor, report: Report | None = None) -> list[Run]:
         kept: list[Mixture] = []
 
-        def keep(iteration: int, state: Mixture, objective: list[float]) -> None:
+        def keep(iteration: int, alive: list[int], state: Mixture, objective: list[float]) -> None:
             if iteration > self.warmup:
                 kept.append(state)
 

@@ -39,8 +39,8 @@ State = Any
 Report = Callable[[int, float], None]
 """Called after every iteration with its number and the best objective, in nats per row."""
 
-Watch = Callable[[int, State, list[float]], None]
-"""Called with the number of every iteration, its batch of states and their objectives: how draws are kept."""
+Watch = Callable[[int, list[int], State, list[float]], None]
+"""Called every iteration with its number, the starts still going, their states and objectives: how draws are kept."""
 
 
 class Method(ABC):
@@ -234,7 +234,7 @@ def _iterate(
         objective = (now.objective(statistics, state) / rows.total_weight).tolist()
         going = [_record(runs[i], state, b, objective[b], now) for b, i in enumerate(alive)]
         if watch is not None:
-            watch(iteration, state, objective)
+            watch(iteration, alive, state, objective)
         if report is not None:
             report(iteration, max(one.objective for one in runs))
         if iteration == method.max_iterations or not any(going):

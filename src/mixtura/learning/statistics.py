@@ -20,7 +20,7 @@ from ..mixture import Mixture
 from ..observation import Observation
 from .observed import parts
 
-__all__ = ["block_size", "expect", "responsibilities"]
+__all__ = ["block_size", "expect", "log_joints", "responsibilities"]
 
 _BLOCK_BYTES = 2**25  # blocks of 32 MiB: large beside a call's overhead, small beside memory
 
@@ -45,11 +45,16 @@ def _expect(mixture: Mixture, block: Block, observation: Observation | None, lab
     return observation.expect(mixture.components, mixture.logits, x, weight, labels)
 
 
+def log_joints(mixture: Mixture, rows: Rows) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yields the log joint ``(n, K)`` and weights of each block of rows, however they were observed."""
+    for block, observation in parts(rows, block_size(rows)):
+        x, weight = _inert(block)
+        yield mixture.log_joint(x) if observation is None else observation.log_joint(mixture, x), weight
+
+
 def responsibilities(mixture: Mixture, rows: Rows) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yields the responsibilities ``(n, K)`` and weights of each block of rows, however they were observed."""
-    for (x, weight), observation in parts(rows, block_size(rows)):
-        joint = mixture.log_joint(x) if observation is None else observation.log_joint(mixture, x)
-        yield torch.softmax(joint, -1), weight
+    return ((torch.softmax(joint, -1), weight) for joint, weight in log_joints(mixture, rows))
 
 
 def _inert(block: Block) -> Block:
