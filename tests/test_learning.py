@@ -178,6 +178,16 @@ def test_prior_density_equals_scipy():
     assert_close(given.log_prob(components), expected, 1e-9)
 
 
+@pytest.mark.parametrize("covariance", EVERY)
+def test_improper_priors_have_a_mode_given_rows(covariance):
+    """Without pseudo-rows and with a scale matrix of zeros only the divisor changes."""
+    x = groups()
+    given = mx.Prior(1.0, mx.NormalInverseWishart(torch.zeros(3), 0.0, torch.zeros(3, 3), 4.0))
+    fit = mx.fit(x, 1, covariance, mx.EM(20, 0, given))
+    plain = mx.fit(x, 1, covariance)
+    assert_close(fit.mixture.covariance, plain.mixture.covariance * 300 / (300 + 4 + 3 + 2), 1e-10)
+
+
 def test_dirichlet_prior_on_weights():
     """With groups far apart the weights are the mode of a Dirichlet posterior."""
     x = torch.cat([groups(30, separation=0.0), groups(90, seed=1, separation=0.0) + 1e4])

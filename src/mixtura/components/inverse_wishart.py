@@ -66,6 +66,11 @@ def law(structure: Structure) -> Law:
     return _LAWS[type(structure)]
 
 
+def _proper(logarithm: Tensor) -> Tensor:
+    """Drops what a singular scale matrix adds: an improper law has no normaliser, but still a mode given rows."""
+    return torch.where(logarithm.isfinite(), logarithm, 0)
+
+
 def gamma(shape: Tensor, generator: Generator | None) -> Tensor:
     """Draws from the standard gamma law of that shape."""
     return torch._standard_gamma(shape, generator=generator)
@@ -81,7 +86,7 @@ class _Full:
     def log_normaliser(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
         half = 0.5 * degrees
         gammas = torch.special.multigammaln(half, features)
-        return gammas + half * (features * math.log(2) - torch.logdet(moment))
+        return gammas + half * (features * math.log(2) - _proper(torch.logdet(moment)))
 
     def deficit(self, degrees: Tensor, features: int) -> Tensor:
         halves = 0.5 * (degrees.unsqueeze(-1) - torch.arange(features, dtype=degrees.dtype, device=degrees.device))
@@ -111,7 +116,7 @@ class _Diagonal:
 
     def log_normaliser(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
         shape = self.shape(degrees, features)
-        return features * torch.lgamma(shape) - shape * (0.5 * moment).log().sum(-1)
+        return features * torch.lgamma(shape) - shape * _proper((0.5 * moment).log()).sum(-1)
 
     def deficit(self, degrees: Tensor, features: int) -> Tensor:
         shape = self.shape(degrees, features)
@@ -137,7 +142,7 @@ class _Spherical:
 
     def log_normaliser(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
         shape = self.shape(degrees, features)
-        return torch.lgamma(shape) - shape * (0.5 * moment).log()
+        return torch.lgamma(shape) - shape * _proper((0.5 * moment).log())
 
     def deficit(self, degrees: Tensor, features: int) -> Tensor:
         shape = self.shape(degrees, features)

@@ -63,8 +63,12 @@ class NormalInverseWishart(ConjugatePrior):
 
     def __init__(self, mean: Tensor, strength: float, scale: Tensor, degrees: float) -> None:
         features = mean.shape[-1]
+        if not bool(mean.isfinite().all()):
+            refuse("mean", "finite", "NaN or infinity")
         if mean.ndim != 1 or tuple(scale.shape) != (features, features):
             refuse("scale", f"a ({features}, {features}) matrix beside a mean (D,)", f"{tuple(scale.shape)}")
+        if not _semi_definite(scale):
+            refuse("scale", "symmetric positive semi-definite (a sum of squares)", "a matrix that is not")
         if not strength >= 0:
             refuse("strength", "at least 0", strength)
         if not degrees > features - 1:
@@ -108,6 +112,10 @@ class NormalInverseWishart(ConjugatePrior):
             degrees=degrees - self._rows_of_mode(gaussian) + self.degrees,
         )
 
+    def log_prob(self, components: Component) -> Tensor:
+        """Returns the log-density of means and matrices; of a Student-t, those of its Gaussian part."""
+        return super().log_prob(getattr(components, "gaussian", components))
+
     def _rows_of_mode(self, components: Gaussian) -> float:
         """What the prior adds to the divisor of the scatter at the mode: a normal factor per component that shares."""
         sharing = components.batch_shape[-1] if components.structure.tied else 1
@@ -116,6 +124,14 @@ class NormalInverseWishart(ConjugatePrior):
     def _check(self, features: int) -> None:
         if len(self.mean) != features:
             refuse("prior", f"on {features} features", f"a mean of shape {tuple(self.mean.shape)}")
+
+
+def _semi_definite(matrix: Tensor) -> bool:
+    matrix, rounding = matrix.detach().double(), 1e3 * torch.finfo(matrix.dtype).eps
+    slack = rounding * matrix.abs().amax()
+    if not bool(matrix.isfinite().all() & ((matrix - matrix.mT).abs() <= slack).all()):
+        return False
+    return bool(torch.linalg.eigvalsh(matrix)[0] >= -slack)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
