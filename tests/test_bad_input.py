@@ -96,29 +96,49 @@ def test_data_that_cannot_be_learned_from(case):
 
 OPTIONS = {
     "no K": ({}, "`components` must be given: how many components"),
-    "weight negative": ({"components": 2, "sample_weight": -torch.ones(40)}, "`sample_weight` must be finite numbers, zero or"),
-    "weight zero": ({"components": 2, "sample_weight": torch.zeros(40)}, "`sample_weight` must be positive somewhere; got 40 z"),
-    "weight NaN": ({"components": 2, "sample_weight": torch.full((40,), torch.nan)}, "`sample_weight` must be finite.*row 0"),
-    "weight length": ({"components": 2, "sample_weight": torch.ones(39)}, "`sample_weight` must be one number for each of the 40"),
+    "weight negative": (
+        {"components": 2, "sample_weight": -torch.ones(40)},
+        "`sample_weight` must be finite numbers, zero or",
+    ),
+    "weight zero": (
+        {"components": 2, "sample_weight": torch.zeros(40)},
+        "`sample_weight` must be positive somewhere; got 40 z",
+    ),
+    "weight NaN": (
+        {"components": 2, "sample_weight": torch.full((40,), torch.nan)},
+        "`sample_weight` must be finite.*row 0",
+    ),
+    "weight length": (
+        {"components": 2, "sample_weight": torch.ones(39)},
+        "`sample_weight` must be one number for each of the 40",
+    ),
     "weights for fewer rows": (
-        {"components": 3, "sample_weight": torch.eye(40)[0] + torch.eye(40)[1]}, "at most the number of rows of positive weight, 2"
+        {"components": 3, "sample_weight": torch.eye(40)[0] + torch.eye(40)[1]},
+        "at most the number of rows of positive weight, 2",
     ),
     "column": ({"components": 2, "columns": ["a", "b"]}, "`columns` must be"),
-    "covariance": ({"components": 2, "covariance": "fulll"}, "`covariance` must be a structure or one of full, diagonal"),
+    "covariance": (
+        {"components": 2, "covariance": "fulll"},
+        "`covariance` must be a structure or one of full, diagonal",
+    ),
     "restarts": ({"components": 2, "restarts": 0}, "`restarts` must be a whole number of at least 1; got 0"),
-    "init shape": ({"components": 2, "init": torch.zeros(2, 5)}, r"`init` must be a mixture, 2 means of 3 features, or one label"),
+    "init shape": (
+        {"components": 2, "init": torch.zeros(2, 5)},
+        r"`init` must be a mixture, 2 means of 3 features, or one label",
+    ),
     "init number": ({"components": 2, "init": torch.zeros(4, 3)}, "`init` must be a mixture, 2 means of 3 features"),
     "init NaN": ({"init": torch.full((2, 3), torch.nan)}, "`init` must be finite means"),
     "init labels": ({"components": 2, "init": torch.arange(40)}, "`init` must be labels between 0 and 1; got 0 to 39"),
     "init negative": ({"init": torch.arange(40) - 1}, "`init` must be labels between 0 and 38; got -1 to 38"),
     "init mixture": (
-        {"init": mx.Mixture(torch.ones(1), mx.Normal(torch.zeros(1), torch.ones(1)))}, r"`init` must be one mixture on rows of shape \(3,\)"
+        {"init": mx.Mixture(torch.ones(1), mx.Normal(torch.zeros(1), torch.ones(1)))},
+        r"`init` must be one mixture on rows of shape \(3,\)",
     ),
     "init K": (
         {"components": 3, "init": mx.Mixture(torch.ones(1), mx.Gaussian(torch.zeros(1, 3), torch.eye(3)[None]))},
         "`components` must be the 1 of `init`; got 3",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", OPTIONS)
