@@ -17,7 +17,6 @@ from torch import Generator, Tensor
 
 from ..components import Structure, Template, structure
 from ..data import Rows, Summary, TensorRows, check_data
-from ..data import rows as as_rows
 from ..errors import MixtureError, refuse
 from ..mixture import Mixture
 from .dependent import refuse_dependent
@@ -26,7 +25,7 @@ from .families import Family, families
 from .fitting import Fit
 from .initialise import Initialiser, MixedStart
 from .loop import Method, Run, State, run, stack
-from .observed import Clean, ObservedRows, like_clean, observed
+from .observed import Clean, ObservedRows, like_clean, recorded
 from .progress import progress_report
 from .reason import Reason
 
@@ -82,7 +81,7 @@ def fit(
         >>> round(fit.log_likelihood, 3)
         -1126.316
     """
-    rows = observed(as_rows(x, columns, sample_weight), observation)
+    rows = recorded(x, columns, sample_weight, observation)
     method = EM() if method is None else method
     (chosen,) = families(family, [structure(covariance)], like_clean(rows))
     job = job_of(rows, method, chosen, generator, components)

@@ -16,11 +16,13 @@ from torch import Generator, Tensor
 from ..components import Full, Gaussian, Normal, Statistics
 from ..components.pairs import as_gaussian
 from ..data import Block, Rows, Summary, TensorRows
-from ..errors import refuse
+from ..data import rows as as_rows
+from ..errors import MixtureError, refuse
 from ..mixture import Mixture
+from ..observation import Binned
 from ..observation.base import Frame, Observation
 
-__all__ = ["Clean", "ObservedRows", "like_clean", "observed", "parts"]
+__all__ = ["Clean", "ObservedRows", "like_clean", "observed", "parts", "recorded"]
 
 _ROUGH = 30  # iterations of the single Gaussian from which starts take the clean rows
 
@@ -95,7 +97,7 @@ class ObservedRows(Rows):
 
         A row of which nothing was recorded is allowed; a column of which nothing was recorded is not.
         """
-        kinds = {tensor.shape[1] for tensor in self.observation.tensors()} - {1, components}
+        kinds = {tensor.shape[1] for tensor in self.observation.led} - {1, components}
         if kinds:
             expected = f"shared, or given for each of {len(self)} rows or {components} components"
             refuse("observation", expected, f"tensors for {min(kinds)}", "See `per_row`.")
@@ -130,6 +132,18 @@ class ObservedRows(Rows):
         """The number of rows of which nothing was recorded: they keep their prior weights."""
         blocks = self.blocks(self.suggested_size)
         return sum(int(block.x.reshape(len(block.x), -1).isnan().all(1).sum()) for block in blocks)
+
+
+def recorded(x: Any, columns: Any, weight: Any, observation: Any) -> Rows:
+    """The rows as they were recorded; for None, those that the observation itself holds, such as a histogram's bins."""
+    if x is None:
+        if not isinstance(observation, Binned):
+            refuse("x", "rows", None, "Only `mixtura.observation.Binned` with counts brings its own.")
+        x, weight = observation.recorded()
+    try:
+        return observed(as_rows(x, columns, weight), observation)
+    except MixtureError as error:  # what rows call their weight, learners call sample_weight
+        raise MixtureError(str(error).replace("`weight`", "`sample_weight`")) from error
 
 
 def observed(rows: Rows, observation: Any) -> Rows:

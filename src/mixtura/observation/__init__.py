@@ -2,6 +2,7 @@
 
 from .base import Observation
 from .general import Noise
+from .limits import Binned, Censored, Rounded, Truncated
 from .measurement import LinearMeasurement, Missing
 from .noise import AdditiveNoise
 from .scale import ScaleNoise
@@ -10,11 +11,15 @@ from .shift import ShiftNoise
 
 __all__ = [
     "AdditiveNoise",
+    "Binned",
+    "Censored",
     "InSequence",
     "LinearMeasurement",
     "Missing",
     "Noise",
     "Observation",
+    "Rounded",
     "ScaleNoise",
     "ShiftNoise",
+    "Truncated",
 ]

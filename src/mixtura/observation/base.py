@@ -69,9 +69,14 @@ class Observation(Value, ABC):
         return self
 
     @property
+    def led(self) -> tuple[Tensor, ...]:
+        """The tensors of a resolved observation that are led by ``(R, C)``."""
+        return tuple(self.tensors())
+
+    @property
     def side(self) -> tuple[Tensor, ...]:
-        """The tensors of a resolved observation that have an entry for each row, ``(N, C, ...)``."""
-        return tuple(tensor for tensor in self.tensors() if tensor.shape[0] > 1)
+        """Those of them that have an entry for each row, ``(N, C, ...)``."""
+        return tuple(tensor for tensor in self.led if tensor.shape[0] > 1)
 
     def at(self, side: Sequence[Tensor]) -> Self:
         """Returns a resolved observation for some of its rows, whose tensors are given as in `side`."""
@@ -151,7 +156,7 @@ class Observation(Value, ABC):
 
         Arguments:
             components: Gaussians or Normals.
-            y: Recorded rows ``(N, *event)``.
+            y: Recorded rows ``(N, 1, ..., *event)``, ready to be broadcast against the components, as by `over`.
 
         Returns:
             Tensors ``(N, *B, K, D)`` and ``(N, *B, K, D, D)``.

@@ -48,7 +48,7 @@ class Noise(NodeObservation):
         >>> clean = mx.Mixture(torch.ones(1), mx.Normal(torch.zeros(1), torch.ones(1)))
         >>> noise = mx.observation.Noise(torch.distributions.Laplace(0.0, 1.0))
         >>> clean.observed(noise).log_prob(torch.tensor(0.0))
-        tensor(-1.3414)
+        tensor(-1.3410)
     """
 
     distribution: Distribution
@@ -68,7 +68,7 @@ class Noise(NodeObservation):
             return AdditiveNoise(noise.loc, noise.scale, per_row=False).resolve(frame)
         if isinstance(noise, MultivariateNormal):
             return AdditiveNoise(noise.loc, covariance=noise.covariance_matrix, per_row=False).resolve(frame)
-        if noise.support.is_discrete and not noise.event_shape:
+        if getattr(noise.support, "is_discrete", False) and not noise.event_shape:
             return _shifts(noise).resolve(frame)
         return self
 

@@ -166,7 +166,8 @@ class Linear(Observation):
 
     def clean_moments(self, components: Component, y: Tensor) -> tuple[Tensor, Tensor]:
         gaussian = as_gaussian(components)
-        parts = [one.moments() for one in self._each(gaussian, over(y.reshape(len(y), -1), components))]
+        rows = y if components.event_shape else y.unsqueeze(-1)
+        parts = [one.moments() for one in self._each(gaussian, rows)]
         shift, second = zip(*parts, strict=True)
         return torch.cat(shift), torch.cat(second)
 
@@ -236,13 +237,29 @@ class Linear(Observation):
         factor = _cholesky(covariance.expand(*mean.shape, self.width))
         recorded = Gaussian._of(location=mean, structure=Full._of(factor=factor, tied=False))
         sums = recorded.expect(logits, y, weight, labels)
+        return sums.log_likelihood, sums.weight, *self._scores(gaussian, factor, sums)
+
+    def carried_back(self, gaussian: Gaussian, sums: Statistics) -> Statistics:
+        """The clean rows' sums from those of what this observation makes of them; errors shared by all rows."""
+        law = as_gaussian(self._law(gaussian))
+        second = sums.moments[1]
+        if isinstance(law.structure, Spherical):
+            second = second.unsqueeze(-1)
+        if not isinstance(law.structure, Full):
+            second = torch.diag_embed(second)
+        dense = Statistics(sums.log_likelihood, sums.weight, (sums.moments[0], second))
+        scores = self._scores(gaussian, _cholesky(law.covariance), dense)
+        return Statistics(sums.log_likelihood, sums.weight, _finish(gaussian, sums.weight, *scores))
+
+    def _scores(self, gaussian: Gaussian, factor: Tensor, sums: Statistics) -> tuple[Tensor, Tensor]:
+        """The sums u and Q of the module's equations from those of what was recorded."""
         precision = torch.cholesky_inverse(factor.double())
         first = _apply(precision, sums.moments[0])
         second = precision @ sums.moments[1] @ precision - sums.weight[..., None, None] * precision
         if self.matrix is None:
-            return sums.log_likelihood, sums.weight, first, second
+            return first, second
         matrix = aligned(self.matrix, gaussian).double()
-        return sums.log_likelihood, sums.weight, _apply(matrix.mT, first), matrix.mT @ second @ matrix
+        return _apply(matrix.mT, first), matrix.mT @ second @ matrix
 
     # -- inside: rows one by one, as torch expressions
 

@@ -96,7 +96,7 @@ class NodeObservation(Observation):
     def clean_moments(self, components: Component, y: Tensor) -> tuple[Tensor, Tensor]:
         gaussian = as_gaussian(components)
         parts = []
-        for one, rows in self._pieces(components, over(y, components)):
+        for one, rows in self._pieces(components, y):
             x, log_weight = one.nodes(components, rows)
             gap = x if components.event_shape else x.unsqueeze(-1)
             gap = gap - gaussian.location.unsqueeze(-2)
@@ -106,7 +106,7 @@ class NodeObservation(Observation):
         return torch.cat(shift), torch.cat(second)
 
     def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        return weighted(as_gaussian(components), r, *self.clean_moments(components, y))
+        return weighted(as_gaussian(components), r, *self.clean_moments(components, over(y, components)))
 
     def posterior(self, mixture: Mixture, y: Tensor) -> Mixture:
         """Returns the distribution of the clean value given y: a mixture of points, one per component and node."""

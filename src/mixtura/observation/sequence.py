@@ -16,12 +16,14 @@ from typing import Self
 import torch
 from torch import Generator, Tensor
 
-from ..components import Component
+from ..components import Component, Labels, Statistics
 from ..components.pairs import as_gaussian
 from ..errors import NotClosedForm, refuse
 from ..mixture import Mixture
-from .base import Frame, Observation, aligned, frame_of, weighted
+from .base import Frame, Observation, aligned, frame_of, over, weighted
+from .limits import Box
 from .linear import Linear
+from .measurement import Missing
 
 __all__ = ["InSequence"]
 
@@ -61,8 +63,11 @@ class InSequence(Observation):
         for step in self.steps:
             done = step.resolve(frame)
             frame = _after(done, frame)
-            if merged and isinstance(done, Linear) and isinstance(merged[-1], Linear):
-                merged[-1] = merged[-1].then(done)
+            last = merged[-1] if merged else None
+            if isinstance(done, Linear) and isinstance(last, Linear):
+                merged[-1] = last.then(done)
+            elif isinstance(last, Box) and isinstance(step, Missing):
+                merged[-1] = last._replace(missing=True)
             else:
                 merged.append(done)
         return merged[0] if len(merged) == 1 else Chain._of(steps=tuple(merged))
@@ -124,6 +129,18 @@ class Chain(Observation):
             "kind; draws and `sample` work for all."
         )
 
+    def log_joint(self, mixture: Mixture, y: Tensor) -> Tensor:
+        first, last = self._pair()
+        if first.side:
+            return super().log_joint(mixture, y)
+        return last.log_joint(Mixture._of(mixture.logits, first._law(mixture.components)), y)
+
+    def apply(self, mixture: Mixture) -> Mixture:
+        first, last = self._pair()
+        if first.side:
+            return super().apply(mixture)
+        return last.apply(first.apply(mixture))
+
     def log_prob(self, components: Component, y: Tensor) -> Tensor:
         first, last = self._pair()
         return last.log_prob(first._law(components), y)
@@ -138,8 +155,17 @@ class Chain(Observation):
             components = None if components is None else step.observed(components)
         return x
 
+    def expect(
+        self, components: Component, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
+    ) -> Statistics:
+        first, last = self._pair()
+        if first.side:
+            return super().expect(components, logits, y, weight, labels)
+        sums = last.expect(first._law(components), logits, y, weight, labels)
+        return first.carried_back(as_gaussian(components), sums)
+
     def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        shift, second = self.clean_moments(components, y)
+        shift, second = self.clean_moments(components, over(y, components))
         return weighted(as_gaussian(components), r, shift, second)
 
     def clean_moments(self, components: Component, y: Tensor) -> tuple[Tensor, Tensor]:
