@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .choose import faster
 from .sums import Labels, soft
 from .torch_pass import Kernel, _Blocks, _moments, _shares, _softmax
 
@@ -48,6 +49,10 @@ def sums(
 
     Arguments are those of the Gaussian passes, with ``logits`` (B, K) as :math:`\log w_k + a_k`, and ``dof`` (B, K).
     """
+    if labels is soft and faster(x, mean):
+        from . import student_numba
+
+        return StudentSums(*student_numba.sums(kernel, x, weight, mean, factor, logits, dof))
     parts = [_share(kernel, x, weight, mean[s], factor[s], logits[s], dof[s], labels) for s in _shares(mean)]
     return StudentSums(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
