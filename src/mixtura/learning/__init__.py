@@ -11,6 +11,7 @@ from .initialise import Initialiser, KMeansPlusPlus, KMeansStart, MixedStart, Ra
 from .kmeans import KMeans
 from .labels import Tempered, hard, soft
 from .loop import Method
+from .online import OnlineEM, OnlineFit, Running
 from .reason import Reason
 from .relabel import average, relabel
 from .reorder import reorder
@@ -37,11 +38,14 @@ __all__ = [
     "KMeansStart",
     "Method",
     "MixedStart",
+    "OnlineEM",
+    "OnlineFit",
     "Posterior",
     "Prior",
     "RandomRows",
     "Reason",
     "Ridge",
+    "Running",
     "Sampled",
     "Selection",
     "SplitMergeEM",
