@@ -17,7 +17,7 @@ from torch.distributions import Distribution, MixtureSameFamily
 
 from ..components import Component, TorchComponent
 from ..errors import MixtureError, NotClosedForm, refuse
-from . import convert, entropy, files, implicit, merging, quantile
+from . import convert, entropy, files, implicit, imputing, merging, quantile
 
 __all__ = ["Mixture"]
 
@@ -361,6 +361,24 @@ class Mixture(Distribution):
             tensor([0.0360, 2.0000])
         """
         return _observation(observation).posterior(self, y)
+
+    def impute(self, rows: Tensor, how: imputing.Way | None = None) -> imputing.Imputed:
+        """Fills the gaps (NaN) of rows ``(N, D)`` from what else was recorded of them, with uncertainty.
+
+        Arguments:
+            rows: The rows.
+            how: `mixtura.observation.Mean`, the default, `Mode` or `Draw`.
+
+        Returns:
+            ``values``, the rows without gaps, and ``scale``, the conditional standard deviation of what was filled in.
+
+        Example:
+            >>> covariance = torch.tensor([[[1.0, 0.5], [0.5, 1.0]]])
+            >>> mixture = mx.Mixture(torch.ones(1), mx.Gaussian(torch.zeros(1, 2), covariance))
+            >>> mixture.impute(torch.tensor([[2.0, torch.nan]]))
+            Imputed(values=tensor([[2., 1.]]), scale=tensor([[0.0000, 0.8660]]))
+        """
+        return imputing.impute(self, rows, imputing.Mean() if how is None else how)
 
     # -- moving and keeping
 

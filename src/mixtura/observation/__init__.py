@@ -1,5 +1,6 @@
 """Observations: what stands between a draw and what is recorded, and how to undo it."""
 
+from ..mixture.imputing import Draw, Imputed, Mean, Mode
 from .base import Observation
 from .general import Noise
 from .limits import Binned, Censored, Rounded, Truncated
@@ -13,9 +14,13 @@ __all__ = [
     "AdditiveNoise",
     "Binned",
     "Censored",
+    "Draw",
+    "Imputed",
     "InSequence",
     "LinearMeasurement",
+    "Mean",
     "Missing",
+    "Mode",
     "Noise",
     "Observation",
     "Rounded",
