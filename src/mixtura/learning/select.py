@@ -168,8 +168,9 @@ def _with_splits(start: State, smaller: Fit | None) -> State:
     if smaller is None or smaller.reason in _BROKEN or smaller.mixture.logits.shape[-1] != start.logits.shape[-1] - 1:
         return start
     halves = splits(smaller.mixture)
-    same = halves is not None and type(halves.components) is type(start.components)
-    return joined(start, halves) if same else start
+    if halves is None or type(halves.components) is not type(start.components):
+        return start
+    return joined(start, halves)
 
 
 def _candidate(fit: Fit, covariance: str) -> Candidate:
