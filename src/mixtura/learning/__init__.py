@@ -6,6 +6,7 @@ from .api import fit
 from .classification import ClassificationEM
 from .em import EM, Prior
 from .fitting import Fit
+from .freeze import Freeze
 from .gibbs import Gibbs, GibbsFit
 from .initialise import Initialiser, KMeansPlusPlus, KMeansStart, MixedStart, RandomRows
 from .kmeans import KMeans
@@ -30,6 +31,7 @@ __all__ = [
     "Candidate",
     "ClassificationEM",
     "Fit",
+    "Freeze",
     "Gibbs",
     "GibbsFit",
     "Initialiser",

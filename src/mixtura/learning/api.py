@@ -7,7 +7,7 @@ convergence and the best of those is returned. Starts and short runs use a sampl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import index
 from typing import Any
@@ -23,7 +23,9 @@ from .dependent import refuse_dependent
 from .em import EM
 from .families import Family, families
 from .fitting import Fit
+from .freeze import Freeze
 from .initialise import Initialiser, MixedStart
+from .known import Labelled, class_centres, labelled
 from .loop import Method, Run, State, run, stack
 from .observed import Clean, ObservedRows, like_clean, recorded
 from .progress import progress_report
@@ -33,6 +35,7 @@ __all__ = ["fit"]
 
 _CONTINUED = 3  # how many of the short runs go on
 _SHORT = 10  # iterations of a short run
+_FEW = 50  # labelled rows of each class that a sample keeps
 _SAMPLE = 10_000  # rows that starts and short runs look at
 
 
@@ -49,6 +52,8 @@ def fit(
     progress: bool = False,
     columns: str | Sequence[str] | None = None,
     family: Any = None,
+    labels: Any = None,
+    freeze: Freeze | None = None,
 ) -> Fit:
     """Learns a mixture from rows.
 
@@ -69,6 +74,8 @@ def fit(
         columns: Which columns of a table or file, in order.
         family: What kind of components: a class such as `Poisson`, a template such as
             ``mx.Binomial.template(total_count=10)``, or the name of a class. Gaussians by default.
+        labels: The component of each row where that is known and -1 elsewhere, whole numbers with shape ``(N,)``.
+        freeze: What learning must not change of an ``init`` that is a mixture.
 
     Returns:
         A `Fit`. Ctrl-C ends the work and returns the best so far.
@@ -82,12 +89,34 @@ def fit(
         -1126.316
     """
     rows = recorded(x, columns, sample_weight, observation)
-    method = EM() if method is None else method
+    method = frozen(EM() if method is None else method, freeze, init)
+    rows = with_labels(rows, labels, components)
+    if method.plain and isinstance(rows, (ObservedRows, Labelled)):
+        refuse("method", "one that takes observations and labels", type(method).__name__, "Use `EM`.")
     (chosen,) = families(family, [structure(covariance)], like_clean(rows))
     job = job_of(rows, method, chosen, generator, components)
     with progress_report(progress, method.max_iterations) as report:
         runs = job.runs(init, components, restarts, report)
     return job.result(runs)
+
+
+def frozen(method: Method, freeze: Freeze | None, init: Any) -> Method:
+    """Returns the method with what is frozen; that must be in the start."""
+    if freeze is None:
+        return method
+    if not isinstance(init, Mixture):
+        refuse("freeze", "with an `init` that is a mixture, whose parameters are kept", init)
+    freeze.check(init)
+    return method.freezing(freeze)
+
+
+def with_labels(rows: Rows, labels: Any, components: int | None) -> Rows:
+    """Returns the rows with the labels that are known."""
+    if labels is None:
+        return rows
+    if isinstance(rows, ObservedRows):
+        refuse("labels", "none for rows seen through an observation", "labels")
+    return labelled(rows, labels, components)
 
 
 @dataclass(frozen=True)
@@ -159,7 +188,8 @@ class Job:
             raise MixtureError("`components` must be given: how many components should the mixture have?")
         count = whole("restarts", self.method.restarts if restarts is None else restarts)
         count = 1 if components == 1 else count
-        start = self.starts(MixedStart() if init is None else init, components, count)
+        initialiser: Initialiser = MixedStart() if init is None else init  # type: ignore[assignment]
+        start = self.starts(initialiser, components, count)
         return self.race(start, report)
 
     def race(self, start: Mixture, report: Callable[[int, float], None] | None) -> list[Run]:
@@ -273,10 +303,40 @@ class ObservedJob(Job):
         return self.clean.widen(self.method.start(self.family, rows.tensor(), one_hot * weight[:, None, None]))
 
 
+@dataclass(frozen=True)
+class LabelledJob(Job):
+    """Rows whose labels are partly known, prepared for learning: starts put each known class in its place."""
+
+    @classmethod
+    def of(
+        cls, rows: Rows, method: Method, family: Family, generator: Generator | None, components: int | None
+    ) -> LabelledJob:
+        job = super().of(rows, method, family, generator, components)
+        return replace(job, sample=_labelled_sample(rows, generator))  # type: ignore[arg-type]
+
+    def centres(self, initialiser: Initialiser, components: int, restarts: int) -> Tensor:
+        found = super().centres(initialiser, components, restarts)
+        return class_centres(found, self.embedded, _weight(self.sample), self.sample.labels)  # type: ignore[attr-defined]
+
+
+def _labelled_sample(rows: Labelled, generator: Generator | None) -> Labelled:
+    """Returns the rows that count, or a sample of them; a few of every class are among them."""
+    counted = torch.arange(len(rows)) if rows.weight is None else (rows.weight > 0).nonzero().squeeze(-1).cpu()
+    if len(counted) <= _SAMPLE:
+        return rows.take(counted)
+    shuffled = counted[torch.randperm(len(counted), generator=generator)]
+    labels = rows.labels.cpu()[shuffled]
+    first = torch.cat([(labels == k).nonzero().squeeze(-1)[:_FEW] for k in labels.unique()])
+    keep = torch.cat((shuffled[first], shuffled[:_SAMPLE])).unique()
+    return rows.take(keep)
+
+
 def job_of(
     rows: Rows, method: Method, family: Family, generator: Generator | None, components: int | None
 ) -> Job:
     """Prepares rows for learning, however they were observed."""
+    if isinstance(rows, Labelled):
+        return LabelledJob.of(rows, method, family, generator, components)
     if isinstance(rows, ObservedRows):
         return ObservedJob.prepared(rows, method, family, generator, components)
     return Job.of(rows, method, family, generator, components)

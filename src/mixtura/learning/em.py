@@ -8,7 +8,7 @@ Rubin, 1977).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from ..components import Component, ConjugatePrior, Labels, NormalInverseWishart
 from ..data import Summary, rows, summary
 from ..errors import refuse
 from ..mixture import Mixture
+from .freeze import Freeze
 from .labels import soft
 from .loop import Method, Run, small_change
 from .ridge import Ridge
@@ -124,6 +125,7 @@ class EM(Method):
         max_iterations: The largest number of updates, at least 1.
         tolerance: The gain still to come, in nats per row, below which a fit has converged; 0 runs all iterations.
         prior: A conjugate prior, which turns maximum likelihood into MAP; none by default.
+        frozen: What stays as in the start; ``freeze=`` of `fit` sets it.
 
     Example:
         >>> fit = mx.fit(mx.datasets.old_faithful(), components=2, method=mx.EM(tolerance=1e-6))
@@ -134,6 +136,7 @@ class EM(Method):
     max_iterations: int = 1000
     tolerance: float = 1e-7
     prior: Prior | None = None
+    frozen: Freeze | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         check_limits(self.max_iterations, self.tolerance)
@@ -152,7 +155,25 @@ class EM(Method):
         """Judges by the gain still to come; by the last change alone where a ridge may let the objective fall."""
         return super().converged(one, rounding) if self.monotone else small_change(one.trace, self.tolerance)
 
+    def freezing(self, freeze: Freeze) -> EM:
+        if freeze.means and self.prior is not None and self.prior.components is not None:
+            refuse(
+                "freeze", "without means under a prior on the components", freeze, "Give a prior on the weights alone."
+            )
+        return replace(self, frozen=freeze)
+
+    def parameters(self, mixture: Mixture) -> int:
+        return mixture.parameters - (self.frozen.parameters(mixture) if self.frozen else 0)
+
     def update(self, statistics: Statistics, mixture: Mixture) -> Mixture:
+        return (
+            self._free(statistics, mixture) if self.frozen is None else self._partly(self.frozen, statistics, mixture)
+        )
+
+    def _partly(self, frozen: Freeze, statistics: Statistics, mixture: Mixture) -> Mixture:
+        return frozen.kept(self._free(frozen.held(statistics), mixture), mixture)
+
+    def _free(self, statistics: Statistics, mixture: Mixture) -> Mixture:
         extra = 0.0 if self.prior is None else self.prior.extra
         weight = statistics.weight + extra
         logits = (weight / weight.sum(-1, keepdim=True)).log().to(mixture.dtype)

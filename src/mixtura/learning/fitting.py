@@ -76,7 +76,7 @@ class Fit:
     @property
     def parameters(self) -> int:
         """The number of free parameters."""
-        return self.mixture.parameters
+        return self.method.parameters(self.mixture)
 
     @cached_property
     def log_likelihood(self) -> float:

@@ -27,7 +27,9 @@ from ..errors import MixtureError, refuse
 from ..mixture import Mixture
 from .em import Prior
 from .fitting import Fit
+from .freeze import Freeze
 from .informed import conjugate, informed
+from .known import Labelled
 from .loop import Method, Report, Run, State, run, stack
 from .reason import Reason
 from .relabel import average, relabel
@@ -50,6 +52,7 @@ class Gibbs(Method):
         prior: The prior; by default flat on the weights and weakly informative on the components. A `StickBreaking`
             concentration makes the model a Dirichlet process truncated at K components.
         generator: The source of randomness; that of `fit` if none is given.
+        frozen: What stays as in the start; ``freeze=`` of `fit` sets it.
 
     Row weights count as repeated rows that share their label.
 
@@ -65,6 +68,7 @@ class Gibbs(Method):
     chains: int = 4
     prior: Prior | None = None
     generator: Generator | None = None
+    frozen: Freeze | None = field(default=None, kw_only=True)
 
     monotone = False
     races = False
@@ -97,7 +101,16 @@ class Gibbs(Method):
         prior = self.prior or Prior()
         weights = prior.weights.posterior(statistics.weight).draw(self.generator)
         components = conjugate(prior).posterior(statistics, state.components).draw(self.generator)
-        return Mixture._of(weights.to(components.dtype), components)
+        drawn = Mixture._of(weights.to(components.dtype), components)
+        return drawn if self.frozen is None else self.frozen.kept(drawn, state)
+
+    def freezing(self, freeze: Freeze) -> Gibbs:
+        if freeze.means or freeze.covariances:
+            refuse("freeze", "of weights or whole components for Gibbs", freeze, "Their conjugate laws are joint.")
+        return replace(self, frozen=freeze)
+
+    def parameters(self, mixture: Mixture) -> int:
+        return mixture.parameters - (self.frozen.parameters(mixture) if self.frozen else 0)
 
     def objective(self, statistics: Statistics, state: Mixture) -> Tensor:
         return statistics.log_likelihood
@@ -127,7 +140,8 @@ class Gibbs(Method):
         draws = stack([state for one in runs for state in one.kept])
         length = len(runs[0].kept)
         traces = torch.tensor([one.trace[-length:] for one in runs], dtype=torch.float64)
-        draws = relabel(draws, draws.batch(int(traces.flatten().argmax())))
+        if not isinstance(rows, Labelled) and self.frozen is None:  # else labels mean what they say
+            draws = relabel(draws, draws.batch(int(traces.flatten().argmax())))
         account = {**self.account(runs, rows), "reason": runs[0].reason}
         return GibbsFit(average(draws), **account, draws=draws, chains=len(runs), log_likelihoods=traces)
 

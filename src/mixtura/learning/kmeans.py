@@ -16,6 +16,7 @@ by more when the centre it left moves. So J never rises, whatever happens to a c
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -31,6 +32,7 @@ from ..mixture import Mixture
 from .em import check_limits
 from .families import Family, GaussianFamily
 from .fitting import Fit
+from .known import UNKNOWN, Labelled
 from .labels import hard
 from .loop import Method, Run
 from .refill import refilled
@@ -79,8 +81,7 @@ class KMeans(Method):
 
     def expect(self, state: Mixture, rows: Rows) -> Statistics:
         mean = as_gaussian(state.components).location
-        blocks = rows.blocks(block_size(rows))
-        total = reduce(add, (_clusters(_vectors(x), weight, mean) for x, weight, *_ in blocks))
+        total = reduce(add, _all_clusters(rows, mean))
         if bool((total.weight > 0).all()):
             return total
         return replace(total, moments=(*total.moments, *refilled(total, rows, mean)))
@@ -105,7 +106,9 @@ class KMeans(Method):
 
     def converged(self, one: Run, rounding: float) -> bool:
         """Judges by the last gain alone: gains of K-means come in jumps, and are zero once no row moves."""
-        return self.tolerance > 0 and len(one.trace) > 1 and one.trace[-1] - one.trace[-2] <= max(self.tolerance, rounding)
+        return (
+            self.tolerance > 0 and len(one.trace) > 1 and one.trace[-1] - one.trace[-2] <= max(self.tolerance, rounding)
+        )
 
     def collapsed(self, state: Mixture, floor: Tensor) -> Tensor:
         """A cluster may be a point; only a centre that is not finite has collapsed."""
@@ -141,6 +144,20 @@ def centres(mean: Tensor, variance: Tensor) -> Mixture:
 
 def _vectors(x: Tensor) -> Tensor:
     return x.unsqueeze(-1) if x.ndim == 1 else x
+
+
+def _all_clusters(rows: Rows, mean: Tensor) -> Iterator[Statistics]:
+    """Yields the sums of each block; rows whose label is known go to that cluster, however far."""
+    groups = rows.groups if isinstance(rows, Labelled) else [(UNKNOWN, rows)]
+    for label, group in groups:
+        for x, weight, *_ in group.blocks(block_size(group)):
+            yield _clusters(_vectors(x), weight, mean) if label < 0 else _given(_vectors(x), weight, mean, label)
+
+
+def _given(x: Tensor, weight: Tensor | None, mean: Tensor, label: int) -> Statistics:
+    mass, shift, inertia = nearest_pass(x, weight, mean[:, [label]])
+    at = torch.nn.functional.one_hot(torch.tensor(label, device=x.device), mean.shape[1]).double()
+    return Statistics(torch.zeros_like(inertia), mass * at, (shift * at.unsqueeze(-1), inertia.unsqueeze(-1)))
 
 
 def _clusters(x: Tensor, weight: Tensor | None, mean: Tensor) -> Statistics:

@@ -25,9 +25,11 @@ from torch import Generator, Tensor
 
 from ..components import Labels, Statistics
 from ..data import Rows
+from ..errors import refuse
 from ..mixture import Mixture
 from .families import Family
 from .fitting import Fit
+from .freeze import Freeze
 from .reason import Reason
 from .statistics import expect
 
@@ -52,6 +54,7 @@ class Method(ABC):
         monotone: Whether no update can lower the objective.
         races: Whether many starts get a short run on a sample and only the best go on.
         restarts: How many starts there are if the caller does not say.
+        plain: Whether it reads only rows as they were drawn, with no label known.
     """
 
     max_iterations: int
@@ -59,6 +62,7 @@ class Method(ABC):
     monotone: bool = True
     races: bool = True
     restarts: int = 16
+    plain: bool = False
 
     # -- one iteration
 
@@ -100,6 +104,14 @@ class Method(ABC):
     def seeded(self, generator: Generator | None) -> Method:
         """Returns the method with a source of randomness, where it draws and has none of its own."""
         return self
+
+    def freezing(self, freeze: Freeze) -> Method:
+        """Returns the method with some parameters frozen."""
+        refuse("freeze", "none for this method", freeze, "EM and its variants, Gibbs and OnlineEM can freeze parameters.")
+
+    def parameters(self, mixture: Mixture) -> int:
+        """Returns the number of parameters of the mixture that were free."""
+        return mixture.parameters
 
     def informed(self, rows: Rows, start: State) -> Method:
         """Returns the method with what it leaves open, such as a default prior, filled in from the rows."""

@@ -27,6 +27,7 @@ from ..errors import refuse
 from ..mixture import Mixture
 from .em import EM, Prior
 from .fitting import Fit
+from .freeze import Freeze
 from .labels import soft
 from .loop import Method, Report, Run, State, run
 from .reason import Reason
@@ -80,6 +81,7 @@ class OnlineEM(Method):
         delay: The offset :math:`t_0 \ge 1`; larger ones take smaller first steps.
         prior: A conjugate prior, which counts against all rows read.
         seen: How many blocks were read before: the place in the schedule.
+        frozen: What stays as in the start; ``freeze=`` of `fit` sets it.
 
     The trace holds the log-density of each block, in nats per row, under the mixture learned from those before it.
 
@@ -98,9 +100,11 @@ class OnlineEM(Method):
     prior: Prior | None = None
     seen: int = 0
     max_iterations: int = field(default=10**9, repr=False)
+    frozen: Freeze | None = field(default=None, kw_only=True)
 
     tolerance = 0.0
     monotone = False
+    plain = True
 
     def __post_init__(self) -> None:
         for name, least in (("passes", 1), ("block", 1), ("delay", 1), ("seen", 0)):
@@ -113,6 +117,17 @@ class OnlineEM(Method):
     @property
     def labels(self) -> Labels:
         return soft
+
+    @property
+    def _step(self) -> EM:
+        return EM(prior=self.prior, frozen=self.frozen)
+
+    def freezing(self, freeze: Freeze) -> OnlineEM:
+        EM(prior=self.prior).freezing(freeze)
+        return replace(self, frozen=freeze)
+
+    def parameters(self, mixture: Mixture) -> int:
+        return self._step.parameters(mixture)
 
     @property
     def rate(self) -> float:
@@ -137,7 +152,7 @@ class OnlineEM(Method):
         if state.statistics is not None:
             mean = state.statistics.scale(1 - self.rate) + mean.scale(self.rate)
         rows = state.rows + weight
-        mixture = EM(prior=self.prior).update(mean.scale(rows), state.mixture)
+        mixture = self._step.update(mean.scale(rows), state.mixture)
         return Running(mixture, mixture.components.restated(mean, state.components), rows)
 
     def objective(self, statistics: Statistics, state: Running) -> Tensor:

@@ -26,6 +26,7 @@ from ..data import Rows
 from ..errors import refuse
 from ..mixture import Mixture
 from .em import EM
+from .freeze import Freeze
 from .loop import Report, Run, State, run
 from .moves import improved
 
@@ -54,10 +55,15 @@ class SplitMergeEM(EM):
 
     candidates: int = 5
 
+    plain = True
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.candidates >= 1:
             refuse("candidates", "at least 1", self.candidates)
+
+    def freezing(self, freeze: Freeze) -> SplitMergeEM:
+        refuse("freeze", "none for SplitMergeEM, which moves components about", freeze, "Use `EM`.")
 
     def pursue(self, rows: Rows, start: State, floor: Tensor, report: Report | None = None) -> list[Run]:
         runs = run(self, rows, start, floor, report)

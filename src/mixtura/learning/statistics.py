@@ -18,6 +18,7 @@ from ..components import Labels, Statistics
 from ..data import Block, Rows
 from ..mixture import Mixture
 from ..observation import Observation
+from .known import Labelled, only
 from .observed import parts
 
 __all__ = ["block_size", "expect", "log_joints", "responsibilities"]
@@ -33,6 +34,8 @@ def expect(mixture: Mixture, rows: Rows, labels: Labels) -> Statistics:
         rows: The rows.
         labels: The labels rule; `soft` gives the E-step of EM.
     """
+    if isinstance(rows, Labelled):
+        return reduce(add, (expect(only(mixture, k), group, labels) for k, group in rows.groups if len(group)))
     with torch.no_grad():
         return reduce(add, (_expect(mixture, *part, labels) for part in parts(rows, block_size(rows))))
 
@@ -47,6 +50,10 @@ def _expect(mixture: Mixture, block: Block, observation: Observation | None, lab
 
 def log_joints(mixture: Mixture, rows: Rows) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yields the log joint ``(n, K)`` and weights of each block of rows, however they were observed."""
+    if isinstance(rows, Labelled):
+        for k, group in rows.groups:
+            yield from log_joints(only(mixture, k), group)
+        return
     for block, observation in parts(rows, block_size(rows)):
         x, weight = _inert(block)
         yield mixture.log_joint(x) if observation is None else observation.log_joint(mixture, x), weight

@@ -56,9 +56,11 @@ class StochasticEM(EM):
 
     def pursue(self, rows: Rows, start: State, floor: Tensor, report: Report | None = None) -> list[Run]:
         best = _Best(start)
-        wandering = _Wandering(self.draws, 0.0, self.prior, self.generator)
+        wandering = _Wandering(self.draws, 0.0, self.prior, self.generator, frozen=self.frozen)
         run(wandering, rows, start, floor, report, best)
-        return run(EM(self.max_iterations, self.tolerance, self.prior), rows, best.states(), floor, report)
+        return run(
+            EM(self.max_iterations, self.tolerance, self.prior, frozen=self.frozen), rows, best.states(), floor, report
+        )
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,12 @@ from .._value import Value
 from ..components import Component, ConjugatePosterior, Full, Labels, Normal, Statistics, StudentT
 from ..components.priors import NormalInverseWishartPosterior
 from ..data import Rows
-from ..errors import NotClosedForm
+from ..errors import NotClosedForm, refuse
 from ..mixture import Mixture
 from .em import Prior, check_limits
 from .fitting import Fit
 from .informed import conjugate, informed
+from .known import Labelled
 from .labels import soft
 from .loop import Method, Report, Run, State, run
 from .moves import improved
@@ -135,6 +136,8 @@ class Variational(Method):
         return soft
 
     def informed(self, rows: Rows, start: State) -> Variational:
+        if isinstance(rows, Labelled) and self.prior is not None and self.prior.weights.ordered:
+            refuse("prior", "a symmetric Dirichlet where labels are known", self.prior.concentration)
         components = self.expected(start).components
         return replace(self, prior=informed(self.prior, rows, components, 1 / components.batch_shape[-1]))
 
