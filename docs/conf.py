@@ -26,12 +26,19 @@ exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 
 autosummary_ignore_module_all = False
-autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
+autodoc_default_options = {
+    "members": True,
+    "member-order": "bysource",
+    "show-inheritance": True,
+    # scikit-learn adds these to every estimator, and describes them with links into its own pages
+    "exclude-members": ", ".join(f"set_{name}_request" for name in ("fit", "partial_fit", "predict", "score", "transform")),
+}
 autodoc_inherit_docstrings = False
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 napoleon_custom_sections = [("Arguments", "params_style")]
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]

@@ -215,6 +215,16 @@ class TestManners:
             assert draw() is ax
         assert len(pyplot.get_fignums()) == 1
 
+    def test_settings_of_others_survive_the_style(self):
+        """A notebook's backend is started by the first figure, and then makes pyplot interactive."""
+        was = matplotlib.is_interactive()
+        try:
+            with mx.plots.style():
+                matplotlib.interactive(not was)
+            assert matplotlib.is_interactive() is not was
+        finally:
+            matplotlib.interactive(was)
+
     def test_gradients_and_float32_are_no_obstacle(self):
         loc = torch.tensor([0.0, 1.0], requires_grad=True)
         mx.plots.density(mx.Mixture(torch.ones(2), mx.Normal(loc, torch.ones(2))))

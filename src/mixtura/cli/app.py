@@ -12,7 +12,7 @@ from .. import report as reports
 from .._version import __version__
 from ..datasets import path as bundled
 from ..errors import refuse
-from ..learning import Selection
+from ..learning import Fit, Selection
 from ..mixture import load
 from ..mixture.files import read_columns
 from ..plots.style import matplotlib
@@ -95,7 +95,7 @@ def _fit(asked: Question, out: Path, assignments_format: str | None, force: bool
         say(answer_of(found).advice)
 
 
-def _stop_if_interrupted(found, kept: str) -> None:
+def _stop_if_interrupted(found: Selection | Fit, kept: str) -> None:
     if interrupted(found):
         typer.secho(f"Interrupted. {kept}", err=True)
         raise typer.Exit(130)

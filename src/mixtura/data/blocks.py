@@ -23,7 +23,7 @@ __all__ = ["Block", "Rows", "TensorRows", "reblock"]
 
 
 class Block(NamedTuple):
-    """Consecutive rows `x` (n, *event) and their weights `weight` (n,), None when every row counts once.
+    """Consecutive rows `x` ``(n, *event)`` and their weights `weight` (n,), None when every row counts once.
 
     Example:
         >>> Block(torch.zeros(4, 2), None).x.shape
@@ -73,7 +73,7 @@ class Rows(ABC):
         return self._blocks(size)
 
     def tensor(self) -> Tensor:
-        """All rows as one tensor (N, *event) in memory."""
+        """All rows as one tensor ``(N, *event)`` in memory."""
         blocks = [block.x for block in self.blocks(self.suggested_size)]
         return torch.cat(blocks) if blocks else self._no_rows()
 

@@ -204,7 +204,7 @@ def _is_arrow_file(path: Path) -> bool:
 
 
 class CsvRows(StreamedRows):
-    """Rows of a text file with a line of column names, then values between `delimiter`s; .gz is read as it
+    """Rows of a text file with a line of column names, then values with a `delimiter` between; .gz is read as it
     is.
 
     Columns are taken for numbers by their first mebibyte; text that comes later is an error that quotes it.

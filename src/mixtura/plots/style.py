@@ -60,8 +60,13 @@ def style() -> Iterator[None]:
         >>> with mx.plots.style():
         ...     ax = mx.plots.density(mx.fit(mx.datasets.galaxies(), components=2))
     """
-    with matplotlib().rc_context(_STYLE):
+    settings = matplotlib().rcParams
+    before = {name: settings[name] for name in _STYLE}
+    settings.update(_STYLE)
+    try:
         yield
+    finally:  # only these: a notebook's backend, started by a first figure in here, has settings of its own to keep
+        settings.update(before)
 
 
 def color(k: int) -> str:
