@@ -180,7 +180,7 @@ class _Spherical(_Diagonal):
 
 def sums(kind: Kernel, x: Tensor, weight: Tensor | None, mean: Tensor, factor: Tensor, logits: Tensor) -> Sums:
     """Everything an update needs, from one pass over the rows."""
-    rows, weights = x.contiguous().numpy(), _weights(x, weight)
+    rows, weights = x.detach().contiguous().numpy(), _weights(x, weight)
     limit = max(1, _SUMS_BYTES // (8 * factor[:1].numel() * mean.shape[1]))
     workers = min(_workers(x, mean), limit)
     parts = [
@@ -217,7 +217,7 @@ def log_density(kind: Kernel, x: Tensor, mean: Tensor, factor: Tensor, logits: T
 
 
 def _densities(kind: Kernel, x: Tensor, mean: Tensor, factor: Tensor, logits: Tensor, *out: Array) -> None:
-    rows = x.contiguous().numpy()
+    rows = x.detach().contiguous().numpy()
     model = _model(kind, rows, mean, factor, logits)
     flat, centre, arguments, size = rows.reshape(-1), model.centre, model.density_arguments(), model.size()
 
@@ -228,7 +228,7 @@ def _densities(kind: Kernel, x: Tensor, mean: Tensor, factor: Tensor, logits: Te
 
 
 def _model(kind: Kernel, rows: Array, mean: Tensor, factor: Tensor, logits: Tensor) -> _Model:
-    parameters = [t.to(torch.float64).numpy() for t in (mean, factor, logits)]
+    parameters = [t.detach().to(torch.float64).numpy() for t in (mean, factor, logits)]
     return _family(kind, mean, factor)(rows, *parameters)
 
 
@@ -255,7 +255,7 @@ def _in_threads(run: Callable[[int, int], Any], rows: int, workers: int) -> list
 
 
 def _weights(x: Tensor, weight: Tensor | None) -> Array:
-    return (x.new_empty(0) if weight is None else weight.to(x.dtype)).numpy()
+    return (x.new_empty(0) if weight is None else weight.detach().to(x.dtype)).numpy()
 
 
 def _shares(restarts: int, count: int) -> list[slice]:
