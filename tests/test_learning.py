@@ -321,6 +321,16 @@ def test_initialisers_find_separate_groups(init):
     assert bool((nearest.amin(1) < 0.7).all()) and len(set(nearest.argmin(1).tolist())) == 4
 
 
+def test_gradients_of_rows_and_starts_are_not_recorded():
+    x, weight = groups().requires_grad_(), torch.ones(300).requires_grad_()
+    start = mx.fit(x, 2, sample_weight=weight, generator=generator()).mixture
+    assert not start.components.requires_grad() and not start.logits.requires_grad
+    leaf = start.map(lambda t: t.clone().requires_grad_())
+    for init in (leaf, leaf.components.mean):
+        again = mx.fit(x, init=init, method=mx.EM(2)).mixture
+        assert not again.components.requires_grad()
+
+
 def test_given_starts_are_used():
     x = groups()
     labels = torch.randint(2, (len(x),), generator=generator())

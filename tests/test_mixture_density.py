@@ -225,6 +225,11 @@ def test_entropy_bounds_hold_and_one_component_is_exact(gaussian):
     assert_close(alone.upper, exact, 1e-10)
 
 
+def test_entropy_needs_two_draws(normal):
+    with pytest.raises(ValueError, match="`samples` must be at least 2"):
+        normal.entropy(1)
+
+
 def test_entropy_of_numbers_equals_quadrature(normal):
     exact = integrate(
         lambda x: -normal.log_prob(x) * normal.log_prob(x).exp(), normal.support, normal.mean, normal.variance.sqrt()

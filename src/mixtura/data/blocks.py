@@ -129,8 +129,8 @@ class TensorRows(Rows):
     ) -> None:
         check_shape(x.shape)
         check_names(columns, x.shape[1:])
-        self._x = x
-        self._weight = None if weight is None else check_weight(weight, len(x)).to(x)
+        self._x = x.detach()  # learning records no gradients of the rows
+        self._weight = None if weight is None else check_weight(weight, len(x)).detach().to(x)
         self.columns = columns
         self.event_shape, self.dtype, self.device = x.shape[1:], x.dtype, x.device
 

@@ -17,7 +17,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component, pairs
-from ..errors import NotClosedForm
+from ..errors import NotClosedForm, refuse
 
 if TYPE_CHECKING:
     from .value import Mixture
@@ -39,6 +39,8 @@ class Entropy(NamedTuple):
 
 def entropy(mixture: Mixture, samples: int, generator: Generator | None) -> Entropy:
     """Estimates the entropy of a mixture from that many draws; see `Entropy`."""
+    if not samples >= 2:
+        refuse("samples", "at least 2, for a standard error", samples)
     surprise = -mixture.log_prob(mixture.sample((samples,), generator))
     error = surprise.std(0) / math.sqrt(samples)
     return Entropy(surprise.mean(0), error, *_bounds(mixture))
