@@ -60,6 +60,22 @@ COUNTS: dict[str, Component] = {
 
 POSITIVE: dict[str, Component] = {
     "exponential": mx.Exponential(tensor(0.3, 5.0)),
+    "gamma": mx.Gamma(tensor(0.8, 5.0), tensor(0.3, 2.0)),
+    "gamma-vectors": mx.Gamma(tensor([4.8, 5.0], [6.0, 9.0]), tensor([0.3, 2.0], [3.0, 1.5]), vectors=True),
+    "inverse-gamma": mx.InverseGamma(tensor(9.0, 12.0), tensor(3.0, 40.0)),
+    "log-normal": mx.LogNormal(tensor(-0.5, 1.0), tensor(0.5, 0.3)),
+    "log-normal-vectors": mx.LogNormal(
+        tensor([-0.5, 1.0], [1.0, 0.0]), mx.Full(tensor([[0.3, 0.1], [0.1, 0.2]], [[0.1, -0.05], [-0.05, 0.3]]))
+    ),
+    "beta": mx.Beta(tensor(2.0, 0.7), tensor(5.0, 1.4)),
+    "dirichlet": mx.Dirichlet(tensor([2.0, 3.0, 1.5], [6.0, 1.2, 4.0])),
+}
+
+STEPWISE: dict[str, Component] = {
+    "weibull": mx.Weibull(tensor(0.5, 3.0), tensor(1.4, 2.5)),
+    "laplace": mx.Laplace(tensor(-2.0, 3.0), tensor(0.5, 2.0)),
+    "laplace-vectors": mx.Laplace(tensor([-2.0, 3.0], [1.0, 0.0]), tensor([0.5, 2.0], [3.0, 0.3]), vectors=True),
+    "negative-binomial": mx.NegativeBinomial(tensor(2.5, 7.0), tensor(0.3, 0.7)),
 }
 
 STUDENTS: dict[str, Component] = {
@@ -68,8 +84,8 @@ STUDENTS: dict[str, Component] = {
 }
 
 # Families with `statistics` and `update`; in `GRADUAL`, those whose update only raises the likelihood.
-LEARNABLE: dict[str, Component] = {**NORMALS, **GAUSSIANS, **COUNTS, **POSITIVE, **STUDENTS}
-GRADUAL: set[str] = {*STUDENTS}
+LEARNABLE: dict[str, Component] = {**NORMALS, **GAUSSIANS, **COUNTS, **POSITIVE, **STUDENTS, **STEPWISE}
+GRADUAL: set[str] = {*STUDENTS, *STEPWISE}
 
 TORCH: dict[str, Component] = {
     "torch-gamma": TorchComponent(torch.distributions.Gamma(tensor(0.8, 5.0), tensor(0.3, 2.0))),

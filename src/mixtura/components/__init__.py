@@ -5,10 +5,15 @@ from .binomial import Bernoulli, Binomial
 from .categorical import Categorical, Multinomial
 from .conjugate import ConjugatePosterior, ConjugatePrior
 from .covariance import Diagonal, Full, Spherical, Structure, structure
+from .dirichlet import Beta, Dirichlet
 from .exponential import ExponentialFamily
 from .exponential_law import Exponential
+from .gamma import Gamma, InverseGamma
 from .gaussian import Gaussian
 from .geometric import Geometric
+from .laplace import Laplace
+from .log_normal import LogNormal
+from .negative_binomial import NegativeBinomial
 from .normal import Normal
 from .poisson import Poisson
 from .priors import NormalInverseWishart, NormalInverseWishartPosterior
@@ -17,9 +22,11 @@ from .statistics import Statistics
 from .student import StudentT
 from .template import Template
 from .torch_component import TorchComponent
+from .weibull import Weibull
 
 __all__ = [
     "Bernoulli",
+    "Beta",
     "Binomial",
     "Categorical",
     "Component",
@@ -27,14 +34,20 @@ __all__ = [
     "ConjugatePosterior",
     "ConjugatePrior",
     "Diagonal",
+    "Dirichlet",
     "Exponential",
     "ExponentialFamily",
     "ExponentialPosterior",
     "Full",
+    "Gamma",
     "Gaussian",
     "Geometric",
+    "InverseGamma",
     "Labels",
+    "Laplace",
+    "LogNormal",
     "Multinomial",
+    "NegativeBinomial",
     "Normal",
     "NormalInverseWishart",
     "NormalInverseWishartPosterior",
@@ -45,5 +58,6 @@ __all__ = [
     "StudentT",
     "Template",
     "TorchComponent",
+    "Weibull",
     "structure",
 ]

@@ -94,6 +94,15 @@ class Coordinates(Component):
     def _draw(self, generator: Generator | None) -> Tensor:
         """Draws one number for every entry of the parameters."""
 
+    def cdf(self, x: Tensor) -> Tensor:
+        if self.vectors:
+            raise self._no(f"cumulative probabilities in {self.event_shape[0]} dimensions")
+        return self._cdf(self._rows(x))
+
+    def _cdf(self, x: Tensor) -> Tensor:
+        """Returns cumulative probabilities at numbers ``(..., 1)`` under each component."""
+        raise self._no("cumulative probabilities")
+
     def marginal(self, dims: Sequence[int]) -> Self:
         return self.map(lambda t: t[..., list(dims)])
 

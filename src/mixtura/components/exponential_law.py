@@ -77,8 +77,8 @@ class Exponential(Coordinates, ExponentialFamily):
     def variance(self) -> Tensor:
         return 1 / self.rate.square()
 
-    def cdf(self, x: Tensor) -> Tensor:
-        return -torch.expm1(-self.rate * self._rows(x).clamp_min(0))
+    def _cdf(self, x: Tensor) -> Tensor:
+        return -torch.expm1(-self.rate * x.clamp_min(0))
 
     def _draw(self, generator: Generator | None) -> Tensor:
         uniform = torch.rand(self.rate.shape, dtype=self.dtype, device=self.device, generator=generator)

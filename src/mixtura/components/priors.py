@@ -98,7 +98,7 @@ class NormalInverseWishart(ConjugatePrior):
 
     def posterior(self, statistics: Statistics, components: Component) -> NormalInverseWishartPosterior:
         """Returns the normal-inverse-Wishart law of the parameters given sums over rows."""
-        gaussian = as_gaussian(components)
+        gaussian = _gaussian(components)
         structure = gaussian.structure
         strength, shift, scatter, degrees = self.add(gaussian, statistics.weight, *statistics.moments)
         step = shift / torch.where(strength > 0, strength, 1).unsqueeze(-1)
@@ -174,7 +174,7 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
         return components, (deficit - 0.5 * self.features / self.strength).to(components.dtype)
 
     def log_prob(self, components: Component) -> Tensor:
-        gaussian = as_gaussian(components)
+        gaussian = _gaussian(components)
         structure = gaussian.structure.map(torch.Tensor.double)
         half_logdet = structure.half_logdet(self.features)
         wishart = -(self.degrees + self.features + 1) * half_logdet - 0.5 * self.law.trace(structure, self.moment)
@@ -198,7 +198,7 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
     @property
     def structure(self) -> Structure:
         """The covariance structure, as a template in float64."""
-        return as_gaussian(self.template).structure.map(torch.Tensor.double)
+        return _gaussian(self.template).structure.map(torch.Tensor.double)
 
     @property
     def features(self) -> int:
@@ -223,10 +223,16 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
 
     def _components(self, location: Tensor, structure: Structure) -> Component:
         gaussian: Any = Gaussian._of(location=location, structure=structure).to(self.template.dtype)
-        return Normal.of(gaussian) if isinstance(self.template, Normal) else gaussian
+        rebuild = getattr(self.template, "with_gaussian", Normal.of if isinstance(self.template, Normal) else None)
+        return gaussian if rebuild is None else rebuild(gaussian)
 
     def _like(self, prior: ConjugatePrior) -> NormalInverseWishartPosterior:
         other = prior.alone(self.template)
         if not isinstance(other, NormalInverseWishartPosterior):
             refuse("prior", "a NormalInverseWishart", type(prior).__name__)
         return other
+
+
+def _gaussian(components: Component) -> Gaussian:
+    """The Gaussians that carry the parameters: of a log-normal, those of its logarithms."""
+    return as_gaussian(components.gaussian if hasattr(components, "with_gaussian") else components)  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from .._value import Value
 from ..errors import refuse
 
-__all__ = ["Dirichlet", "StickBreaking", "Sticks", "Symmetric", "WeightsPosterior", "WeightsPrior", "weights_prior"]
+__all__ = ["DirichletWeights", "StickBreaking", "Sticks", "Symmetric", "WeightsPosterior", "WeightsPrior", "weights_prior"]
 
 
 class WeightsPrior(Value, ABC):
@@ -81,8 +81,8 @@ class Symmetric(WeightsPrior):
     def __init__(self, concentration: float) -> None:
         object.__setattr__(self, "concentration", _positive(concentration))
 
-    def posterior(self, weight: Tensor) -> Dirichlet:
-        return Dirichlet._of(concentration=weight.double() + self.concentration)
+    def posterior(self, weight: Tensor) -> DirichletWeights:
+        return DirichletWeights._of(concentration=weight.double() + self.concentration)
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -114,7 +114,7 @@ class StickBreaking(WeightsPrior):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dirichlet(WeightsPosterior):
+class DirichletWeights(WeightsPosterior):
     """A Dirichlet law of weights with its pseudo-counts ``(*B, K)``."""
 
     concentration: Tensor
@@ -132,7 +132,7 @@ class Dirichlet(WeightsPosterior):
 
     def divergence(self, prior: WeightsPrior) -> Tensor:
         theirs = prior.posterior(torch.zeros_like(self.concentration))
-        if not isinstance(theirs, Dirichlet):
+        if not isinstance(theirs, DirichletWeights):
             refuse("prior", "a symmetric Dirichlet", prior)
         gap = ((self.concentration - theirs.concentration) * self.expected_log).sum(-1)
         return gap + self._log_normaliser() - theirs._log_normaliser()

@@ -14,7 +14,7 @@ from ..components import NormalInverseWishart, NormalInverseWishartPosterior
 from ..components.pairs import as_gaussian
 from ..data import TensorRows
 from ..learning import Posterior, Prior
-from ..learning.weights import Dirichlet, Symmetric, WeightsPosterior, WeightsPrior
+from ..learning.weights import DirichletWeights, Symmetric, WeightsPosterior, WeightsPrior
 from ..mixture import Mixture
 from .checks import checked_array
 from .iterated import IteratedGaussian
@@ -202,7 +202,7 @@ class BayesianGaussianMixture(IteratedGaussian):
 def _concentration(weights: WeightsPosterior) -> Any:
     if isinstance(weights, EveryStick):
         return weights.broken.numpy(), weights.left.numpy()
-    assert isinstance(weights, Dirichlet)
+    assert isinstance(weights, DirichletWeights)
     return weights.concentration.numpy()
 
 

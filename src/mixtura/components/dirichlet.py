@@ -1,0 +1,218 @@
+r"""The Dirichlet family on shares that sum to one, and the beta family on one share.
+
+.. math:: \log p(x; \alpha) = \sum_c (\alpha_c - 1)\log x_c - A, \qquad
+    \eta = \alpha - 1, \quad T = \log x, \quad A = \sum_c \log\Gamma(\alpha_c) - \log\Gamma(\textstyle\sum_c\alpha_c) .
+
+The M-step maximises a concave function of :math:`\alpha`. Newton's step solves a diagonal matrix plus a rank-one term,
+so it costs no more than the gradient (Minka, 2000, Estimating a Dirichlet distribution); it is halved until it ascends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Generator, Tensor
+from torch.distributions import constraints
+
+from ..errors import refuse
+from .coordinates import Coordinates
+from .exponential import ExponentialFamily
+from .inverse_wishart import gamma
+
+__all__ = ["Beta", "Dirichlet"]
+
+_MOST = 1e12  # of a learned concentration
+
+
+def _normaliser(alpha: Tensor) -> Tensor:
+    return torch.lgamma(alpha).sum(-1) - torch.lgamma(alpha.sum(-1))
+
+
+def _solve(mean_log: Tensor, steps: int = 200) -> Tensor:
+    """Returns the concentrations ``(..., C)`` whose mean logarithms are given."""
+
+    def value(alpha: Tensor) -> Tensor:
+        return (alpha * mean_log).sum(-1) - _normaliser(alpha)
+
+    alpha = torch.ones_like(mean_log)
+    now = value(alpha)
+    for _ in range(steps):
+        step = _newton(alpha, mean_log)
+        moved = torch.zeros_like(now, dtype=torch.bool)
+        for _ in range(60):
+            trial = alpha * torch.exp(step / alpha)
+            new = value(trial)
+            better = (new >= now) & ~moved
+            alpha, now = torch.where(better.unsqueeze(-1), trial, alpha), torch.where(better, new, now)
+            moved |= better
+            if bool((moved | now.isnan()).all()):
+                break
+            step = step / 2
+        if bool((step.abs() <= 1e-9 * alpha).all() | (alpha > _MOST).any()):
+            break
+    return torch.where(now.isnan().unsqueeze(-1), torch.nan, alpha.clamp_max(_MOST))
+
+
+def _newton(alpha: Tensor, mean_log: Tensor) -> Tensor:
+    """The Newton step in the concentrations, no larger than a factor of about seven."""
+    total = alpha.sum(-1, keepdim=True)
+    gradient = mean_log - torch.digamma(alpha) + torch.digamma(total)
+    diagonal = -torch.polygamma(1, alpha)
+    rank_one = torch.polygamma(1, total)
+    shift = (gradient / diagonal).sum(-1, keepdim=True) / (1 / rank_one + (1 / diagonal).sum(-1, keepdim=True))
+    return (-(gradient - shift) / diagonal).clamp(-2 * alpha, 2 * alpha)
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Beta(Coordinates, ExponentialFamily):
+    r"""K beta distributions on numbers strictly between 0 and 1.
+
+    Arguments:
+        concentration1: The exponents :math:`a_k` of x, with shape ``(*B, K)``; ``(*B, K, D)`` for vectors.
+        concentration0: The exponents :math:`b_k` of 1 - x, in the same shape; the mean is a/(a + b).
+        vectors: Whether rows are vectors with independent coordinates.
+
+    Raises:
+        MixtureError: If a parameter is not positive and finite.
+
+    Example:
+        >>> mx.Beta(torch.tensor([1.0, 3.0]), torch.tensor([1.0, 1.0])).mean
+        tensor([0.5000, 0.7500])
+    """
+
+    arguments: ClassVar = {"concentration1": constraints.positive, "concentration0": constraints.positive}
+    domain = constraints.unit_interval
+    concentration1: Tensor
+    concentration0: Tensor
+
+    def __init__(self, concentration1: Tensor, concentration0: Tensor | float, *, vectors: bool = False) -> None:
+        self._seal(vectors, concentration1=concentration1, concentration0=concentration0)
+
+    @property
+    def expects(self) -> str:
+        return "strictly between 0 and 1"
+
+    def outside(self, x: Tensor) -> Tensor:
+        return ~((x > 0) & (x < 1))
+
+    def sufficient(self, x: Tensor) -> Tensor:
+        return torch.stack([x.log(), torch.log1p(-x)], -1)
+
+    @property
+    def natural(self) -> Tensor:
+        return torch.stack([self.concentration1, self.concentration0], -1) - 1
+
+    def log_normaliser(self, natural: Tensor) -> Tensor:
+        return _normaliser(natural + 1)
+
+    def base(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+    def from_mean(self, mean: Tensor) -> Beta:
+        one, other = _solve(mean).unbind(-1)
+        return self._replace(concentration1=one, concentration0=other)
+
+    def _inside(self) -> float:
+        return 0.5
+
+    @property
+    def mean(self) -> Tensor:
+        return self.concentration1 / (self.concentration1 + self.concentration0)
+
+    @property
+    def variance(self) -> Tensor:
+        return self.mean * (1 - self.mean) / (self.concentration1 + self.concentration0 + 1)
+
+    def _draw(self, generator: Generator | None) -> Tensor:
+        one, other = gamma(self.concentration1, generator), gamma(self.concentration0, generator)
+        finfo = torch.finfo(self.dtype)
+        return (one / (one + other)).clamp(finfo.tiny, 1 - finfo.eps)
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Dirichlet(ExponentialFamily):
+    r"""K Dirichlet distributions on vectors of positive shares that sum to one.
+
+    Arguments:
+        concentration: The concentrations :math:`\alpha_k`, positive, with shape ``(*B, K, C)``; the mean is
+            :math:`\alpha/\sum\alpha`.
+
+    Raises:
+        MixtureError: If a concentration is not positive and finite, or there are fewer than two shares.
+
+    Example:
+        >>> mx.Dirichlet(torch.tensor([[1.0, 3.0], [2.0, 2.0]])).mean
+        tensor([[0.2500, 0.7500],
+                [0.5000, 0.5000]])
+    """
+
+    concentration: Tensor
+
+    def __init__(self, concentration: Tensor) -> None:
+        if not isinstance(concentration, Tensor) or concentration.ndim < 2 or concentration.shape[-1] < 2:
+            refuse(
+                "concentration", "a tensor (..., K, C) with at least two shares", getattr(concentration, "shape", None)
+            )
+        if not bool(((concentration > 0) & concentration.isfinite()).all()):
+            refuse("concentration", "positive and finite", concentration.detach().min().item())
+        object.__setattr__(self, "concentration", concentration)
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        return self.concentration.shape[:-1]
+
+    @property
+    def event_shape(self) -> torch.Size:
+        return self.concentration.shape[-1:]
+
+    @property
+    def parameters(self) -> int:
+        return self.concentration.shape[-2:].numel()
+
+    @property
+    def support(self) -> Any:
+        return constraints.simplex
+
+    @property
+    def expects(self) -> str:
+        return "positive shares that sum to one in every row"
+
+    def outside(self, x: Tensor) -> Tensor:
+        tolerance = 1e-6 if x.dtype == torch.float64 else 1e-4
+        unequal = (x.sum(-1, keepdim=True) - 1).abs() > tolerance
+        return ~(x > 0) | unequal
+
+    def sufficient(self, x: Tensor) -> Tensor:
+        return x.log()
+
+    @property
+    def natural(self) -> Tensor:
+        return self.concentration - 1
+
+    def log_normaliser(self, natural: Tensor) -> Tensor:
+        return _normaliser(natural + 1)
+
+    def base(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x[..., 0])
+
+    def from_mean(self, mean: Tensor) -> Dirichlet:
+        return self._replace(concentration=_solve(mean))
+
+    @property
+    def mean(self) -> Tensor:
+        return self.concentration / self.concentration.sum(-1, keepdim=True)
+
+    @property
+    def variance(self) -> Tensor:
+        return self.mean * (1 - self.mean) / (self.concentration.sum(-1, keepdim=True) + 1)
+
+    @property
+    def covariance(self) -> Tensor:
+        total = self.concentration.sum(-1)[..., None, None] + 1
+        outer = self.mean.unsqueeze(-1) * self.mean.unsqueeze(-2)
+        return (torch.diag_embed(self.mean) - outer) / total
+
+    def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
+        parts = gamma(self.chosen(labels).concentration, generator).clamp_min(torch.finfo(self.dtype).tiny)
+        return parts / parts.sum(-1, keepdim=True)

@@ -1,0 +1,159 @@
+r"""The log-normal family: a Gaussian of the logarithms.
+
+.. math:: \log p(x) = \log N(\log x; \mu_k, \Sigma_k) - \textstyle\sum_d \log x_d ,
+
+so everything but the last term, and the moments, is the Gaussian's own work on log x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Generator, Tensor
+from torch.distributions import constraints
+
+from .base import Component, Labels
+from .covariance import Diagonal, Structure
+from .gaussian import Gaussian
+from .normal import Normal
+from .starting import start_gaussian
+from .statistics import Statistics
+
+__all__ = ["LogNormal"]
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class LogNormal(Component):
+    r"""K log-normal distributions on positive numbers, or on vectors of them with correlated logarithms.
+
+    Arguments:
+        loc: The means :math:`\mu_k` of log x, with shape ``(*B, K)`` for numbers and ``(*B, K, D)`` for vectors.
+        scale: The standard deviations of log x in the shape of ``loc`` for numbers; for vectors a structure with values
+            for their covariance, such as ``mx.Diagonal(variance)``.
+
+    Raises:
+        MixtureError: If a shape does not fit, or a scale is not positive and finite.
+
+    Example:
+        >>> mx.LogNormal(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.5])).mean
+        tensor([1.6487, 3.0802])
+    """
+
+    gaussian: Gaussian
+    vectors: bool = True
+    structure: Structure | None = None
+
+    def __init__(self, loc: Tensor, scale: Tensor | Structure) -> None:
+        vectors = isinstance(scale, Structure)
+        gaussian = Gaussian(loc, scale) if isinstance(scale, Structure) else Normal(loc, scale).gaussian
+        for name, value in {"gaussian": gaussian, "vectors": vectors, "structure": None}.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        return self.gaussian.batch_shape
+
+    @property
+    def event_shape(self) -> torch.Size:
+        return self.gaussian.event_shape if self.vectors else torch.Size()
+
+    @property
+    def parameters(self) -> int:
+        return self.gaussian.parameters
+
+    @property
+    def support(self) -> Any:
+        return constraints.independent(constraints.positive, len(self.event_shape))
+
+    @property
+    def expects(self) -> str:
+        return "positive"
+
+    def outside(self, x: Tensor) -> Tensor:
+        return ~(x > 0)
+
+    def embed(self, x: Tensor) -> Tensor:
+        return x.log().reshape(len(x), -1)
+
+    @property
+    def loc(self) -> Tensor:
+        """The means of log x, with shape ``(*B, K, *event)``."""
+        return self._event(self.gaussian.location)
+
+    @property
+    def mean(self) -> Tensor:
+        return self._event((self.gaussian.location + 0.5 * self.gaussian.variance).exp())
+
+    @property
+    def variance(self) -> Tensor:
+        return self.mean.square() * torch.expm1(self._event(self.gaussian.variance))
+
+    @property
+    def covariance(self) -> Tensor:
+        if not self.vectors:
+            return self.variance
+        return self.mean.unsqueeze(-1) * self.mean.unsqueeze(-2) * torch.expm1(self.gaussian.covariance)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        bad = ~(x > 0)
+        logarithm = self._vector(torch.where(bad, 1, x).log())
+        density = self.gaussian.log_prob(logarithm) - logarithm.sum(-1, keepdim=True)
+        return density.masked_fill(self._vector(bad).any(-1, keepdim=True), -torch.inf)
+
+    def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
+        return self._event(self.gaussian.draw(labels, generator).exp())
+
+    def expect(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
+        logarithm = self._vector(x.log())
+        sums = self.gaussian.expect(logits, logarithm, weight, labels)
+        volume = logarithm.double().sum(-1)
+        volume = volume.sum() if weight is None else volume @ weight.double()
+        return Statistics(sums.log_likelihood - volume, sums.weight, sums.moments)
+
+    def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
+        """Returns the Gaussian's sums for log x."""
+        return self.gaussian.statistics(self._vector(x.log()), r)
+
+    def update(self, statistics: Statistics, prior: Any = None) -> Self:
+        return self.with_gaussian(self.gaussian.update(statistics, prior))
+
+    def with_gaussian(self, gaussian: Gaussian) -> Self:
+        """Returns the components with another Gaussian of their logarithms."""
+        return self._replace(gaussian=gaussian)
+
+    def start(self, x: Tensor, r: Tensor) -> Self:
+        rows = x.log() if x.ndim > 1 else x.log().unsqueeze(-1)
+        gaussian = start_gaussian(self.structure or Diagonal(), rows, r)
+        return self._replace(gaussian=gaussian, vectors=x.ndim > 1, structure=None)
+
+    def collapsed(self, floor: Tensor) -> Tensor:
+        return ~(self.gaussian.variance.amin(-1) >= 16 * torch.finfo(self.dtype).eps)
+
+    def marginal(self, dims: Sequence[int]) -> Self:
+        return self.with_gaussian(self.gaussian.marginal(dims))
+
+    def condition(self, dims: Sequence[int], values: Tensor) -> tuple[Component, Tensor]:
+        gaussian, density = self.gaussian.condition(dims, values.log())
+        return self.with_gaussian(gaussian), density - values.log().sum(-1, keepdim=True)
+
+    def cdf(self, x: Tensor) -> Tensor:
+        return self.gaussian.cdf(self._vector(x.clamp_min(torch.finfo(x.dtype).tiny).log())).where(
+            x.unsqueeze(-1) > 0, 0
+        )
+
+    def rosenblatt(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        z, density = self.gaussian.rosenblatt(self._vector(x.log()))
+        return z, density - self._vector(x.log()).unsqueeze(-2)
+
+    @property
+    def has_rosenblatt(self) -> bool:
+        return True
+
+    def _vector(self, x: Tensor) -> Tensor:
+        return x if self.vectors else x.unsqueeze(-1)
+
+    def _event(self, vectors: Tensor) -> Tensor:
+        return vectors if self.vectors else vectors.squeeze(-1)

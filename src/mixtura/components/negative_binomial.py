@@ -1,0 +1,117 @@
+r"""The negative binomial family: counts more spread than Poisson's, a Poisson whose rate has a gamma law.
+
+.. math:: \log p(x; s, \pi) = \log\frac{\Gamma(x + s)}{\Gamma(s)\, x!} + s\log(1 - \pi) + x\log\pi .
+
+Given s, the probability matches the mean, :math:`\pi = m/(m + s)`. With that put in, s takes one Newton step in log s,
+
+.. math:: \partial_s = \sum r\psi(x + s) - N\psi(s) + N\log\frac{s}{s + m},
+
+and where the likelihood is not concave the step of EM with the gamma rates as missing values, a gamma shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Generator, Tensor
+from torch.distributions import constraints
+
+from .binomial import interior
+from .coordinates import Coordinates
+from .exponential import _column
+from .gamma_shape import gamma_shape
+from .inverse_wishart import gamma
+from .statistics import Statistics
+
+__all__ = ["NegativeBinomial"]
+
+_LEAST, _MOST = 1e-6, 1e6  # of a learned s
+_MANY = 1e4
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class NegativeBinomial(Coordinates):
+    r"""K negative binomial distributions on whole numbers of at least 0, held as floating point.
+
+    Arguments:
+        total_count: The numbers :math:`s_k > 0` of failures, not necessarily whole, with shape ``(*B, K)``;
+            ``(*B, K, D)`` for vectors. The smaller, the heavier the tail.
+        probs: The probabilities :math:`\pi_k` of what is counted, in the same shape; the mean is
+            :math:`s\pi/(1 - \pi)`.
+        vectors: Whether rows are vectors with independent coordinates.
+
+    Raises:
+        MixtureError: If a parameter is outside its range.
+
+    Example:
+        >>> mx.NegativeBinomial(torch.tensor([2.0, 0.5]), torch.tensor([0.5, 0.8])).mean
+        tensor([2.0000, 2.0000])
+    """
+
+    arguments: ClassVar = {"total_count": constraints.positive, "probs": constraints.unit_interval}
+    domain = constraints.nonnegative_integer
+    total_count: Tensor
+    probs: Tensor
+
+    def __init__(self, total_count: Tensor | float, probs: Tensor, *, vectors: bool = False) -> None:
+        self._seal(vectors, total_count=total_count, probs=probs)
+        object.__setattr__(self, "probs", interior(self.probs))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        bad = self.outside(x)
+        x, s = self._rows(torch.where(bad, 1, x)), self.total_count
+        ways = torch.lgamma(x + s) - torch.lgamma(s) - torch.lgamma(x + 1)
+        density = ways + s * torch.log1p(-self.probs) + x * self.probs.log()
+        return self._sum(density.masked_fill(self._rows(bad), -torch.inf))
+
+    def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
+        r"""Returns the sums of r x, :math:`r\psi(x + s)` and :math:`r\psi'(x + s)`, each ``(*B, K, *event)``."""
+        x = self._rows(self._shared(x)) + torch.zeros_like(self.total_count)
+        r, more = _column(r, x), x + self.total_count
+        terms = (r * x, r * torch.digamma(more), r * torch.polygamma(1, more))
+        return tuple(term.sum(0, dtype=torch.float64) for term in terms)
+
+    def update(self, statistics: Statistics, prior: Any = None) -> Self:
+        total, first, second = statistics.moments
+        rows, s, odds = _column(statistics.weight, total), self.total_count.double(), self.probs.double()
+        mean = total / rows
+        slope = first - rows * (torch.digamma(s) + torch.log1p(mean / s))
+        bend = s.square() * (second - rows * torch.polygamma(1, s)) + rows * s * mean / (s + mean) + s * slope
+        rate, log_rate = (mean + s) * odds, first / rows + odds.log()  # of the gamma rates, expected
+        gradual = (gamma_shape(rate.log() - log_rate, _LEAST, _MOST) / s).log()
+        step = torch.where(bend < 0, -s * slope / bend, gradual)
+        new = (s * step.clamp(-1, 1).exp()).clamp(_LEAST, _MOST)
+        return self._replace(total_count=new, probs=interior(mean / (mean + new))).to(self.dtype)
+
+    def start(self, x: Tensor, r: Tensor) -> Self:
+        x = x.reshape(len(x), *(1,) * (r.ndim - 1), *x.shape[1:])
+        vectors, r = x.ndim > r.ndim, r.reshape(*r.shape, *(1,) * (x.ndim - r.ndim))
+        total, pooled = r.sum(0), r.sum((0, 2), keepdim=True)[0]
+        whole = (r * x).sum((0, 2), keepdim=True)[0] / pooled
+        mean = torch.where(total > 0, (r * x).sum(0) / total, whole).clamp_min(1e-3 * whole)
+        excess = (r * (x - mean).square()).sum((0, 2), keepdim=True)[0] / pooled - whole
+        count = (mean.square() / excess.clamp_min(0.01 * whole)).clamp(0.05, 100)
+        return self._replace(total_count=count, probs=interior(mean / (mean + count)), vectors=vectors)
+
+    @property
+    def remark(self) -> str:
+        if not bool((self.total_count > _MANY).any()):
+            return ""
+        return "Counts are no more spread than Poisson's in some component: a Poisson would do as well there."
+
+    @property
+    def mean(self) -> Tensor:
+        return self.total_count * self.probs / (1 - self.probs)
+
+    @property
+    def variance(self) -> Tensor:
+        return self.mean / (1 - self.probs)
+
+    def collapsed(self, floor: Tensor) -> Tensor:
+        return self.broken()
+
+    def _draw(self, generator: Generator | None) -> Tensor:
+        rate = gamma(self.total_count, generator) * self.probs / (1 - self.probs)
+        return torch.poisson(rate, generator=generator)
