@@ -129,7 +129,7 @@ class TensorRows(Rows):
     ) -> None:
         check_shape(x.shape)
         check_names(columns, x.shape[1:])
-        self._x = x.detach()  # learning records no gradients of the rows
+        self._x = x.detach() if x.requires_grad else x  # learning records no gradients of the rows
         self._weight = None if weight is None else check_weight(weight, len(x)).detach().to(x)
         self.columns = columns
         self.event_shape, self.dtype, self.device = x.shape[1:], x.dtype, x.device

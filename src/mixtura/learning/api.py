@@ -231,7 +231,7 @@ class Job:
         init = torch.as_tensor(init, device=self.rows.device)
         if not init.is_floating_point() and init.shape == (len(self.rows),):
             return self._from_labels(init.long(), components)
-        means = _flat(init).to(self.rows.dtype)
+        means = _flat(init).detach().to(self.rows.dtype)
         features = self.event_shape.numel()
         if means.ndim != 2 or means.shape[-1] != features or (components or len(means)) != len(means):
             expected = f"a mixture, {components or 'K'} means of {features} features, or one label per row"

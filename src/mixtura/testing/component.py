@@ -199,6 +199,13 @@ class ComponentContract(Contract):
             assert taken.mean.shape == component.mean[index].shape
             assert_close(taken.take([0]).log_prob(x), component.log_prob(x)[..., index][..., :1], 1e-12, "take twice")
 
+    def test_one_component_can_be_repeated(self) -> None:
+        component = self.make()
+        x, many = self.rows(component, 5), component.take([1]).take([0, 0, 0])
+        assert many.batch_shape[-1] == 3 and many.mean.shape[0] == 3
+        assert_close(many.log_prob(x), component.log_prob(x)[..., [1, 1, 1]], 1e-12, "one component, repeated")
+        assert_close(many.take([2]).log_prob(x), component.log_prob(x)[..., [1]], 1e-12, "one of the repeated")
+
     def test_batch_selects_entries(self) -> None:
         component = self.make()
         many, x = _batched(component, 3), self.rows(component, 5)
