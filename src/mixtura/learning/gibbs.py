@@ -95,7 +95,7 @@ class Gibbs(Method):
         return self if self.generator is not None else replace(self, generator=generator)
 
     def informed(self, rows: Rows, start: State) -> Gibbs:
-        return replace(self, prior=informed(self.prior, rows, start.components, 1.0))
+        return replace(self, prior=informed(self.prior, rows, start, 1.0))
 
     def update(self, statistics: Statistics, state: Mixture) -> Mixture:
         prior = self.prior or Prior()

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from ..components import Component, ConjugatePrior, Gaussian, Normal
+from ..components import Conjugate, ConjugatePrior, Gaussian, Normal
+from ..components.exponential import ExponentialFamily
 from ..data import Rows, summary
 from ..errors import refuse
+from ..mixture import Mixture
 from .em import Prior, weak_components
+from .labels import soft
+from .statistics import expect
 from .weights import WeightsPrior
 
 __all__ = ["conjugate", "informed"]
 
 
-def informed(prior: Prior | None, rows: Rows, components: Component, concentration: float | WeightsPrior) -> Prior:
+def informed(prior: Prior | None, rows: Rows, start: Mixture, concentration: float | WeightsPrior) -> Prior:
     """Returns the prior with components' priors from the data where it has none.
+
+    Gaussians get `Prior.weak`; exponential families one pseudo-row whose statistics are the mean ones of the data.
 
     Arguments:
         prior: The prior, or none.
         rows: The rows.
-        components: A template of the family, with K components.
+        start: A batch of mixtures of the family, with K components.
         concentration: The concentration where there is no prior at all.
 
     Raises:
@@ -25,11 +31,18 @@ def informed(prior: Prior | None, rows: Rows, components: Component, concentrati
     """
     if prior is not None and prior.components is not None:
         return prior
-    if not isinstance(components, (Gaussian, Normal)):
-        name = type(components).__name__
-        refuse("prior", f"given for {name} components", prior, "Give `mx.Prior(components=...)` a conjugate prior.")
-    weak = weak_components(summary(rows), components.batch_shape[-1])
-    return Prior(concentration if prior is None else prior.concentration, weak)
+    return Prior(concentration if prior is None else prior.concentration, _weak(rows, start))
+
+
+def _weak(rows: Rows, start: Mixture) -> ConjugatePrior:
+    components = start.components
+    if isinstance(components, (Gaussian, Normal)):
+        return weak_components(summary(rows), components.batch_shape[-1])
+    if isinstance(components, ExponentialFamily):
+        statistics = expect(start.batch([0]), rows, soft)
+        return Conjugate(1.0, statistics.moments[0][0].sum(0) / statistics.weight.sum())
+    name = type(components).__name__
+    refuse("prior", f"given for {name} components", None, "Give `mx.Prior(components=...)` a conjugate prior.")
 
 
 def conjugate(prior: Prior) -> ConjugatePrior:

@@ -138,8 +138,8 @@ class Variational(Method):
     def informed(self, rows: Rows, start: State) -> Variational:
         if isinstance(rows, Labelled) and self.prior is not None and self.prior.weights.ordered:
             refuse("prior", "a symmetric Dirichlet where labels are known", self.prior.concentration)
-        components = self.expected(start).components
-        return replace(self, prior=informed(self.prior, rows, components, 1 / components.batch_shape[-1]))
+        mixture = self.expected(start)
+        return replace(self, prior=informed(self.prior, rows, mixture, 1 / mixture.logits.shape[-1]))
 
     def begin(self, start: State, rows: Rows) -> Posterior:
         return start if isinstance(start, Posterior) else self._posterior(expect(start, rows, soft), start.components)
