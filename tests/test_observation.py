@@ -503,6 +503,7 @@ def test_a_row_of_which_nothing_was_recorded_changes_nothing_but_is_counted():
             lambda: mx.fit(torch.tensor([[1.0, torch.nan], [2.0, 3.0]]), 1, observation=AdditiveNoise(scale=1.0)),
             "Missing",
         ),
+        (lambda: mx.fit(torch.randn(9, 2), 1, method=mx.KMeans(), observation=Missing()), "such as `EM`; got KMeans"),
         (lambda: mx.fit(torch.randn(9, 2), 1, observation="noise"), "`observation` must be"),
         (
             lambda: mixture().observed([Missing(), LinearMeasurement(torch.ones(1, 2))]).log_prob(torch.ones(1)),

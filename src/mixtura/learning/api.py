@@ -338,6 +338,8 @@ def job_of(
     if isinstance(rows, Labelled):
         return LabelledJob.of(rows, method, family, generator, components)
     if isinstance(rows, ObservedRows):
+        if not method.observes:
+            refuse("method", "one that learns through an observation, such as `EM`", type(method).__name__)
         return ObservedJob.prepared(rows, method, family, generator, components)
     return Job.of(rows, method, family, generator, components)
 

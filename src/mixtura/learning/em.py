@@ -138,6 +138,8 @@ class EM(Method):
     prior: Prior | None = None
     frozen: Freeze | None = field(default=None, kw_only=True)
 
+    observes = True
+
     def __post_init__(self) -> None:
         check_limits(self.max_iterations, self.tolerance)
         if self.prior is not None:

@@ -55,6 +55,7 @@ class Method(ABC):
         races: Whether many starts get a short run on a sample and only the best go on.
         restarts: How many starts there are if the caller does not say.
         plain: Whether it reads only rows as they were drawn, with no label known.
+        observes: Whether it learns from rows seen through an observation.
     """
 
     max_iterations: int
@@ -63,6 +64,7 @@ class Method(ABC):
     races: bool = True
     restarts: int = 16
     plain: bool = False
+    observes: bool = False
 
     # -- one iteration
 

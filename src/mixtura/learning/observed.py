@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 
 from ..components import Full, Gaussian, Normal, Statistics
 from ..components.pairs import as_gaussian
+from ..components.passes import soft
 from ..data import Block, Rows, Summary, TensorRows
 from ..data import rows as as_rows
 from ..errors import MixtureError, refuse
@@ -24,7 +25,8 @@ from ..observation.base import Frame, Observation
 
 __all__ = ["Clean", "ObservedRows", "like_clean", "observed", "parts", "recorded"]
 
-_ROUGH = 30  # iterations of the single Gaussian from which starts take the clean rows
+_ROUGH = 20  # iterations of the single Gaussian from which starts take the clean rows
+_FEW = 2000  # rows that it looks at
 
 
 class ObservedRows(Rows):
@@ -84,6 +86,11 @@ class ObservedRows(Rows):
             start += len(block.x)
         rows = TensorRows(torch.cat(x), torch.cat(weight) if self.weighted else None, self.columns)
         return ObservedRows(rows, self.observation.at([tensor[index] for tensor in self.observation.side]))
+
+    @property
+    def pooled(self) -> Observation:
+        """The observation of a single component, with the mean of all components' errors."""
+        return self.observation.map(lambda tensor: tensor.mean(1, keepdim=True))
 
     def sample(self, size: int, generator: Generator | None) -> ObservedRows:
         """At most so many of the rows that count, drawn without replacement."""
@@ -185,9 +192,9 @@ class Clean:
     @classmethod
     def of(cls, sample: ObservedRows, count: int, total: float) -> Clean:
         """Fits a single Gaussian through the observation and expects each row under it."""
-        y, weight = sample.tensor(), sample.weight
-        seen = sample.observation.map(lambda tensor: tensor.mean(1, keepdim=True))  # one component has mean errors
-        one = _single(seen, y, weight, sample.clean_shape)
+        few = sample.take(torch.arange(0, len(sample), max(1, len(sample) // _FEW)))
+        one = _single(few.pooled, few.tensor(), few.weight, sample.clean_shape)
+        y, weight, seen = sample.tensor(), sample.weight, sample.pooled
         shift, second = seen.clean_moments(one.components, y)
         shift, second = shift[:, 0], second[:, 0]
         gaussian = as_gaussian(one.components)
@@ -220,13 +227,10 @@ def _single(observation: Observation, y: Tensor, weight: Tensor | None, shape: t
     components = gaussian if len(shape) else Normal.of(gaussian)
     logits = y.new_zeros(1)
     for _ in range(_ROUGH):
-        statistics: Statistics = observation.expect(components, logits, y, weight, _certain)
+        statistics: Statistics = observation.expect(components, logits, y, weight, soft)
         proposed = components.update(statistics)
         if not all(bool(tensor.isfinite().all()) for tensor in proposed.tensors()):
             break
         components = proposed
     return Mixture._of(logits, components)
 
-
-def _certain(joint: Tensor) -> Tensor:
-    return torch.ones_like(joint)
