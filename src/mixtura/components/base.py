@@ -110,7 +110,7 @@ class Component(Value, ABC):
         raise NotClosedForm(f"{type(self).__name__} has no closed-form update; learn it by gradient M-steps.")
 
     def restated(self, statistics: Statistics, old: Self) -> Statistics:
-        """Returns sums taken about the parameters of ``old`` as sums about these; families that do not centre: as is."""
+        """Returns sums taken about the parameters of ``old`` as sums about these: the same for uncentred families."""
         return statistics
 
     def expect(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:

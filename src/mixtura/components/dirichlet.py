@@ -4,7 +4,9 @@ r"""The Dirichlet family on shares that sum to one, and the beta family on one s
     \eta = \alpha - 1, \quad T = \log x, \quad A = \sum_c \log\Gamma(\alpha_c) - \log\Gamma(\textstyle\sum_c\alpha_c) .
 
 The M-step maximises a concave function of :math:`\alpha`. Newton's step solves a diagonal matrix plus a rank-one term,
-so it costs no more than the gradient (Minka, 2000, Estimating a Dirichlet distribution); it is halved until it ascends."""
+so it costs no more than the gradient (Minka, 2000, Estimating a Dirichlet distribution); it is halved until it
+ascends.
+"""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ def check_data(rows: Rows, components: int = 1, spread: bool = True) -> Summary:
     """The summary of the rows, after all checks: enough rows, every number finite, every column with a usable
     spread.
 
-    One pass where all is well. With `spread` off a column may be constant. Raises ValueError as `check_rows`, `check_finite` and `check_spread` do.
+    One pass where all is well. With `spread` off a column may be constant. Raises ValueError as `check_rows`,
+    `check_finite` and `check_spread` do.
 
     Example:
         >>> from mixtura.data import rows
@@ -81,9 +82,7 @@ def check_finite(rows: Rows) -> None:
         bad = (~block.x.isfinite()).reshape(len(block.x), -1)
         if bad.any():
             wrong += int(bad.sum())
-            places += [
-                _place(rows, block, start, *at) for at in bad.nonzero()[: _SHOWN - len(places)].tolist()
-            ]
+            places += [_place(rows, block, start, *at) for at in bad.nonzero()[: _SHOWN - len(places)].tolist()]
         start += len(block.x)
     if wrong:
         _refuse_not_finite(wrong, start * rows.features, places)

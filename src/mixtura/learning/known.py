@@ -2,7 +2,8 @@ r"""Rows whose labels are partly known: semi-supervised learning.
 
 A row known to come from component k is read under the mixture in which only that component is possible: its
 log-weights are those of the mixture at k and minus infinity elsewhere. So its density is the joint one,
-:math:`\log\pi_k + \log p_k(x)`, its responsibility is one, and every method, labels rule and fused pass serves unchanged.
+:math:`\log\pi_k + \log p_k(x)`, its responsibility is one, and every method, labels rule and fused pass serves
+unchanged.
 """
 
 from __future__ import annotations

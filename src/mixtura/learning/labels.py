@@ -32,7 +32,7 @@ def hard(log_joint: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Tempered:
-    r"""Posterior probabilities raised to the power :math:`\beta` and normalised: flat at 0, soft at 1, hard at infinity.
+    r"""Posterior probabilities to the power :math:`\beta`, normalised: flat at 0, soft at 1, hard at infinity.
 
     Example:
         >>> mx.learning.Tempered(0.0)(torch.tensor([[-1.0, -2.0]]))

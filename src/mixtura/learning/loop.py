@@ -109,7 +109,8 @@ class Method(ABC):
 
     def freezing(self, freeze: Freeze) -> Method:
         """Returns the method with some parameters frozen."""
-        refuse("freeze", "none for this method", freeze, "EM and its variants, Gibbs and OnlineEM can freeze parameters.")
+        advice = "EM and its variants, Gibbs and OnlineEM can freeze parameters."
+        refuse("freeze", "none for this method", freeze, advice)
 
     def parameters(self, mixture: Mixture) -> int:
         """Returns the number of parameters of the mixture that were free."""

@@ -1,7 +1,7 @@
 r"""Starts for K + 1 components from a fit of K: each component in turn split in two along its principal axis.
 
-With the largest eigenvalue :math:`\lambda` of :math:`\Sigma_k` and its eigenvector v, component k of weight w becomes two
-of weight w/2 at :math:`\mu_k \pm \tfrac12\sqrt\lambda\, v`, with the same covariance. So a search over K keeps what
+With the largest eigenvalue :math:`\lambda` of :math:`\Sigma_k` and its eigenvector v, component k of weight w becomes
+two of weight w/2 at :math:`\mu_k \pm \tfrac12\sqrt\lambda\, v`, with the same covariance. So a search over K keeps what
 smaller mixtures found, and its best likelihood rarely falls as K grows.
 """
 

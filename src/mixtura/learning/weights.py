@@ -22,7 +22,15 @@ from torch import Generator, Tensor
 from .._value import Value
 from ..errors import refuse
 
-__all__ = ["DirichletWeights", "StickBreaking", "Sticks", "Symmetric", "WeightsPosterior", "WeightsPrior", "weights_prior"]
+__all__ = [
+    "DirichletWeights",
+    "StickBreaking",
+    "Sticks",
+    "Symmetric",
+    "WeightsPosterior",
+    "WeightsPrior",
+    "weights_prior",
+]
 
 
 class WeightsPrior(Value, ABC):

@@ -9,6 +9,8 @@ the same is done tile by tile in compiled code, with distances as sums of square
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 import torch
@@ -43,7 +45,7 @@ def nearest_pass(x: Tensor, weight: Tensor | None, mean: Tensor) -> Clusters:
 
         return Clusters(*nearest_numba.sums(x, weight, mean))
     blocks = [_sums(rows, w, mean) for rows, w in _blocks(x, weight, mean)]
-    return Clusters(*(sum(field[1:], field[0]) for field in zip(*blocks, strict=True)))
+    return Clusters(*(reduce(add, field) for field in zip(*blocks, strict=True)))
 
 
 @torch.no_grad()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,7 @@ def sums(x: Tensor, weight: Tensor | None, mean: Tensor) -> tuple[Tensor, Tensor
         return room
 
     parts = _in_threads(run, len(rows), _workers(x, mean))
-    mass, shift, inertia = (sum(field[1:], field[0]) for field in zip(*parts, strict=True))
+    mass, shift, inertia = (reduce(add, field) for field in zip(*parts, strict=True))
     shift += mass[..., None] * (centred.astype(np.float64) - (exact - centre))  # of the rounding of the centres
     return torch.from_numpy(mass), torch.from_numpy(shift), torch.from_numpy(inertia)
 
