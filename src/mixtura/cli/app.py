@@ -59,6 +59,7 @@ def fit(
     covariance: o.Covariance = None,
     criterion: o.Criterion = "bic",
     weight: o.Weight = None,
+    errors: o.Errors = None,
     method: o.Method = "em",
     prior: o.Prior = "none",
     seed: o.Seed = 0,
@@ -75,7 +76,7 @@ def fit(
     """
     asked = Question(
         data, columns, weight, components, covariance, criterion, method, prior, seed, restarts, max_iterations,
-        tolerance, progress,
+        tolerance, progress, errors,
     )  # fmt: skip
     _fit(asked, out, assignments_format, force)
 
@@ -109,6 +110,7 @@ def select(
     covariance: o.Covariance = None,
     criterion: o.Criterion = "bic",
     weight: o.Weight = None,
+    errors: o.Errors = None,
     method: o.Method = "em",
     prior: o.Prior = "none",
     seed: o.Seed = 0,
@@ -122,7 +124,7 @@ def select(
     """Try numbers and shapes of components on DATA and print how each scores; writes nothing without --out."""
     asked = Question(
         data, columns, weight, components, covariance, criterion, method, prior, seed, restarts, max_iterations,
-        tolerance, progress,
+        tolerance, progress, errors,
     )  # fmt: skip
     if out is not None:
         return _fit(asked, out, None, force)

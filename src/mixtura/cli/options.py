@@ -20,6 +20,10 @@ ModelColumns = Annotated[
     str | None, typer.Option(metavar="A,B", help="The model's columns in DATA; by default those that it remembers.")
 ]
 Weight = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column that says how much each row counts.")]
+Errors = Annotated[
+    str | None,
+    typer.Option(metavar="A,B", help="Columns that hold the standard deviations of the errors of --columns, in order."),
+]
 Components = Annotated[
     str, typer.Option(metavar="RANGE", help="Numbers of components to try: 3, or 1:9 (both ends included), or 2,4.")
 ]

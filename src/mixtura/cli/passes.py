@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from ..data import Rows
+from ..learning.statistics import read_under
 from ..mixture import Mixture
 from .tables import Piece
 
@@ -18,19 +19,15 @@ _DRAWS = 2**16  # in a piece
 def log_densities(mixture: Mixture, rows: Rows) -> Iterator[Piece]:
     """Each row's number, from 0, and its log-density in nats."""
     start = 0
-    for x, _ in rows.blocks(rows.suggested_size):
-        with torch.no_grad():
-            found = mixture.log_prob(x.reshape(-1, *mixture.event_shape))
-        yield {"row": torch.arange(start, start + len(x)), "log_density": found}
+    for (x, _), joint in read_under(mixture, rows):
+        yield {"row": torch.arange(start, start + len(x)), "log_density": joint.logsumexp(-1)}
         start += len(x)
 
 
 def assignments(mixture: Mixture, rows: Rows) -> Iterator[Piece]:
     """Each row's number, from 0, its likeliest component, that component's probability, and its log-density."""
     start = 0
-    for x, _ in rows.blocks(rows.suggested_size):
-        with torch.no_grad():
-            joint = mixture.log_joint(x.reshape(-1, *mixture.event_shape))
+    for (x, _), joint in read_under(mixture, rows):
         log_density = joint.logsumexp(-1)
         highest, component = joint.max(-1)
         yield {

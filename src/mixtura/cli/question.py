@@ -13,7 +13,10 @@ import torch
 from ..data import Rows
 from ..learning import Fit, Reason, Selection
 from ..learning.api import fit
+from ..learning.observed import observed
 from ..learning.select import EVERY, select
+from ..observation import Observation
+from .errors_of import observation_of
 from .methods import Learner, looked_up
 from .options import counts, listed
 from .reading import read
@@ -40,11 +43,22 @@ class Question:
     max_iterations: int | None
     tolerance: float | None
     progress: bool | None
+    errors: str | None = None
+
+    @cached_property
+    def recorded(self) -> Rows:
+        """The rows as they are in the file; one column is read as single numbers."""
+        return read(self.data, listed(self.columns), self.weight)
+
+    @cached_property
+    def observation(self) -> list[Observation]:
+        """What the errors and the missing cells of the file say about how its rows were observed."""
+        return observation_of(self.recorded, self.data, listed(self.columns), listed(self.errors))
 
     @cached_property
     def rows(self) -> Rows:
-        """The rows; one column is read as single numbers."""
-        return read(self.data, listed(self.columns), self.weight)
+        """The rows with how they were observed."""
+        return observed(self.recorded, self.observation or None)
 
     def ask(self) -> Selection | Fit:
         """Fits every model, and orders the best one's components by falling weight."""
@@ -57,10 +71,11 @@ class Question:
     def _fitted(self) -> Selection | Fit:
         components, covariance, method = counts(self.components), self._shapes, self._learner.build(**self._limits)
         common: dict[str, Any] = {"method": method, "restarts": self.restarts, "progress": self._shows_progress}
+        common["observation"] = self.observation or None
         common["generator"] = torch.Generator().manual_seed(self.seed)
         if len(components) * len(covariance) == 1:
-            return fit(self.rows, components[0], covariance[0], **common)
-        return select(self.rows, components, covariance, self.criterion, **common)
+            return fit(self.recorded, components[0], covariance[0], **common)
+        return select(self.recorded, components, covariance, self.criterion, **common)
 
     @property
     def _learner(self) -> Learner:
@@ -86,6 +101,7 @@ class Question:
         return {
             "data": str(self.data),
             "weight": self.weight,
+            "errors": listed(self.errors),
             "components": counts(self.components),
             "covariance": self._shapes,
             "criterion": self.criterion,

@@ -18,6 +18,8 @@ from .._writing import whole_folder
 from ..errors import MixtureError, refuse
 from ..learning import Candidate, Fit, Selection
 from ..report.story import Story, covariance_name, story
+from .errors_of import told_of
+from .options import listed
 from .passes import assignments
 from .question import Question, answer_of
 from .tables import write_table
@@ -132,6 +134,7 @@ def _made(question: Question) -> dict[str, str]:
     made = {"data": str(question.data)}
     if question.weight:
         made["row weights"] = f"column {question.weight}"
+    made.update(told_of(question.rows, listed(question.errors)))
     return {**made, "seed": str(question.seed), "starts for each model": str(question.restarts)}
 
 

@@ -21,7 +21,7 @@ from ..observation import Observation
 from .known import Labelled, only
 from .observed import parts
 
-__all__ = ["block_size", "expect", "log_joints", "responsibilities"]
+__all__ = ["block_size", "expect", "log_joints", "read_under", "responsibilities"]
 
 _BLOCK_BYTES = 2**25  # blocks of 32 MiB: large beside a call's overhead, small beside memory
 
@@ -57,6 +57,15 @@ def log_joints(mixture: Mixture, rows: Rows) -> Iterator[tuple[Tensor, Tensor | 
     for block, observation in parts(rows, block_size(rows)):
         x, weight = _inert(block)
         yield mixture.log_joint(x) if observation is None else observation.log_joint(mixture, x), weight
+
+
+def read_under(mixture: Mixture, rows: Rows) -> Iterator[tuple[Block, Tensor]]:
+    """Yields each block of rows, in order, with its log joint ``(n, K)``, however the rows were observed."""
+    with torch.no_grad():
+        for block, observation in parts(rows, rows.suggested_size):
+            x = block.x.to(mixture.device, mixture.dtype)
+            x = x if observation is not None else x.reshape(-1, *mixture.event_shape)
+            yield block, mixture.log_joint(x) if observation is None else observation.log_joint(mixture, x)
 
 
 def responsibilities(mixture: Mixture, rows: Rows) -> Iterator[tuple[Tensor, Tensor | None]]:

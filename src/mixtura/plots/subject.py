@@ -86,6 +86,8 @@ def _numbered(features: int) -> tuple[str, ...]:
 def shown(rows: Rows, most: int = _SHOWN) -> tuple[Tensor, Tensor | None]:
     """All rows where they are few; otherwise one drawn at random from each of ``most`` equal stretches.
 
+    Rows with gaps have no place in a figure and are left out.
+
     Returns:
         The rows, ``(n, D)``, in double precision on the CPU, and their weights ``(n,)`` or None.
     """
@@ -97,7 +99,9 @@ def shown(rows: Rows, most: int = _SHOWN) -> tuple[Tensor, Tensor | None]:
         pieces.append(x.detach().reshape(len(x), -1).cpu().double()[inside])
         weights += [] if weight is None else [weight.detach().cpu().double()[inside]]
         start += len(x)
-    return torch.cat(pieces), torch.cat(weights) if weights else None
+    points = torch.cat(pieces)
+    whole = ~points.isnan().any(-1)
+    return points[whole], torch.cat(weights)[whole] if weights else None
 
 
 def _chosen(count: int, most: int) -> Tensor:

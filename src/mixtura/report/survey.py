@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data import Rows
+from ..learning.statistics import read_under
 from ..mixture import Mixture
 
 __all__ = ["Survey", "Unlikely", "survey"]
@@ -55,8 +56,7 @@ def survey(mixture: Mixture, rows: Rows, least: int = 10) -> Survey:
     assigned = torch.zeros(mixture.logits.shape[-1], dtype=torch.long, device=mixture.device)
     total, start, lowest = 0.0, 0, []
     with torch.no_grad():
-        for x, weight in rows.blocks(rows.suggested_size):
-            joint = mixture.log_joint(x.to(mixture.device, mixture.dtype))
+        for (x, weight), joint in read_under(mixture, rows):
             log_density, label = joint.logsumexp(-1), joint.argmax(-1)
             assigned += torch.bincount(label, minlength=len(assigned))
             total += (log_density if weight is None else log_density * weight).double().sum().item()
