@@ -1,0 +1,111 @@
+r"""Axes that several covariances have in common.
+
+For :math:`\Sigma_k = Q D_k Q^\top` with diagonal :math:`D_k`, two steps lower
+:math:`\sum_k n_k [\log|\Sigma_k| + \mathrm{tr}(\Sigma_k^{-1} C_k)]` in turn: the best :math:`D_k` given the diagonals
+of :math:`T_k = Q^\top C_k Q`, and rotations of Q in the plane of two of its columns p and q, as in Flury and Gautschi
+(1986). Given :math:`D_k`, the sum is, up to a constant, a quadratic form :math:`u^\top M u` in the unit vector u of the
+new p-th axis in that plane, with
+
+.. math:: M = \sum_k n_k \left(\frac1{d_{kp}} - \frac1{d_{kq}}\right)
+    \begin{pmatrix} t_{kpp} & t_{kpq} \\ t_{kpq} & t_{kqq} \end{pmatrix},
+
+whose minimum over the angle :math:`\theta` has :math:`\tan 2\theta = -2 M_{12} / (M_{22} - M_{11})`. Planes that share
+no axis turn at once. The minimum is one of possibly several, so it is sought from the axes that the covariances have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+__all__ = ["common_axes"]
+
+_SWEEPS = 100
+_PRECISE = 1e-9  # the angle of the last rotations, whose square is what the sum still lacks
+
+Axes = Callable[[Tensor, Tensor], Tensor]
+"""From weights ``(*B, K)`` and diagonals of :math:`T_k` to the best :math:`D_k`, both ``(*B, K, D)``."""
+
+
+def common_axes(weight: Tensor, moment: Tensor, start: Tensor | None, best: Axes) -> Tensor:
+    """Returns the covariances on common axes that match moments ``(*B, K, D, D)``, from those of a start on."""
+    q = _start(weight, moment) if start is None else _axes_of(start)
+    for _ in range(_SWEEPS):
+        turned, angle = _sweep(weight, moment, q, best)
+        q = turned
+        if not angle > _PRECISE:
+            break
+    found = _matrices(q, best(weight, _turned(moment, q).diagonal(dim1=-2, dim2=-1)))
+    return found if start is None else _better(weight, moment, found, start)
+
+
+def _start(weight: Tensor, moment: Tensor) -> Tensor:
+    return torch.linalg.eigh((weight[..., None, None] * moment).sum(-3))[1]
+
+
+def _axes_of(covariance: Tensor) -> Tensor:
+    """The axes that matrices share: those of a sum with weights unlikely to make two eigenvalues equal."""
+    weight = 1 / torch.arange(1, covariance.shape[-3] + 1).to(covariance).sqrt()
+    return _start(weight / covariance.diagonal(dim1=-2, dim2=-1).sum(-1), covariance)
+
+
+def _sweep(weight: Tensor, moment: Tensor, q: Tensor, best: Axes) -> tuple[Tensor, float]:
+    """Turns each pair of axes once; the largest angle says how far from the minimum it was."""
+    largest = 0.0
+    for p, o in _rounds(q.shape[-1]):
+        t = _turned(moment, q)
+        d = best(weight, t.diagonal(dim1=-2, dim2=-1))
+        angle = _angle(weight, t, d, p, o)
+        q = q @ _rotation(angle, p, o, q.shape[-1])
+        largest = max(largest, (2 * angle).sin().abs().max().item())
+    return q, largest
+
+
+def _angle(weight: Tensor, t: Tensor, d: Tensor, p: list[int], o: list[int]) -> Tensor:
+    pull = weight.unsqueeze(-1) * (1 / d[..., p] - 1 / d[..., o])
+    first, second, cross = ((pull * t[..., i, j]).sum(-2) for i, j in ((p, p), (o, o), (p, o)))
+    angle = 0.5 * torch.atan2(-2 * cross, second - first)
+    return angle.where((cross != 0) | (second < first), 0).nan_to_num(0.0)
+
+
+def _rotation(angle: Tensor, p: list[int], o: list[int], features: int) -> Tensor:
+    turn = torch.eye(features).to(angle).repeat(*angle.shape[:-1], 1, 1)
+    turn[..., p, p] = turn[..., o, o] = angle.cos()
+    turn[..., o, p] = angle.sin()
+    turn[..., p, o] = -angle.sin()
+    return turn
+
+
+def _rounds(features: int) -> Iterator[tuple[list[int], list[int]]]:
+    """Every pair of axes once, in rounds of pairs without a common axis: a tournament in a circle."""
+    players = list(range(features + features % 2))
+    half = len(players) // 2
+    for _ in players[1:]:
+        pairs = zip(players[:half], reversed(players[half:]), strict=True)
+        p, o = zip(*((a, b) for a, b in pairs if max(a, b) < features), strict=True) if features > 1 else ((), ())
+        yield list(p), list(o)
+        players = [players[0], players[-1], *players[1:-1]]
+
+
+def _turned(moment: Tensor, q: Tensor) -> Tensor:
+    q = q.unsqueeze(-3)
+    return q.mT @ moment @ q
+
+
+def _matrices(q: Tensor, axes: Tensor) -> Tensor:
+    q = q.unsqueeze(-3)
+    return (q * axes.unsqueeze(-2)) @ q.mT
+
+
+def _better(weight: Tensor, moment: Tensor, found: Tensor, start: Tensor) -> Tensor:
+    """The start itself where rounding of its axes has lost more than the rotations have gained."""
+    worse = _sum(weight, moment, found) > _sum(weight, moment, start)
+    return torch.where(worse[..., None, None, None], start, found)
+
+
+def _sum(weight: Tensor, moment: Tensor, covariance: Tensor) -> Tensor:
+    factor, _ = torch.linalg.cholesky_ex(covariance)
+    logdet = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    return (weight * (logdet + (moment * torch.cholesky_inverse(factor)).sum((-2, -1)))).sum(-1)
