@@ -38,7 +38,6 @@ autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 napoleon_use_rtype = False
-napoleon_use_ivar = True
 napoleon_custom_sections = [("Arguments", "params_style")]
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]

@@ -135,7 +135,8 @@ def _chosen(story: Story, selection: Selection) -> str:
         f"{number(getattr(c, criterion) - first, 3)} behind"
         for c in rivals
     ]
-    models = f"the best of {count(len(selection.table), 'model')} by {criterion.upper()}"
+    tried = "tried before the search was interrupted, by" if selection.interrupted else "by"
+    models = f"the best of {count(len(selection.table), 'model')} {tried} {criterion.upper()}"
     return f"{_capital(story.shape)}: {models}{''.join(behind)}."
 
 

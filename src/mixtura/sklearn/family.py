@@ -34,7 +34,6 @@ class FamilyMixture(MixtureEstimator):
         random_state: The source of randomness for the starts and for `sample`.
 
     Attributes:
-        mixture_: The fitted `mixtura.Mixture`, of which everything can be asked.
         weights_: The weights, with shape ``(K,)``.
         means_: The components' means, with shape ``(K, D)``.
         converged_: Whether the best run converged.
