@@ -345,6 +345,28 @@ def test_given_starts_are_used():
     assert numbers.mixture.event_shape == () and numbers.mixture.logits.shape == (2,)
 
 
+@pytest.mark.parametrize("initialiser", [KMeansPlusPlus(), RandomRows(), KMeansStart(), MixedStart()])
+def test_initialisers_look_at_rows_by_weight(initialiser):
+    """Rows of weight zero are no centres and pull none; a heavy row is a centre in nearly every restart."""
+    x = torch.cat([torch.randn(60, 2, generator=generator(), dtype=torch.float64), torch.full((5, 2), 50.0).double()])
+    counts = torch.cat([torch.ones(60), torch.zeros(5)]).double()
+    centres = initialiser(x, counts, 3, 40, generator())
+    assert centres.shape == (40, 3, 2) and bool((centres < 10).all())
+    heavy = counts.index_fill(0, torch.tensor([7]), 1e9)
+    nearest = torch.cdist(initialiser(x, heavy, 1, 40, generator()), x[7:8]).squeeze()
+    assert bool((nearest < 1e-6).all())
+
+
+def test_means_own_the_rows_that_are_nearest():
+    """In columns of unequal scales, one step from the right centres is at the groups."""
+    centres = tensor([0.0, 0.0], [9.0, 0.0], [0.0, 900.0])
+    scatter = torch.randn(40, 3, 2, generator=generator(), dtype=torch.float64) * tensor(1.0, 100.0)
+    x = (centres + scatter).reshape(-1, 2)
+    fit = mx.fit(x, init=centres, method=mx.EM(1, 0))
+    assert bool((fit.mixture.assign(x) == torch.arange(120) % 3).double().mean() > 0.97)
+    assert bool(((fit.mixture.components.mean - centres).abs() < tensor(1.0, 100.0)).all())
+
+
 def test_going_on_from_a_fit_is_the_same_as_not_stopping():
     x = groups()
     labels = torch.randint(2, (len(x),), generator=generator())

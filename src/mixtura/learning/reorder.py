@@ -17,7 +17,7 @@ from ..components import Statistics
 if TYPE_CHECKING:
     from ..mixture import Mixture
 
-    T = TypeVar("T", Value, Mixture)
+    T = TypeVar("T", bound=Value | Mixture)
 
 __all__ = ["reorder", "reorder_statistics"]
 
@@ -31,7 +31,7 @@ def reorder(value: T, order: Tensor) -> T:
         tensor([[0., 5.],
                 [0., 5.]])
     """
-    return value.map(lambda tensor: _gather(tensor, order))
+    return value.map(lambda tensor: _gather(tensor, order))  # type: ignore[return-value]
 
 
 def reorder_statistics(statistics: Statistics, order: Tensor) -> Statistics:

@@ -92,7 +92,8 @@ class Posterior(Value):
         Raises:
             NotClosedForm: If the components are not Gaussians with full covariances, or numbers.
         """
-        return Mixture._of(self.weights.mean.log().to(self.components.template.dtype), student(self.components))
+        components = student(self.components)
+        return Mixture._of(self.weights.mean.log().to(components.dtype), components)
 
     def divergence(self, prior: Prior) -> Tensor:
         """Returns the divergence from the prior in nats, with shape ``(*B,)``."""
