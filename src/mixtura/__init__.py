@@ -1,9 +1,10 @@
 """Mixtura: a mixture is one value, learning is one loop, and everything else reads or produces a mixture."""
 
-from . import components, data, datasets, errors, learning, mixture, observation, plots, report
+from . import components, data, datasets, divergences, errors, learning, mixture, observation, plots, report
 from ._version import __version__
 from .components import (
     Bernoulli,
+    Beside,
     Beta,
     Binomial,
     Categorical,
@@ -23,8 +24,10 @@ from .components import (
     Normal,
     NormalInverseWishart,
     Poisson,
+    Product,
     Spherical,
     StudentT,
+    Uniform,
     Weibull,
 )
 from .learning import (
@@ -58,6 +61,7 @@ __all__ = [
     "EM",
     "AnnealedEM",
     "Bernoulli",
+    "Beside",
     "Beta",
     "Binomial",
     "Categorical",
@@ -85,6 +89,7 @@ __all__ = [
     "OnlineEM",
     "Poisson",
     "Prior",
+    "Product",
     "Reason",
     "Selection",
     "Spherical",
@@ -92,6 +97,7 @@ __all__ = [
     "StickBreaking",
     "StochasticEM",
     "StudentT",
+    "Uniform",
     "Variational",
     "Weibull",
     "__version__",
@@ -100,6 +106,7 @@ __all__ = [
     "cross_validate",
     "data",
     "datasets",
+    "divergences",
     "errors",
     "evidence",
     "fit",
