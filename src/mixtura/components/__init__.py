@@ -4,7 +4,7 @@ from .base import Component, Labels
 from .binomial import Bernoulli, Binomial
 from .categorical import Categorical, Multinomial
 from .conjugate import ConjugatePosterior, ConjugatePrior
-from .covariance import Diagonal, Full, Spherical, Structure, structure
+from .covariance import Diagonal, Full, Spherical, Structure
 from .dirichlet import Beta, Dirichlet
 from .exponential import ExponentialFamily
 from .exponential_law import Exponential
@@ -13,15 +13,18 @@ from .gaussian import Gaussian
 from .geometric import Geometric
 from .laplace import Laplace
 from .log_normal import LogNormal
+from .low_rank import LowRank
 from .negative_binomial import NegativeBinomial
 from .normal import Normal
 from .poisson import Poisson
 from .priors import NormalInverseWishart, NormalInverseWishartPosterior
 from .pseudo_counts import Conjugate, ExponentialPosterior
 from .statistics import Statistics
+from .structures import structure
 from .student import StudentT
 from .template import Template
 from .torch_component import TorchComponent
+from .volume_shape import EEV, EVE, EVI, EVV, VEE, VEI, VEV, VVE
 from .weibull import Weibull
 
 __all__ = [
@@ -35,6 +38,10 @@ __all__ = [
     "ConjugatePrior",
     "Diagonal",
     "Dirichlet",
+    "EEV",
+    "EVE",
+    "EVI",
+    "EVV",
     "Exponential",
     "ExponentialFamily",
     "ExponentialPosterior",
@@ -46,6 +53,7 @@ __all__ = [
     "Labels",
     "Laplace",
     "LogNormal",
+    "LowRank",
     "Multinomial",
     "NegativeBinomial",
     "Normal",
@@ -58,6 +66,10 @@ __all__ = [
     "StudentT",
     "Template",
     "TorchComponent",
+    "VEE",
+    "VEI",
+    "VEV",
+    "VVE",
     "Weibull",
     "structure",
 ]

@@ -31,7 +31,7 @@ from .._value import Value
 from ..errors import MixtureError, refuse
 from . import passes
 
-__all__ = ["Diagonal", "Full", "Spherical", "Structure", "structure"]
+__all__ = ["Diagonal", "Full", "Spherical", "Structure"]
 
 _CACHED = 2**17  # numbers of a block that stay in the cache
 
@@ -126,6 +126,37 @@ class Structure(Value, ABC):
     @abstractmethod
     def marginal(self, dims: Sequence[int]) -> Structure:
         """Returns the structure of some coordinates."""
+
+    @property
+    def name(self) -> str:
+        """The plain name under which `structure` finds a template of this kind."""
+        return "tied-" * self.tied + type(self).__name__.lower()
+
+    @property
+    def constrained(self) -> bool:
+        """Whether not every factor of the right shape is one of this structure."""
+        return False
+
+    @property
+    def unconstrained(self) -> Structure:
+        """The same covariances in a structure of which every factor is one, for which conjugate priors have a law."""
+        return self
+
+    def fits(self, features: int) -> bool:
+        """Whether the factor serves rows of that many features."""
+        return all(size == features for size in self.given.shape[len(self.leading) :])
+
+    def distance(self, residual: Tensor) -> Tensor:
+        """Returns the squared length of the whitened residual."""
+        return self.whiten(residual).square().sum(-1)
+
+    def density_factor(self) -> Tensor:
+        """Returns what `log_joint` and `log_density` take: the inverse factor, unless they know something cheaper."""
+        return self.inverse_factor()
+
+    def conditional(self, known: Sequence[int], free: Sequence[int]) -> Structure:
+        """Returns the structure of some coordinates given the others; where these are independent, the marginal."""
+        return self.marginal(free)
 
     def _take(self, axis: int, index: Any, size: int) -> Self:
         return self if self.tied else super()._take(axis, index, size)
@@ -287,6 +318,11 @@ class Full(Structure):
     def marginal(self, dims: Sequence[int]) -> Full:
         rows = self.given[..., list(dims), :]
         return self._replace(factor=torch.linalg.cholesky(rows @ rows.mT))
+
+    def conditional(self, known: Sequence[int], free: Sequence[int]) -> Full:
+        """The corner of the Cholesky factor of the coordinates ordered known first."""
+        factor = self.marginal([*known, *free]).given
+        return self._replace(factor=factor[..., len(known) :, len(known) :])
 
 
 class Diagonal(Structure):
@@ -458,48 +494,6 @@ class Spherical(Structure):
 
     def marginal(self, dims: Sequence[int]) -> Spherical:
         return self
-
-
-_NAMES: dict[str, Structure] = {
-    "full": Full(),
-    "diagonal": Diagonal(),
-    "spherical": Spherical(),
-    "tied-full": Full(tied=True),
-    "tied-diagonal": Diagonal(tied=True),
-    "tied-spherical": Spherical(tied=True),
-    "VVV": Full(),
-    "VVI": Diagonal(),
-    "VII": Spherical(),
-    "EEE": Full(tied=True),
-    "EEI": Diagonal(tied=True),
-    "EII": Spherical(tied=True),
-}
-
-
-def structure(covariance: Structure | str) -> Structure:
-    """Returns the structure of that name, or the structure itself.
-
-    Arguments:
-        covariance: A structure, or one of "full", "diagonal", "spherical", the same with "tied-" before it, or
-            mclust's volume-shape-orientation code.
-
-    Raises:
-        MixtureError: If no structure has that name.
-
-    Example:
-        >>> mx.components.structure("EEE")
-        Full(tied=True)
-    """
-    if isinstance(covariance, Structure):
-        return covariance
-    if covariance not in _NAMES:
-        refuse("covariance", f"a structure or one of {', '.join(_NAMES)}", repr(covariance))
-    return _NAMES[covariance]
-
-
-def name(covariance: Structure) -> str:
-    """Returns the plain name under which `structure` finds a template of this kind."""
-    return ("tied-" if covariance.tied else "") + type(covariance).__name__.lower()
 
 
 def _by_columns(operate: Callable[[Tensor], Tensor], vectors: Tensor, inner: int) -> Tensor:

@@ -100,10 +100,10 @@ class Gaussian(Component):
         if self._fusible(x):
             constants = self._constants().unsqueeze(0)
             rows = x.reshape(-1, self.features)
-            joint = self.structure.log_joint(rows, self.location.unsqueeze(0), self._inverse(), constants)
+            factor = self._flat(self.structure.density_factor())
+            joint = self.structure.log_joint(rows, self.location.unsqueeze(0), factor, constants)
             return joint.reshape(*x.shape[:-1], -1)
-        z = self.structure.whiten(x.unsqueeze(-2) - self.location)
-        return self._constants() - 0.5 * z.square().sum(-1)
+        return self._constants() - 0.5 * self.structure.distance(x.unsqueeze(-2) - self.location)
 
     def mixture_log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
         if not self._blocked(x, logits):
@@ -114,7 +114,8 @@ class Gaussian(Component):
                 return super().mixture_log_prob(logits, x)
             return density.log_density(self, logits, rows).reshape(x.shape[:-1])
         constants = (logits + self._constants()).unsqueeze(0)
-        fused = self.structure.log_density(rows, self.location.unsqueeze(0), self._inverse(), constants)
+        factor = self._flat(self.structure.density_factor())
+        fused = self.structure.log_density(rows, self.location.unsqueeze(0), factor, constants)
         return fused.reshape(x.shape[:-1])
 
     def mixture_score(self, logits: Tensor, x: Tensor) -> Tensor:
@@ -238,13 +239,7 @@ class Gaussian(Component):
         return self._of(location=mean, structure=structure), given.log_prob(values)
 
     def _conditional_structure(self, known: list[int], free: list[int], shape: torch.Size) -> Structure:
-        """The conditional factor is the corner of the Cholesky factor of the coordinates ordered known first."""
-        if not isinstance(self.structure, Full):
-            return _expand(self.structure.marginal(free), shape)
-        order = known + free
-        covariance = self.structure.dense(self.features)[..., order, :][..., :, order]
-        corner = torch.linalg.cholesky(covariance)[..., len(known) :, len(known) :]
-        return _expand(self.structure._replace(factor=corner), shape)
+        return _expand(self.structure.conditional(known, free), shape)
 
     def affine(self, matrix: Tensor, offset: Tensor | None) -> Gaussian:
         mean = (matrix @ self.location.unsqueeze(-1)).squeeze(-1)
@@ -296,9 +291,11 @@ class Gaussian(Component):
         return constants.expand(self.batch_shape)
 
     def _inverse(self) -> Tensor:
-        inverse = self.structure.inverse_factor()
-        batch = len(self.batch_shape) - 1
-        return inverse.reshape(-1, *inverse.shape[batch:])
+        return self._flat(self.structure.inverse_factor())
+
+    def _flat(self, factor: Tensor) -> Tensor:
+        """Gives a factor one batch dimension, as the passes take it."""
+        return factor.reshape(-1, *factor.shape[len(self.batch_shape) - 1 :])
 
     def with_factor(self, mean: Tensor, factor: Tensor) -> Self:
         """Returns the same structure with other numbers, unchecked."""
@@ -339,13 +336,10 @@ def _check(mean: Tensor, structure: Structure) -> None:
     if not bool(mean.isfinite().all()):
         refuse("mean", "finite", "NaN or infinity")
     wanted = (*mean.shape[:-2], 1 if structure.tied else mean.shape[-2])
-    if tuple(structure.leading) != wanted or not _features_fit(structure, mean.shape[-1]):
+    if tuple(structure.leading) != wanted or not structure.fits(mean.shape[-1]):
         refuse(
             "covariance", f"values for means of shape {tuple(mean.shape)}", f"a factor {tuple(structure.given.shape)}"
         )
     if structure.dtype != mean.dtype:
         refuse("covariance", f"of the means' type {mean.dtype}", structure.dtype)
 
-
-def _features_fit(structure: Structure, features: int) -> bool:
-    return all(size == features for size in structure.given.shape[len(structure.leading) :])

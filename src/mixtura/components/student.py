@@ -143,9 +143,10 @@ class StudentT(Component):
         if gaussian._fusible(x) and not (torch.is_grad_enabled() and self.dof.requires_grad):
             zeros = torch.zeros_like(self.dof).unsqueeze(0)
             rows, means = x.reshape(-1, self.features), gaussian.location.unsqueeze(0)
-            joint = gaussian.structure.log_joint(rows, means, gaussian._inverse(), zeros)
+            factor = gaussian._flat(gaussian.structure.density_factor())
+            joint = gaussian.structure.log_joint(rows, means, factor, zeros)
             return joint.reshape(*x.shape[:-1], -1).mul_(-2)
-        return gaussian.structure.whiten(x.unsqueeze(-2) - gaussian.location).square().sum(-1)
+        return gaussian.structure.distance(x.unsqueeze(-2) - gaussian.location)
 
     def _constants(self) -> Tensor:
         d = self.features

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from .. import components as every
 from ..components import Component, Gaussian, Normal, Structure, Template
-from ..components.covariance import name
 from ..components.starting import start_gaussian
 from ..data import Rows
 from ..errors import refuse
@@ -55,7 +54,7 @@ class _Structured:
     @property
     def name(self) -> str:
         """The name of the covariance structure."""
-        return name(self.structure)
+        return self.structure.name
 
     def embed(self, x: Tensor) -> Tensor:
         """Returns the rows as vectors."""

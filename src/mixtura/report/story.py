@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..components import pairs
-from ..components.covariance import name
 from ..data import Rows
 from ..errors import NotClosedForm, refuse
 from ..learning import Fit, Selection
@@ -102,7 +101,7 @@ def story(
 def covariance_name(mixture: Mixture) -> str:
     """The name of the mixture's covariance structure; the family's where it has none."""
     try:
-        return name(pairs.as_gaussian(mixture.components).structure)
+        return pairs.as_gaussian(mixture.components).structure.name
     except NotClosedForm:
         return type(mixture.components).__name__
 

@@ -1,0 +1,101 @@
+r"""Factor analysis of second moments: loadings and noise of maximum likelihood.
+
+For moments S, and :math:`S^* = \Psi^{-1/2} S \Psi^{-1/2}` with eigenvalues :math:`\theta_1 \ge \theta_2 \ge \dots` and
+eigenvectors :math:`\omega_m`, the best loadings given :math:`\psi` are (Jöreskog, 1967)
+
+.. math:: W = \Psi^{1/2}\, [\omega_1 \sqrt{(\theta_1 - 1)_+}, \dots, \omega_q \sqrt{(\theta_q - 1)_+}],
+
+which leaves, with :math:`x = \log\psi` and R the m that have a loading, a function of the noise alone,
+
+.. math:: h(x) = \sum_d x_d + \sum_{m \in R} (1 + \log\theta_m) + \sum_{m \notin R} \theta_m, \qquad
+    \frac{\partial h}{\partial x_d} = \sum_{m \notin R} (1 - \theta_m)\, \omega_{dm}^2 ,
+
+which is minus twice the log-likelihood of a row. A step takes the better of two: that of EM with W just renewed (Rubin
+and Thayer, 1982), :math:`\psi = \mathrm{diag}(S - W W^\top)`, which never raises h, and that of Newton with the second
+derivatives that hold where the model does, :math:`(\sum_{m \notin R} \omega_{dm}\omega_{em})^2`, which ends the crawl.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["factor_analysis"]
+
+_LEAST = 1e-6  # noise over a feature's variance: it has no maximum where one factor is one feature (Heywood, 1931)
+_SETTLED = 1e-13  # the fall of h, in nats per row, at which to stop
+_RIDGE = 1e-9
+
+
+class _Spectrum(NamedTuple):
+    """Eigenvalues and vectors of the scaled moments, the q largest last, and what is left of the likelihood."""
+
+    values: Tensor
+    vectors: Tensor
+    loss: Tensor
+
+
+def factor_analysis(moment: Tensor, rank: int, noise: Tensor | None, steps: int) -> tuple[Tensor, Tensor]:
+    r"""Fits loadings and noise to second moments by steps none of which lowers the likelihood.
+
+    Arguments:
+        moment: The covariances S, finite, with shape ``(*L, D, D)``.
+        rank: The number q of factors.
+        noise: The variances :math:`\psi` to start from, with shape ``(*L, D)``; those that principal components leave
+            (Tipping and Bishop, 1999) if none are given.
+        steps: The largest number of steps.
+
+    Returns:
+        Loadings ``(*L, D, q)`` and noise ``(*L, D)``.
+    """
+    variance = moment.diagonal(dim1=-2, dim2=-1)
+    least = (_LEAST * variance).log()
+    x = torch.maximum(_principal(moment, rank) if noise is None else noise.log(), least)
+    for _ in range(steps):
+        now = _spectrum(moment, x, rank)
+        gradual = (variance - _loadings(now, x, rank).square().sum(-1)).clamp_min(0).log()
+        x, fall = _best(moment, rank, now, [torch.maximum(y, least) for y in (gradual, x + _newton(now, rank))], x)
+        if not bool((fall > _SETTLED).any()):
+            break
+    return _loadings(_spectrum(moment, x, rank), x, rank), x.exp()
+
+
+def _principal(moment: Tensor, rank: int) -> Tensor:
+    """The logarithm of the mean variance that the first components leave, for each feature."""
+    values = torch.linalg.eigvalsh(moment)
+    rest = values[..., : max(1, values.shape[-1] - rank)].mean(-1, keepdim=True)
+    return rest.clamp_min(torch.finfo(moment.dtype).tiny).log().expand(values.shape)
+
+
+def _spectrum(moment: Tensor, x: Tensor, rank: int) -> _Spectrum:
+    scale = (-0.5 * x).exp()
+    values, vectors = torch.linalg.eigh(scale.unsqueeze(-1) * moment * scale.unsqueeze(-2))
+    first = values[..., -rank:].clamp_min(1)
+    left = values[..., :-rank].sum(-1) + (values[..., -rank:] / first + first.log()).sum(-1)
+    return _Spectrum(values, vectors, x.sum(-1) + left)
+
+
+def _loadings(now: _Spectrum, x: Tensor, rank: int) -> Tensor:
+    length = (now.values[..., -rank:] - 1).clamp_min(0).sqrt()
+    return (0.5 * x).exp().unsqueeze(-1) * now.vectors[..., -rank:] * length.unsqueeze(-2)
+
+
+def _newton(now: _Spectrum, rank: int) -> Tensor:
+    features = now.values.shape[-1]
+    loaded = (torch.arange(features).to(now.values) >= features - rank) & (now.values > 1)
+    rest = now.vectors * (~loaded).unsqueeze(-2)
+    slope = (rest.square() @ (1 - now.values).unsqueeze(-1)).squeeze(-1)
+    bend = (rest @ rest.mT).square() + _RIDGE * torch.eye(features).to(rest)
+    step = torch.linalg.solve_ex(bend, -slope)[0]
+    return step.nan_to_num(0.0).clamp(-1, 1)
+
+
+def _best(moment: Tensor, rank: int, now: _Spectrum, others: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    """The candidate of least loss, x itself included, and by how much it is less."""
+    candidates = torch.stack([x, *others])
+    loss = torch.stack([now.loss, *(_spectrum(moment, y, rank).loss for y in others)]).nan_to_num(torch.inf)
+    least, index = loss.min(0)
+    chosen = index[None, ..., None].expand(1, *x.shape)
+    return candidates.gather(0, chosen).squeeze(0), loss[0] - least
