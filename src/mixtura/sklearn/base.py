@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 
 from ..data.arrays import to_tensor
 from ..mixture import Mixture
+from ..observation import Missing
 from .checks import checked_rows, checked_sample_weight
 
 __all__ = ["MixtureEstimator", "generator"]
@@ -28,6 +29,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
 
     _parameter_constraints: dict[str, list[Any]]
     _fewest_rows: ClassVar[int] = 1
+    _finite: ClassVar[bool | str] = True  # "allow-nan" where gaps are
     random_state: Any
 
     @property
@@ -102,7 +104,7 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
     def _learning(self, X: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray | None]:
         """Checks parameters, rows and weights; leaves out rows that count for nothing."""
         self._validate_params()
-        x = checked_rows(self, X, ensure_min_samples=self._fewest_rows)
+        x = checked_rows(self, X, ensure_min_samples=self._fewest_rows, ensure_all_finite=self._finite)
         weight = checked_sample_weight(sample_weight, x)
         if weight is None or (weight > 0).all():
             return x, weight
@@ -117,8 +119,10 @@ class MixtureEstimator(DensityMixin, BaseEstimator):
     def _reading(self, X: Any) -> tuple[Mixture, Tensor]:
         """Returns the mixture under which rows are read, and the rows, in one floating point type."""
         check_is_fitted(self)
-        x = to_tensor(checked_rows(self, X, reset=False))
+        x = to_tensor(checked_rows(self, X, reset=False, ensure_all_finite=self._finite))
         mixture = self._read_under()
+        if bool(x.isnan().any()):
+            mixture = mixture.observed(Missing())
         dtype = torch.promote_types(x.dtype, mixture.dtype)
         return mixture.to(dtype), x.to(dtype)
 

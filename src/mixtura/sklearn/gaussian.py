@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from torch import Tensor
@@ -20,8 +20,8 @@ __all__ = ["GaussianMixture"]
 class GaussianMixture(IteratedGaussian):
     r"""A Gaussian mixture learned by expectation maximisation, with scikit-learn's parameters and attributes.
 
-    Changing the import from ``sklearn.mixture`` is enough. Beside what scikit-learn has, `fit` takes `sample_weight`,
-    `icl` is a criterion, and `mixture_` is the `mixtura.Mixture`. From the same `random_state` a fit starts from the
+    Changing the import from ``sklearn.mixture`` is enough. Beside what scikit-learn has, `fit` takes `sample_weight`
+    and `noise_variance`, NaN stands for what was not recorded, `icl` is a criterion, and `mixture_` is the `mixtura.Mixture`. From the same `random_state` a fit starts from the
     same place.
 
     Arguments:
@@ -73,6 +73,8 @@ class GaussianMixture(IteratedGaussian):
         "precisions_init": ["array-like", None],
     }
 
+    _finite: ClassVar[bool | str] = "allow-nan"
+
     def __init__(
         self,
         n_components: int = 1,
@@ -105,6 +107,27 @@ class GaussianMixture(IteratedGaussian):
         self.warm_start = warm_start
         self.verbose = verbose
         self.verbose_interval = verbose_interval
+
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None, noise_variance: Any = None) -> Self:
+        """Learns the mixture from rows.
+
+        Arguments:
+            X: The rows, with shape ``(N, D)``; NaN where nothing was recorded.
+            y: Ignored.
+            sample_weight: How much each row counts, with shape ``(N,)``; integer weights count as repeated rows.
+            noise_variance: The variances of the errors of X, a number, ``(D,)`` or ``(N, D)``, or whole covariances
+                ``(N, D, D)``; the mixture is then that of the rows without errors (extreme deconvolution: Bovy, Hogg
+                and Roweis, 2011).
+
+        Raises:
+            ValueError: If the data or a parameter cannot be used, or every start collapsed to a point.
+        """
+        return self._fit(X, sample_weight, noise_variance)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     # -- what EM is to the common part
 

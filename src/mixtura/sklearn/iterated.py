@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..components import Gaussian, Statistics
 from ..components.pairs import as_gaussian
-from ..data import TensorRows
+from ..data import Rows, TensorRows
 from ..data.arrays import to_tensor
 from ..learning import Reason
 from ..learning.loop import Run, State, run
@@ -28,6 +28,7 @@ from ..mixture import Mixture
 from .base import MixtureEstimator
 from .kinds import KINDS, Kind
 from .method import ChangeEM, ChangeVariational
+from .seen import clean_rows, counted, seen_rows
 from .starts import STARTS
 from .verbose import Verbose
 
@@ -94,16 +95,21 @@ class IteratedGaussian(MixtureEstimator):
         Raises:
             ValueError: If the data or a parameter cannot be used, or every start collapsed to a point.
         """
+        return self._fit(X, sample_weight)
+
+    def _fit(self, X: Any, sample_weight: Any, noise: Any = None) -> Self:
+        """Learns from rows, perhaps with errors of known variance, perhaps with gaps."""
         x, weight = self._learning(X, sample_weight)
         if len(x) < self.n_components:
             raise ValueError(
                 f"Expected n_samples >= n_components but got n_components = {self.n_components}, n_samples = {len(x)}"
             )
         self._check(x, weight)
-        rows = TensorRows(to_tensor(x), None if weight is None else to_tensor(weight))
+        rows = seen_rows(x, weight, counted(noise, sample_weight), self.n_components)
+        clean = clean_rows(rows)
         warm = self.warm_start and hasattr(self, "converged_")
-        method = self._method(rows, warm)
-        starts = [self._last(rows)] if warm else self._starts(method, rows, x, weight)
+        method = self._method(clean, warm)
+        starts = [self._last(clean)] if warm else self._starts(method, clean, clean.tensor().numpy(), weight)
         if self.max_iter:
             self._keep(self._best(method, rows, starts), rows)
         else:
@@ -176,7 +182,7 @@ class IteratedGaussian(MixtureEstimator):
         unit = torch.eye(rows.features, dtype=rows.dtype).expand(1, one, -1, -1)
         return Gaussian._of(location=middle, structure=self._kind.template.with_covariance(unit))
 
-    def _best(self, method: _Method, rows: TensorRows, starts: list[State]) -> Run:
+    def _best(self, method: _Method, rows: Rows, starts: list[State]) -> Run:
         """Runs the loop from every start, one after another, and returns the run with the highest lower bound.
 
         One after another, so that the first of many starts ends bit for bit where it would have ended alone.
@@ -194,7 +200,7 @@ class IteratedGaussian(MixtureEstimator):
             raise ValueError(_ILL_DEFINED + (_FLOAT32 if rows.dtype == torch.float32 else ""))
         return max(sound, key=lambda one: self._lower_bounds(one.trace, 1.0)[-1])
 
-    def _keep(self, best: Run, rows: TensorRows) -> None:
+    def _keep(self, best: Run, rows: Rows) -> None:
         """Sets the fitted attributes."""
         self._set(best.state)
         self.lower_bounds_ = self._lower_bounds(best.trace, rows.total_weight)
