@@ -118,6 +118,22 @@ def test_moments_are_those_of_the_draws(any_mixture):
     assert_z(outer, any_mixture.covariance, "the covariance")
 
 
+@pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.parametrize("draws", [3, 4000])
+def test_every_entry_of_a_batch_draws_from_its_own(name, draws):
+    """Few draws of each component and many take different ways."""
+    one = GAUSSIANS[name]
+    wide = one._replace(location=one.location + 5, structure=one.structure.map(lambda factor: 3 * factor))
+    batch = one.map(lambda t: t.unsqueeze(0).expand(400 // draws + 2, *t.shape).clone())
+    batch = batch.where(torch.arange(400 // draws + 2) > 0, wide.map(lambda t: t.unsqueeze(0)))
+    x = batch.draw(torch.zeros(draws, 400 // draws + 2, dtype=torch.long), generator())
+    assert_z(x[:, 1:].reshape(-1, 3), one.mean[0], "the other entries' mean")
+    gap = x[:, 1:].reshape(-1, 3) - one.mean[0]
+    assert_z(gap.square(), one.variance[0], "the other entries' variance")
+    if draws > 3:
+        assert_z((x[:, 0] - wide.mean[0]).square(), wide.variance[0], "the first entry's variance")
+
+
 def test_labels_come_by_weight():
     mixture = mx.Mixture(tensor(0.1, 0.0, 0.6, 0.3), mx.Normal(torch.zeros(4).double(), tensor(1.0, 2.0, 3.0, 4.0)))
     counts = torch.bincount(mixture.sample_labels((50_000,), generator()), minlength=4)
