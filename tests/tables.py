@@ -37,6 +37,12 @@ STRUCTURES: dict[str, Structure] = {
     "tied-spherical": mx.Spherical(tensor(0.4).squeeze(), tied=True),
 }
 
+STRUCTURES |= {
+    name: mx.components.structure(name).with_covariance(matrices(2))
+    for name in ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "low-rank-1")
+}
+STRUCTURES["tied-low-rank-1"] = mx.LowRank(1, tied=True).with_covariance(matrices(1))
+
 GAUSSIANS: dict[str, Component] = {name: mx.Gaussian(MEAN, structure) for name, structure in STRUCTURES.items()}
 
 NORMALS: dict[str, Component] = {
@@ -83,9 +89,17 @@ STUDENTS: dict[str, Component] = {
     **{f"student-{name}": mx.StudentT(MEAN, structure, tensor(9.0, 14.0)) for name, structure in STRUCTURES.items()},
 }
 
+COMPOSED: dict[str, Component] = {
+    "beside": mx.Beside(mx.Normal(tensor(-1.0, 2.0), tensor(0.3, 2.0)), mx.Laplace(tensor(0.5), tensor(3.0))),
+    "product": mx.Product((NORMALS["normal-tied"], mx.Binomial(3, tensor(0.2, 0.7))), ((1,), (0,))),
+    "product-vectors": mx.Product(
+        (mx.Gaussian(MEAN[:, :2], mx.Full(matrices(2)[:, :2, :2])), mx.Bernoulli(tensor(0.7, 0.2))), ((0, 2), (1,))
+    ),
+}
+
 # Families with `statistics` and `update`; in `GRADUAL`, those whose update only raises the likelihood.
-LEARNABLE: dict[str, Component] = {**NORMALS, **GAUSSIANS, **COUNTS, **POSITIVE, **STUDENTS, **STEPWISE}
-GRADUAL: set[str] = {*STUDENTS, *STEPWISE}
+LEARNABLE: dict[str, Component] = {**NORMALS, **GAUSSIANS, **COUNTS, **POSITIVE, **STUDENTS, **STEPWISE, **COMPOSED}
+GRADUAL: set[str] = {*STUDENTS, *STEPWISE, "beside"}
 
 TORCH: dict[str, Component] = {
     "torch-gamma": TorchComponent(torch.distributions.Gamma(tensor(0.8, 5.0), tensor(0.3, 2.0))),

@@ -1,6 +1,7 @@
 """Families of distributions, batched over the K components of a mixture."""
 
 from .base import Component, Labels
+from .beside import Beside
 from .binomial import Bernoulli, Binomial
 from .categorical import Categorical, Multinomial
 from .conjugate import ConjugatePosterior, ConjugatePrior
@@ -18,17 +19,20 @@ from .negative_binomial import NegativeBinomial
 from .normal import Normal
 from .poisson import Poisson
 from .priors import NormalInverseWishart, NormalInverseWishartPosterior
+from .product import JointPrior, Product
 from .pseudo_counts import Conjugate, ExponentialPosterior
 from .statistics import Statistics
 from .structures import structure
 from .student import StudentT
 from .template import Template
 from .torch_component import TorchComponent
+from .uniform import Uniform
 from .volume_shape import EEV, EVE, EVI, EVV, VEE, VEI, VEV, VVE
 from .weibull import Weibull
 
 __all__ = [
     "Bernoulli",
+    "Beside",
     "Beta",
     "Binomial",
     "Categorical",
@@ -50,6 +54,7 @@ __all__ = [
     "Gaussian",
     "Geometric",
     "InverseGamma",
+    "JointPrior",
     "Labels",
     "Laplace",
     "LogNormal",
@@ -60,12 +65,14 @@ __all__ = [
     "NormalInverseWishart",
     "NormalInverseWishartPosterior",
     "Poisson",
+    "Product",
     "Spherical",
     "Statistics",
     "Structure",
     "StudentT",
     "Template",
     "TorchComponent",
+    "Uniform",
     "VEE",
     "VEI",
     "VEV",

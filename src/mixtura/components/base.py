@@ -166,6 +166,29 @@ class Component(Value, ABC):
         """Returns components of these settings for rows ``(N, *event)`` and responsibilities ``(N, B, K)``."""
         raise self._no("start from responsibilities")
 
+    @property
+    def title(self) -> str:
+        """The family's name and the settings that differ from their defaults: what a table of candidates shows."""
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "vectors"}
+        plain = {name: value for name, value in values.items() if not isinstance(value, (Tensor, type(None), Value))}
+        defaults = {field.name: field.default for field in fields(self)}
+        shown = [f"{name}={value!r}" for name, value in plain.items() if value != defaults[name]]
+        shown = [value.name for value in values.values() if hasattr(value, "tied")] + shown  # type: ignore[union-attr]
+        return type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
+
+    def structured(self, structure: Any) -> Self:
+        """Returns the blank with a covariance structure, where it takes one and has none; else itself."""
+        takes = any(field.name == "structure" for field in fields(self)) and self._fields()["structure"] is None
+        return self._replace(structure=structure) if takes else self
+
+    def bind(self, rows: Any, summary: Any) -> Self:
+        """Returns the blank with what it takes from the data as a whole, such as columns by name or a bounding box."""
+        return self
+
+    def guess(self, r: Tensor) -> Tensor:
+        """Returns first responsibilities ``(N, B, K)`` with those of components that a family adds by itself."""
+        return r
+
     def embed(self, x: Tensor) -> Tensor:
         """Returns rows as vectors ``(N, F)`` in which nearness suggests one component: where starts are sought."""
         return x.reshape(len(x), -1)

@@ -33,7 +33,7 @@ from . import passes
 
 __all__ = ["Diagonal", "Full", "Spherical", "Structure"]
 
-_CACHED = 2**17  # numbers of a block that stay in the cache
+_CACHED = 2**16  # numbers of a block that stay in the cache
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -283,15 +283,15 @@ class Full(Structure):
         return noise @ factor.mT if factor.ndim == 2 else torch.bmm(factor, noise.unsqueeze(-1)).squeeze(-1)
 
     def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
+        centre = mean.mean(0)
         if self.tied:
-            return torch.cholesky_solve((r @ mean - x).mT, self.given[0]).mT
-        whitening = self.inverse_factor()
-        offset, flat = (whitening @ mean.unsqueeze(-1)).flatten(0, 1), whitening.flatten(0, 1)
+            return torch.cholesky_solve((r @ (mean - centre) - (x - centre)).mT, self.given[0]).mT
+        precision = torch.cholesky_inverse(self.given)
+        offset, flat = (precision @ (mean - centre).unsqueeze(-1)).flatten(0, 1), precision.flatten(0, 1)
         out, height = torch.empty_like(x), max(256, _CACHED // mean.numel())
         for rows, believed, pull in zip(x.split(height), r.split(height), out.split(height), strict=True):
-            z = torch.addmm(offset, flat, rows.mT, alpha=-1)  # (KD, n)
-            z.view(*mean.shape, -1).mul_(believed.mT.unsqueeze(1))
-            torch.mm(z.mT, flat, out=pull)
+            each = torch.addmm(offset, flat, (rows - centre).mT, alpha=-1).view(*mean.shape, -1)  # (K, D, n)
+            pull.copy_(each.mul_(believed.mT.unsqueeze(1)).sum(0).mT)
         return out
 
     def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:

@@ -45,14 +45,15 @@ def attraction(gaussian: Gaussian, logits: Tensor, x: Tensor) -> Tensor:
         return torch.cat(list(pulls)) if len(x) else torch.zeros_like(x)
 
 
-def transformed(*tensors: Tensor) -> bool:
+def transformed() -> bool:
     """Whether a transform of ``torch.func`` or forward-mode differentiation looks on, which need plain expressions."""
-    wrapped = torch._C._functorch.is_functorch_wrapped_tensor  # type: ignore[attr-defined]
-    return any(wrapped(tensor) or forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
+    functions = torch._C._functorch.peek_interpreter_stack()  # type: ignore[attr-defined]
+    return functions is not None or forward_ad._current_level >= 0
 
 
 def _pull(gaussian: Gaussian, logits: Tensor, x: Tensor) -> Tensor:
-    r = torch.softmax(logits + gaussian.log_prob(x), -1)
+    density = gaussian.mixture_log_prob(logits, x)  # fused, so that a softmax of many short rows is spared
+    r = gaussian.log_prob(x).add_(logits).sub_(density.unsqueeze(-1)).exp_()
     return gaussian.structure.attraction(x, gaussian.location, r)
 
 

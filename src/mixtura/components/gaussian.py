@@ -28,11 +28,14 @@ from .base import Component, Labels
 from .covariance import Full, Structure
 from .noise import standard_normal
 from .phi import phi
+from .starting import starting_moments
 from .statistics import Statistics
 
 __all__ = ["Gaussian"]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+_MANY = 2**13
+_MANY_GRADIENTS = 2**16
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -97,7 +100,7 @@ class Gaussian(Component):
     # -- density and draws
 
     def log_prob(self, x: Tensor) -> Tensor:
-        if self._fusible(x):
+        if self._fusible(x) and self._many(x):
             constants = self._constants().unsqueeze(0)
             rows = x.reshape(-1, self.features)
             factor = self._flat(self.structure.density_factor())
@@ -106,11 +109,11 @@ class Gaussian(Component):
         return self._constants() - 0.5 * self.structure.distance(x.unsqueeze(-2) - self.location)
 
     def mixture_log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
-        if not self._blocked(x, logits):
+        if not (self._many(x) and self._blocked(x)):
             return super().mixture_log_prob(logits, x)
         rows = x.reshape(-1, self.features)
         if self._differentiated(x, logits):
-            if not self.structure.has_factor_gradient:
+            if not (self._many(x, _MANY_GRADIENTS) and self.structure.has_factor_gradient):
                 return super().mixture_log_prob(logits, x)
             return density.log_density(self, logits, rows).reshape(x.shape[:-1])
         constants = (logits + self._constants()).unsqueeze(0)
@@ -196,7 +199,8 @@ class Gaussian(Component):
         return weighted.sum(0), self.structure.scatter(pooled)
 
     def restated(self, statistics: Statistics, old: Self) -> Statistics:
-        moments = self._restated(statistics.weight, *statistics.moments, old)
+        shift, scatter = statistics.moments
+        moments = self._restated(statistics.weight, shift, scatter, old)
         return Statistics(statistics.log_likelihood, statistics.weight, moments)
 
     def _restated(self, weight: Tensor, shift: Tensor, scatter: Tensor, old: Self) -> tuple[Tensor, Tensor]:
@@ -216,6 +220,11 @@ class Gaussian(Component):
         structure = self.structure.map(torch.Tensor.double).estimate(weight, shift, scatter, degrees)
         mean = self.location + shift / weight.unsqueeze(-1)
         return self._of(location=mean.to(self.dtype), structure=structure.to(self.dtype))
+
+    def start(self, x: Tensor, r: Tensor) -> Self:
+        rows = x if x.ndim > 1 else x.unsqueeze(-1)
+        location, structure = starting_moments(self.structure or Full(), rows, r)
+        return self._of(location=location, structure=structure)
 
     def collapsed(self, floor: Tensor) -> Tensor:
         narrow = ~(self.structure.scales(self.features).square() >= floor)
@@ -303,11 +312,15 @@ class Gaussian(Component):
 
     def _fusible(self, x: Tensor, *others: Tensor) -> bool:
         """Whether the blocked passes may serve: one mixture, and no gradient asked for."""
-        return self._blocked(x, *others) and not self._differentiated(x, *others)
+        return self._blocked(x) and not self._differentiated(x, *others)
 
-    def _blocked(self, x: Tensor, *others: Tensor) -> bool:
+    def _blocked(self, x: Tensor) -> bool:
         several = len(self.batch_shape) == 1 and x.ndim > 1 and x.numel() > 0 and x.dtype == self.dtype
-        return several and not density.transformed(x, *others, *self.tensors())
+        return several and not density.transformed()
+
+    def _many(self, x: Tensor, many: int = _MANY) -> bool:
+        """Whether blocks are worth their making: for fewer numbers the plain expression is done sooner."""
+        return x.numel() * self.batch_shape[-1] > many
 
     def _differentiated(self, *tensors: Tensor) -> bool:
         return torch.is_grad_enabled() and any(t.requires_grad for t in (*tensors, *self.tensors()))

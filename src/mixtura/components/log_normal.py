@@ -19,7 +19,6 @@ from .base import Component, Labels
 from .covariance import Diagonal, Structure
 from .gaussian import Gaussian
 from .normal import Normal
-from .starting import start_gaussian
 from .statistics import Statistics
 
 __all__ = ["LogNormal"]
@@ -126,7 +125,7 @@ class LogNormal(Component):
 
     def start(self, x: Tensor, r: Tensor) -> Self:
         rows = x.log() if x.ndim > 1 else x.log().unsqueeze(-1)
-        gaussian = start_gaussian(self.structure or Diagonal(), rows, r)
+        gaussian = Gaussian._of(location=None, structure=self.structure or Diagonal()).start(rows, r)
         return self._replace(gaussian=gaussian, vectors=x.ndim > 1, structure=None)
 
     def collapsed(self, floor: Tensor) -> Tensor:

@@ -111,6 +111,10 @@ class Normal(Component):
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         return self._of(gaussian=self.gaussian.update(statistics, prior))
 
+    def start(self, x: Tensor, r: Tensor) -> Self:
+        blank = self.gaussian or Gaussian._of(location=None, structure=Spherical())
+        return self._of(gaussian=blank.start(x.unsqueeze(-1), r))
+
     def collapsed(self, floor: Tensor) -> Tensor:
         return self.gaussian.collapsed(floor.unsqueeze(-1))
 

@@ -10,22 +10,21 @@ import torch
 from torch import Tensor
 
 from .covariance import Structure
-from .gaussian import Gaussian
 
-__all__ = ["start_gaussian"]
+__all__ = ["starting_moments"]
 
 _BLEND = 0.01  # how much of the total covariance is mixed into the first guess
 
 
-def start_gaussian(structure: Structure, x: Tensor, r: Tensor) -> Gaussian:
-    """Returns Gaussians of a structure at the centres of responsibilities ``(N, B, K)`` of rows ``(N, D)``."""
+def starting_moments(structure: Structure, x: Tensor, r: Tensor) -> tuple[Tensor, Structure]:
+    """Returns the centres of responsibilities ``(N, B, K)`` of rows ``(N, D)``, and the structure about them."""
     weight = r.sum(0)
     origin = x.mean(0)
     mean = torch.einsum("nbk,nd->bkd", r, x - origin) / weight.clamp_min(torch.finfo(x.dtype).tiny).unsqueeze(-1)
     pooled = _pooled(x - origin, r, mean)
     one = 1 if structure.tied else mean.shape[-2]
     shared = pooled.unsqueeze(-3).expand(-1, one, -1, -1)
-    return Gaussian._of(location=mean + origin, structure=structure.with_covariance(shared))
+    return mean + origin, structure.with_covariance(shared)
 
 
 def _pooled(x: Tensor, r: Tensor, mean: Tensor) -> Tensor:

@@ -34,7 +34,6 @@ from .gaussian import Gaussian
 from .inverse_wishart import gamma
 from .normal import Normal
 from .passes import student_pass
-from .starting import start_gaussian
 from .statistics import Statistics
 
 __all__ = ["StudentT"]
@@ -246,7 +245,7 @@ class StudentT(Component):
 
     def start(self, x: Tensor, r: Tensor) -> Self:
         rows = x if x.ndim > 1 else x.unsqueeze(-1)
-        gaussian = start_gaussian(self.structure or Diagonal(), rows, r)
+        gaussian = Gaussian._of(location=None, structure=self.structure or Diagonal()).start(rows, r)
         dof = torch.full_like(gaussian.location[..., 0], _START if self.fixed is None else self.fixed)
         return self._replace(gaussian=gaussian, dof=dof, vectors=x.ndim > 1, structure=None)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from torch import Tensor
 
@@ -36,14 +36,21 @@ class Template:
     @property
     def name(self) -> str:
         """The family's name and settings, as a table of candidates shows it."""
-        settings = [f"{name}={value!r}" for name, value in _settings(self.blank)]
-        return type(self.blank).__name__ + (f"({', '.join(settings)})" if settings else "")
+        return self.blank.title
 
     @property
     def view(self) -> Hashable:
         """What the family sees of rows when it looks for starts; none for the rows as they are."""
         embed = type(self.blank).embed
         return None if embed.__qualname__ == "Component.embed" else (embed, self.name)
+
+    def bind(self, rows: Rows, summary: Any) -> Template:
+        """Returns the template with what it takes from the data as a whole."""
+        return Template(self.blank.bind(rows, summary))
+
+    def guess(self, r: Tensor) -> Tensor:
+        """Returns first responsibilities ``(N, B, K)`` with those of components that the family adds by itself."""
+        return self.blank.guess(r)
 
     def start(self, x: Tensor, r: Tensor) -> Component:
         """Returns components for rows ``(N, *event)`` and responsibilities ``(N, B, K)``, weights included."""
@@ -82,11 +89,3 @@ class Template:
 
     def __repr__(self) -> str:
         return f"Template({self.name})"
-
-
-def _settings(blank: Component) -> Iterator[tuple[str, object]]:
-    """The settings of a blank that differ from their defaults."""
-    for field in fields(blank):
-        value = getattr(blank, field.name)
-        if value is not None and value != field.default:
-            yield field.name, value

@@ -138,6 +138,7 @@ class Job:
         components = None if components is None else whole("components", components)
         discrete = isinstance(family, Template) and family.discrete
         found = check_data(rows, components or 1, spread=not discrete)
+        family = family.bind(rows, found)
         family.check(rows)
         return cls(rows, method.seeded(generator), family, found, _sample(rows, generator), generator)
 

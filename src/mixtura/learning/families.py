@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from torch import Tensor
 
 from .. import components as every
 from ..components import Component, Gaussian, Normal, Structure, Template
-from ..components.starting import start_gaussian
 from ..data import Rows
 from ..errors import refuse
 
@@ -40,6 +39,14 @@ class Family(Protocol):
         """Refuses rows outside the family's support."""
         ...
 
+    def bind(self, rows: Rows, summary: Any) -> Family:
+        """Returns the family with what it takes from the data as a whole, such as columns by name."""
+        ...
+
+    def guess(self, r: Tensor) -> Tensor:
+        """Returns first responsibilities ``(N, B, K)`` with those of components that the family adds by itself."""
+        ...
+
     def start(self, x: Tensor, r: Tensor) -> Component:
         """Returns components for rows ``(N, *event)`` and responsibilities ``(N, B, K)``, weights included."""
         ...
@@ -63,6 +70,14 @@ class _Structured:
     def check(self, rows: Rows) -> None:
         """Finds nothing to refuse."""
 
+    def bind(self, rows: Rows, summary: Any) -> Self:
+        """Returns the family itself."""
+        return self
+
+    def guess(self, r: Tensor) -> Tensor:
+        """Returns the responsibilities as they are."""
+        return r
+
 
 @dataclass(frozen=True)
 class GaussianFamily(_Structured):
@@ -72,7 +87,7 @@ class GaussianFamily(_Structured):
 
     def start(self, x: Tensor, r: Tensor) -> Gaussian:
         """Returns Gaussians at the centres of the responsibilities, with one shared starting covariance."""
-        return start_gaussian(self.structure, x, r)
+        return Gaussian._of(location=None, structure=self.structure).start(x, r)
 
 
 @dataclass(frozen=True)
@@ -100,9 +115,8 @@ def families(family: Any, structures: Iterable[Structure], rows: Rows) -> list[F
     chosen = _template(family)
     if chosen.blank.__class__ in (Gaussian, Normal):
         return [GaussianFamily(one) if rows.event_shape else NormalFamily(one) for one in structures]
-    if "structure" in chosen.blank._fields() and chosen.blank._fields()["structure"] is None:
-        return [Template(chosen.blank._replace(structure=one)) for one in structures]
-    return [chosen]
+    blanks = [chosen.blank.structured(one) for one in structures]
+    return [chosen] if blanks[0] is chosen.blank else [Template(blank) for blank in blanks]
 
 
 def _template(family: Any) -> Template:

@@ -125,6 +125,7 @@ class Method(ABC):
 
         A component without rows keeps a little weight, so that it is not dead from the start.
         """
+        r = family.guess(r)
         share = (r.sum(0) + 1 / r.shape[-1]) / (r.sum((0, 2)).unsqueeze(-1) + 1)
         return Mixture._of(share.log().to(x.dtype), family.start(x, r))
 

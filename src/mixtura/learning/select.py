@@ -122,6 +122,7 @@ def select(
     rows = recorded(x, columns, sample_weight, observation)
     kinds = [kind for one in _listed(family) for kind in families(one, shapes, like_clean(rows))]
     job = job_of(rows, EM() if method is None else method, kinds[0], generator, max(counts))
+    kinds = [kind.bind(rows, job.summary) for kind in kinds]
     for kind in kinds[1:]:
         kind.check(rows)
     found, interrupted = _search(job, counts, kinds, init or MixedStart(), restarts, progress)

@@ -48,10 +48,11 @@ def grid(support: Any, centre: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
     base = getattr(support, "base_constraint", support)
     if centre.ndim == 0:
         return _line(base, centre, scale)
+    each = getattr(base, "cseq", [base] * len(centre))  # a stack of constraints has one for each coordinate
     reach = 35 if len(centre) == 1 else 8
-    if len(centre) > 2 and not _few(base):
+    if sum(not _few(one) for one in each) > 2:
         raise NotClosedForm(f"There is no rule for {support} in {len(centre)} dimensions.")
-    lines = [_line(base, c, s, reach) for c, s in zip(centre, scale, strict=True)]
+    lines = [_line(one, c, s, reach) for one, c, s in zip(each, centre, scale, strict=True)]
     nodes = torch.cartesian_prod(*(x for x, _ in lines)).reshape(-1, len(lines))
     weights = torch.cartesian_prod(*(w for _, w in lines)).reshape(-1, len(lines))
     if isinstance(base, type(constraints.multinomial(1))):

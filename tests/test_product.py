@@ -1,0 +1,129 @@
+"""Products of families on mixed tables, and families side by side with noise."""
+
+import pytest
+import torch
+
+import mixtura as mx
+
+D = torch.float64
+NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
+
+
+def codes(values):
+    names = sorted(set(values))
+    return torch.tensor([names.index(value) for value in values], dtype=D)
+
+
+def penguins():
+    """Complete rows: four measurements, the island and the sex; and the species, which no fit sees."""
+    table = mx.datasets.penguins()
+    whole = ~torch.stack([table[name] for name in NUMBERS]).isnan().any(0)
+    whole &= torch.tensor([sex != "" for sex in table["sex"]])
+    frame = {name: table[name][whole] for name in NUMBERS}
+    frame |= {
+        name: codes([v for v, kept in zip(table[name], whole, strict=True) if kept]) for name in ("island", "sex")
+    }
+    return frame, codes(table["species"])[whole].long()
+
+
+def test_penguins_species_are_recovered_from_a_mixed_table():
+    frame, species = penguins()
+    family = mx.Product.template(
+        (mx.Gaussian, NUMBERS), (mx.Categorical.template(categories=3), "island"), (mx.Bernoulli, "sex")
+    )
+    generator = torch.Generator().manual_seed(0)
+    fit = mx.fit(frame, 3, covariance="tied-full", family=family, generator=generator)
+    found = fit.mixture.assign(torch.stack(list(frame.values()), 1))
+    confusion = torch.zeros(3, 3).index_put_((species, found), torch.ones(len(found)), accumulate=True)
+    assert fit.converged
+    assert confusion.amax(0).sum() >= 0.98 * len(species)  # each component is nearly of one species
+
+
+def test_a_product_of_normals_is_a_diagonal_gaussian():
+    x = mx.datasets.old_faithful()
+    start = torch.tensor([[2.0, 54.0], [4.0, 80.0]], dtype=D)
+    one = mx.fit(x, covariance="diagonal", init=start)
+    other = mx.fit(x, family=mx.Product.template((mx.Normal, 1), (mx.Normal, 0)), init=start)
+    assert other.log_likelihood == pytest.approx(one.log_likelihood, abs=1e-6)
+    assert other.parameters == one.parameters
+    assert torch.allclose(other.mixture.mean, one.mixture.mean, atol=1e-6)
+    assert torch.allclose(other.mixture.covariance, one.mixture.covariance, atol=1e-6)
+
+
+def test_marginal_and_condition_of_a_product():
+    gaussian = mx.Gaussian(torch.zeros(2, 2, dtype=D), mx.Full(torch.tensor([[[2.0, 1.0], [1.0, 3.0]]] * 2, dtype=D)))
+    product = mx.Product((gaussian, mx.Poisson(torch.tensor([1.0, 5.0], dtype=D))), ((0, 2), (1,)))
+    mixture = mx.Mixture(torch.tensor([0.3, 0.7], dtype=D), product)
+    x = mixture.sample((6,), generator=torch.Generator().manual_seed(0))
+    for known, free in (([1], [0, 2]), ([2], [0, 1]), ([2, 1], [0]), ([0], [1, 2])):
+        given = mixture.marginal(known)
+        rest = mixture.condition(known, x[0, known])
+        assert torch.allclose(given.log_prob(x[0, known]) + rest.log_prob(x[0, free]), mixture.log_prob(x[0]))
+
+
+def test_priors_on_the_parts():
+    frame, _ = penguins()
+    family = mx.Product.template((mx.Normal, "body_mass_g"), (mx.Bernoulli, "sex"))
+    x = torch.stack([frame["body_mass_g"], frame["sex"]], 1)
+    priors = (mx.Prior.weak(frame["body_mass_g"], 2).components, mx.Conjugate.beta(3.0, 3.0))
+    prior = mx.Prior(components=mx.components.JointPrior(priors))
+    rows = mx.data.rows(x, ["body_mass_g", "sex"])
+    fit = mx.fit(rows, 2, family=family, method=mx.EM(prior=prior))
+    assert fit.converged and bool((fit.trace.diff() > -1e-10).all())
+
+
+def test_errors_of_a_product_name_the_column():
+    frame, _ = penguins()
+    with pytest.raises(mx.errors.MixtureError, match="in exactly one group"):
+        mx.fit(frame, 2, family=mx.Product.template((mx.Normal, "sex")))
+    with pytest.raises(mx.errors.MixtureError, match="'wing'"):
+        mx.fit(frame, 2, family=mx.Product.template((mx.Normal, "wing")))
+    family = mx.Product.template((mx.Gaussian, NUMBERS), (mx.Bernoulli, ["island", "sex"]))
+    with pytest.raises(mx.errors.MixtureError, match="column 'island': 2"):
+        mx.fit(frame, 2, family=family)
+
+
+def outliers():
+    generator = torch.Generator().manual_seed(0)
+    groups = torch.randn(300, 2, generator=generator, dtype=D), 0.5 * torch.randn(200, 2, generator=generator, dtype=D)
+    spread = 30 * torch.rand(60, 2, generator=generator, dtype=D) - 15
+    return torch.cat([groups[0], groups[1] + torch.tensor([5.0, 0.0], dtype=D), spread])
+
+
+def test_noise_takes_the_outliers():
+    x = outliers()
+    fit = mx.fit(x, 2, family=mx.Beside.with_noise(mx.Gaussian), generator=torch.Generator().manual_seed(0))
+    mixture = fit.mixture
+    assert fit.converged and mixture.parameters == 2 * 5 + 2
+    far = (x.abs() > 8).any(-1)
+    assert bool((mixture.assign(x[far]) == 2).all())
+    assert mixture.weights[2] == pytest.approx(60 / 560, abs=0.03)
+    alone = mx.fit(x, 2)
+    assert fit.bic < alone.bic
+
+
+def test_the_order_of_components_can_change():
+    mixture = mx.fit(outliers(), 2, family=mx.Beside.with_noise(mx.Gaussian)).mixture
+    x = outliers()
+    turned = mixture._of(mixture.logits[[2, 0, 1]], mixture.components.take([2, 0, 1]))
+    assert torch.allclose(turned.log_prob(x), mixture.log_prob(x))
+    assert torch.equal(turned.assign(x), (mixture.assign(x) + 1) % 3)
+    again = turned.components.update(turned.components.expect(turned.logits, x, None, mx.learning.soft))
+    other = mixture.components.update(mixture.components.expect(mixture.logits, x, None, mx.learning.soft))
+    assert torch.allclose(again.take([1, 2, 0]).mean, other.mean)
+    drawn = turned.components.draw(torch.zeros(500, dtype=torch.long), torch.Generator().manual_seed(1))
+    assert drawn.abs().max() > 10  # the noise now comes first
+
+
+def test_a_given_box_is_kept():
+    low, high = torch.full((2,), -20.0, dtype=D), torch.full((2,), 20.0, dtype=D)
+    family = mx.Beside.with_noise(mx.Gaussian, low, high)
+    components = mx.fit(outliers(), 2, family=family).mixture.components
+    assert torch.equal(components.second.low[0], low) and torch.equal(components.second.high[0], high)
+
+
+def test_selection_between_families_with_and_without_noise():
+    families = (mx.Gaussian, mx.Beside.with_noise(mx.Gaussian), mx.StudentT)
+    found = mx.select(outliers(), (2,), covariance="full", family=families, generator=torch.Generator().manual_seed(0))
+    assert {one.covariance for one in found.table} == {"full", "Gaussian(full) + Uniform", "StudentT(full)"}
+    assert found.table[-1].covariance == "full"
