@@ -1,7 +1,7 @@
 r"""Distances and divergences between mixtures, in nats, differentiable in both.
 
 No divergence of this page but the overlaps is known in closed form between mixtures; each function says whether it is
-exact, an estimate with its standard error, an approximation or a bound. With weights w, v and components f, g of p and q:
+exact, an estimate with its standard error, an approximation or a bound. With weights w, v and components f, g:
 
 ==================  =============================================================================================
 `kl`                Monte Carlo, any family, with its standard error
@@ -223,8 +223,8 @@ def wasserstein(p: Mixture, q: Mixture) -> Transport:
     .. math:: \min_{\pi} \sum_{ab} \pi_{ab} W_2^2(f_a, g_b), \qquad \sum_b \pi_{ab} = w_a, \; \sum_a \pi_{ab} = v_b,
 
     with :math:`W_2^2 = |\mu_a - \mu_b|^2 + \mathrm{tr}\,\Sigma_a + \mathrm{tr}\,\Sigma_b - 2\,\|L_a^\top L_b\|_*`
-    between Gaussians, the last being a sum of singular values. It is the transport cost of couplings that are themselves
-    Gaussian mixtures, hence no less than the 2-Wasserstein distance. The linear programme is solved exactly.
+    between Gaussians, the last being a sum of singular values. It is the cost of the best coupling that is itself a
+    Gaussian mixture, hence no less than the 2-Wasserstein distance. The linear programme is solved exactly.
 
     Raises:
         ImportError: If SciPy is not installed.

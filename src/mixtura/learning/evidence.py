@@ -1,7 +1,7 @@
 r"""Lower bounds on the integrated likelihood of numbers of components.
 
-Variational Bayes bounds :math:`\log p(X|K)` from below. Its posterior covers one of the K! labellings of a mixture, which
-are all alike, so :math:`\log K!` is added (Bishop, 2006, section 10.2.4).
+Variational Bayes bounds :math:`\log p(X|K)` from below. Its posterior covers one of the K! labellings of a mixture,
+which are all alike, so :math:`\log K!` is added (Bishop, 2006, section 10.2.4).
 """
 
 from __future__ import annotations
@@ -71,6 +71,6 @@ def evidence(
     rows = as_rows(x, options.pop("columns", None), options.pop("sample_weight", None))
     counts = (components,) if isinstance(components, int) else tuple(components)
     method = replace(method or Variational(prior=Prior(1.0)), elimination=False)
-    fits = tuple(fit(rows, k, method=method, **options) for k in counts)
+    fits: tuple[Any, ...] = tuple(fit(rows, k, method=method, **options) for k in counts)
     bounds = tuple(one.bound + math.lgamma(k + 1) for one, k in zip(fits, counts, strict=True))
-    return Evidence(counts, bounds, fits)  # type: ignore[arg-type]
+    return Evidence(counts, bounds, fits)

@@ -2,7 +2,7 @@ r"""Frozen parameters: what learning must not change.
 
 Each update is made as usual and what is frozen is put back. With means frozen, second moments are those about the
 frozen means: the sums are taken about the current means, so the first ones are set to zero before the update, which
-makes it the maximum over what is free. Frozen weights, covariances and whole components do not enter the others' maximum.
+makes it the maximum over what is free. Frozen weights, covariances and components do not enter the others' maximum.
 """
 
 from __future__ import annotations

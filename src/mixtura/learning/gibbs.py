@@ -33,7 +33,7 @@ from .known import Labelled
 from .loop import Method, Report, Run, State, run, stack
 from .reason import Reason
 from .relabel import average, relabel
-from .sampling import Sampled
+from .sampling import Sampled, draw_labels
 
 if TYPE_CHECKING:
     from arviz import InferenceData
@@ -164,6 +164,19 @@ class GibbsFit(Fit):
     def prior(self) -> Prior:
         """The prior under which the draws were made."""
         return self.method.prior  # type: ignore[attr-defined]
+
+    def occupied(self, generator: Generator | None = None) -> Tensor:
+        """Returns how many components hold rows in each draw, with shape ``(chains * draws,)``.
+
+        Labels are drawn given each mixture, as the sampler does.
+
+        Arguments:
+            generator: The source of randomness.
+        """
+        x, draws = self.rows.tensor(), range(len(self.draws.logits))
+        with torch.no_grad():
+            labels = (draw_labels(self.draws.batch(s).log_joint(x), generator) for s in draws)
+            return torch.stack([torch.tensor(len(one.unique())) for one in labels])
 
     @property
     def predictive(self) -> Mixture:

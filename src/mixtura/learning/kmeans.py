@@ -77,7 +77,7 @@ class KMeans(Method):
 
     def at_means(self, means: Tensor) -> Mixture:
         start = centres(_vectors(means).unsqueeze(0), means.new_ones(()))
-        return Mixture._of(start.logits, Normal.of(start.components)) if means.ndim == 1 else start
+        return Mixture._of(start.logits, Normal.of(as_gaussian(start.components))) if means.ndim == 1 else start
 
     def expect(self, state: Mixture, rows: Rows) -> Statistics:
         mean = as_gaussian(state.components).location

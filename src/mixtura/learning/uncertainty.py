@@ -190,7 +190,7 @@ def _gradient(value: Tensor, flat: Tensor) -> Tensor:
 
 
 def _inverse(information: Tensor) -> Tensor:
-    """Returns the pseudo-inverse, after scaling every parameter to unit information; an error where it is indefinite."""
+    """Returns the pseudo-inverse, taken at unit information of every parameter; an error where it is indefinite."""
     scale = information.diagonal().clamp_min(0).sqrt()
     used = scale > 0
     inverse_scale = torch.where(used, 1 / scale.where(used, 1), 0)
