@@ -39,9 +39,11 @@ STRUCTURES: dict[str, Structure] = {
 
 STRUCTURES |= {
     name: mx.components.structure(name).with_covariance(matrices(2))
-    for name in ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "low-rank-1")
+    for name in ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
 }
-STRUCTURES["tied-low-rank-1"] = mx.LowRank(1, tied=True).with_covariance(matrices(1))
+LOADINGS = tensor([[0.4], [-2.0], [3.0]], [[1.5], [0.6], [1.0]])
+STRUCTURES["low-rank-1"] = mx.LowRank.from_loadings(LOADINGS, tensor([0.3, 2.0, 5.0], [4.0, 0.7, 0.2]))
+STRUCTURES["tied-low-rank-1"] = mx.LowRank.from_loadings(LOADINGS[0], tensor(0.3, 2.0, 5.0), tied=True)
 
 GAUSSIANS: dict[str, Component] = {name: mx.Gaussian(MEAN, structure) for name, structure in STRUCTURES.items()}
 

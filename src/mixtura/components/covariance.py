@@ -201,6 +201,14 @@ class Structure(Value, ABC):
         """Sums ``(*B, K)`` over K where the structure is tied."""
         return weight.sum(-1, keepdim=True) if self.tied else weight
 
+    def share_volume(self, weight: Tensor) -> Tensor:
+        """Sums ``(*B, K)`` over K where all components have one volume."""
+        return self.pool(weight)
+
+    def scaled(self, scale: Tensor) -> Self:
+        """Returns the covariances of vectors times ``scale``, of shape ``(*B, K or 1)``."""
+        return self._replace(factor=self.given * _column(scale, self.trailing))
+
     def untied(self, components: int) -> Self:
         """Returns the same covariances, one per component."""
         position = self.given.ndim - self.trailing - 1

@@ -11,8 +11,12 @@ which leaves, with :math:`x = \log\psi` and R the m that have a loading, a funct
     \frac{\partial h}{\partial x_d} = \sum_{m \notin R} (1 - \theta_m)\, \omega_{dm}^2 ,
 
 which is minus twice the log-likelihood of a row. A step takes the better of two: that of EM with W just renewed (Rubin
-and Thayer, 1982), :math:`\psi = \mathrm{diag}(S - W W^\top)`, which never raises h, and that of Newton with the second
-derivatives that hold where the model does, :math:`(\sum_{m \notin R} \omega_{dm}\omega_{em})^2`, which ends the crawl.
+and Thayer, 1982), :math:`\psi = \mathrm{diag}(S - W W^\top)`, which never raises h, and that of Newton's method (Clarke,
+1970), which ends the crawl of the other:
+
+.. math:: \frac{\partial^2 h}{\partial x_d \partial x_e} = \sum_{m,n \notin R} \theta_m
+    \omega_{dm}\omega_{em}\omega_{dn}\omega_{en} + \sum_{m \notin R,\, n \in R}
+    (1-\theta_m) \frac{\theta_n+\theta_m}{\theta_n-\theta_m} \omega_{dm}\omega_{em}\omega_{dn}\omega_{en} .
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ __all__ = ["factor_analysis"]
 _LEAST = 1e-6  # noise over a feature's variance: it has no maximum where one factor is one feature (Heywood, 1931)
 _SETTLED = 1e-13  # the fall of h, in nats per row, at which to stop
 _RIDGE = 1e-9
+_STRIDE = 2.0  # the longest step of a logarithm
 
 
 class _Spectrum(NamedTuple):
@@ -56,7 +61,7 @@ def factor_analysis(moment: Tensor, rank: int, noise: Tensor | None, steps: int)
     for _ in range(steps):
         now = _spectrum(moment, x, rank)
         gradual = (variance - _loadings(now, x, rank).square().sum(-1)).clamp_min(0).log()
-        x, fall = _best(moment, rank, now, [torch.maximum(y, least) for y in (gradual, x + _newton(now, rank))], x)
+        x, fall = _best(moment, rank, now, [torch.maximum(y, least) for y in (gradual, x + _newton(now, rank, x > least))], x)
         if not bool((fall > _SETTLED).any()):
             break
     return _loadings(_spectrum(moment, x, rank), x, rank), x.exp()
@@ -82,14 +87,30 @@ def _loadings(now: _Spectrum, x: Tensor, rank: int) -> Tensor:
     return (0.5 * x).exp().unsqueeze(-1) * now.vectors[..., -rank:] * length.unsqueeze(-2)
 
 
-def _newton(now: _Spectrum, rank: int) -> Tensor:
+def _newton(now: _Spectrum, rank: int, free: Tensor) -> Tensor:
+    """The step down of Newton's method in those coordinates that are free, or would become so."""
     features = now.values.shape[-1]
     loaded = (torch.arange(features).to(now.values) >= features - rank) & (now.values > 1)
-    rest = now.vectors * (~loaded).unsqueeze(-2)
-    slope = (rest.square() @ (1 - now.values).unsqueeze(-1)).squeeze(-1)
-    bend = (rest @ rest.mT).square() + _RIDGE * torch.eye(features).to(rest)
-    step = torch.linalg.solve_ex(bend, -slope)[0]
-    return step.nan_to_num(0.0).clamp(-1, 1)
+    slope, bend = _derivatives(now.values, now.vectors, loaded, rank)
+    moves = (free | (slope < 0)).to(slope)
+    bend = bend * moves.unsqueeze(-1) * moves.unsqueeze(-2) + torch.diag_embed(1 - moves)
+    curve, along = torch.linalg.eigh(bend.nan_to_num(0.0, 0.0, 0.0))
+    push = along.mT @ (slope * moves).unsqueeze(-1)
+    step = -(along @ (push / (curve.abs() + _RIDGE).unsqueeze(-1))).squeeze(-1)
+    return step.nan_to_num(0.0).clamp(-_STRIDE, _STRIDE)
+
+
+def _derivatives(values: Tensor, vectors: Tensor, loaded: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """The gradient and the matrix of second derivatives of h."""
+    rest = vectors * (~loaded).unsqueeze(-2)
+    slope = (rest.square() @ (1 - values).unsqueeze(-1)).squeeze(-1)
+    bend = (rest * values.unsqueeze(-2)) @ rest.mT * (rest @ rest.mT)
+    for n in range(-rank, 0):
+        other, mine = values, values[..., n, None]
+        pull = torch.where(loaded[..., n, None] & ~loaded, (1 - other) * (other + mine) / (mine - other), 0)
+        axis = vectors[..., n]
+        bend = bend + axis.unsqueeze(-1) * axis.unsqueeze(-2) * ((rest * pull.unsqueeze(-2)) @ rest.mT)
+    return slope, bend
 
 
 def _best(moment: Tensor, rank: int, now: _Spectrum, others: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:

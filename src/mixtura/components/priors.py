@@ -113,8 +113,13 @@ class NormalInverseWishart(ConjugatePrior):
         )
 
     def log_prob(self, components: Component) -> Tensor:
-        """Returns the log-density of means and matrices; of a Student-t, those of its Gaussian part."""
-        return super().log_prob(getattr(components, "gaussian", components))
+        """Returns the log-density of means and matrices; of a Student-t, those of its Gaussian part.
+
+        Where components share volume, shape, orientation or factors it is the density of their matrices one by one, up
+        to a constant within the structure.
+        """
+        gaussian = as_gaussian(getattr(components, "gaussian", components))
+        return super().log_prob(gaussian._replace(structure=gaussian.structure.unconstrained))
 
     def _rows_of_mode(self, components: Gaussian) -> float:
         """What the prior adds to the divisor of the scatter at the mode: a normal factor per component that shares."""

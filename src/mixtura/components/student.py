@@ -10,7 +10,7 @@ Rubin and Wu, 1998), which divides the scatter by :math:`U_k` and not :math:`N_k
 
 .. math:: \mu' = \mu + \tfrac{f_k}{U_k}, \qquad \Sigma' = \tfrac{1}{U_k}\big(S_k - \tfrac{f_k f_k^\top}{U_k}\big) ;
 
-a tied matrix takes one expansion for all components, and a prior none (it divides by :math:`N_k`). Degrees of freedom
+components of equal volume take one expansion for all, and a prior none (it divides by :math:`N_k`). Degrees of freedom
 take one Newton step on :math:`\sum_n r_{nk}\log p_k(x_n)` itself, as in ECME (Liu and Rubin, 1994), because EM's own
 step, the shape of a gamma law with :math:`\log\tfrac\nu2 - \psi(\tfrac\nu2) = \log\bar u - \overline{\log u}`, crawls
 where they are many; it is taken where the sum is not concave.
@@ -195,14 +195,13 @@ class StudentT(Component):
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         weight, (logs, squares, pull, shift, scatter) = statistics.weight, statistics.moments
         structure, dof = self.gaussian.structure.map(torch.Tensor.double), self.dof.double()
-        expansion = (
-            structure.pool(dof * pull) / structure.pool(dof * weight) if prior is None else torch.ones_like(pull)
-        )
-        mass, divisor = pull, structure.pool(weight) * expansion
-        if prior is not None:
+        mass, divisor, expansion = pull, structure.pool(weight), torch.ones_like(weight)
+        if prior is None:
+            expansion = structure.share_volume(dof * pull) / structure.share_volume(dof * weight)
+            structure = structure.estimate(mass, shift, scatter, divisor).scaled(expansion.rsqrt())
+        else:
             mass, shift, scatter, divisor = prior.add(self.gaussian, pull, shift, scatter)
-            divisor = divisor - structure.pool(pull) + structure.pool(weight)
-        structure = structure.estimate(mass, shift, scatter, divisor)
+            structure = structure.estimate(mass, shift, scatter, divisor - structure.pool(pull) + structure.pool(weight))
         mean = self.gaussian.location.double() + shift / mass.unsqueeze(-1)
         gaussian = Gaussian._of(location=mean, structure=structure).to(self.dtype)
         return self._replace(
@@ -264,8 +263,7 @@ class StudentT(Component):
         stretch = ((self.dof + distance) / (self.dof + len(dims))).sqrt()
         structure = gaussian.structure
         structure = structure.untied(self.batch_shape[-1]) if structure.tied else structure
-        factor = structure.given * stretch.reshape(stretch.shape + (1,) * structure.trailing)
-        conditioned = gaussian._replace(structure=structure._replace(factor=factor))
+        conditioned = gaussian._replace(structure=structure.scaled(stretch))
         dof = (self.dof + len(dims)).expand(stretch.shape)
         return self._replace(gaussian=conditioned, dof=dof, shared=False), given.log_prob(values)
 

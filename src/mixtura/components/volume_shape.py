@@ -84,6 +84,9 @@ class VolumeShape(Structure):
         volumes, shapes, orientations = (count[part] for part in self.varies)
         return volumes + shapes * (features - 1) + orientations * features * (features - 1) // 2
 
+    def share_volume(self, weight: Tensor) -> Tensor:
+        return weight if self.varies.volume else weight.sum(-1, keepdim=True)
+
     def marginal(self, dims: Sequence[int]) -> Structure:
         return self.unconstrained.marginal(dims)
 

@@ -110,27 +110,41 @@ class StructureContract(Contract):
         assert again.tied == structure.tied
 
     def test_estimate_is_the_maximum(self) -> None:
-        """At the estimate no small change of the factor raises the likelihood of the moments."""
+        """From the estimate no small step to other members of the structure raises the likelihood of the moments."""
         structure = self.make()
         weight, shift, dense, scatter = self._sums(structure)
+        moment = dense - shift.unsqueeze(-1) * shift.unsqueeze(-2) / weight[:, None, None]
+        for _ in range(100):  # some structures near the maximum by steps
+            structure = structure.estimate(weight, shift, scatter, structure.pool(weight))
+        best = self._loss(structure, weight, moment)
+        for push in self._directions(structure):
+            for step in (1e-4, -1e-4):
+                worse = self._loss(self._moved(structure, step * push), weight, moment)
+                assert worse >= best - 1e-9 * weight.sum(), f"a small step raises the likelihood by {best - worse:.3g}"
+
+    def test_estimate_has_no_slope(self) -> None:
+        """Where every factor is a member, the likelihood of the moments is flat in the factor at the estimate."""
+        structure = self.make()
+        if structure.constrained:
+            return
+        weight, shift, dense, scatter = self._sums(structure)
+        moment = dense - shift.unsqueeze(-1) * shift.unsqueeze(-2) / weight[:, None, None]
         fitted = structure.estimate(weight, shift, scatter, structure.pool(weight))
-        gap = shift.unsqueeze(-1) * shift.unsqueeze(-2) / weight[:, None, None]
         factor = fitted.given.detach().clone().requires_grad_()
-        one = fitted._replace(factor=factor)
-        precision = torch.linalg.inv(self._dense(one))
-        fit = weight * torch.linalg.slogdet(self._dense(one)).logabsdet + ((dense - gap) * precision).sum((-2, -1))
-        (slope,) = torch.autograd.grad(fit.sum(), factor)
+        (slope,) = torch.autograd.grad(self._loss(fitted._replace(factor=factor), weight, moment), factor)
         slope = slope.tril() if structure.trailing == 2 else slope
         assert_close(slope, torch.zeros_like(slope), 1e-8 * weight.sum().item(), "the slope at the estimate")
 
     def test_parameters_counts_what_moves_the_matrices(self) -> None:
+        """The members near one, all of them projections of nearby matrices, have as many dimensions as parameters."""
         structure = self.make()
-
-        def matrices(factor: Tensor) -> Tensor:
-            return structure._replace(factor=factor).dense(self.features).reshape(-1)
-
-        jacobian = torch.autograd.functional.jacobian(matrices, structure.given)
-        rank = int(torch.linalg.matrix_rank(jacobian.flatten(1)))
+        moved = [
+            (self._moved(structure, 1e-4 * push).dense(3) - self._moved(structure, -1e-4 * push).dense(3)) / 2e-4
+            for push in self._directions(structure)
+        ]
+        whitening = torch.linalg.inv(torch.linalg.cholesky(structure.dense(self.features)))
+        jacobian = (whitening @ torch.stack(moved) @ whitening.mT).flatten(1)
+        rank = int(torch.linalg.matrix_rank(jacobian, rtol=1e-4))
         assert structure.parameters(self.components, self.features) == rank
 
     def test_untied_repeats_the_factor(self) -> None:
@@ -152,6 +166,22 @@ class StructureContract(Contract):
     def _residual(self, *samples: int) -> Tensor:
         shape = (*samples, self.components, self.features)
         return torch.randn(shape, generator=self.generator, dtype=torch.float64) * torch.linspace(0.3, 4, self.features)
+
+    def _directions(self, structure: Structure) -> Tensor:
+        """Symmetric changes of the matrices ``(n, K or 1, D, D)`` that span all there are, at their own scales."""
+        factor = torch.linalg.cholesky(structure.dense(self.features))
+        pushes = torch.randn(2 * factor.numel(), *factor.shape, generator=self.generator, dtype=factor.dtype)
+        return factor @ (pushes + pushes.mT) @ factor.mT
+
+    def _moved(self, structure: Structure, change: Tensor) -> Structure:
+        """The member that a change of the matrices leads to."""
+        return structure.with_moment(structure.scatter(structure.dense(self.features) + change), self.features)
+
+    def _loss(self, structure: Structure, weight: Tensor, moment: Tensor) -> Tensor:
+        """Minus twice the log-likelihood of dense second moments, up to a constant."""
+        dense = self._dense(structure)
+        fit = (moment * torch.linalg.inv(dense)).sum((-2, -1))
+        return (weight * torch.linalg.slogdet(dense).logabsdet + fit).sum()
 
     def _dense(self, structure: Structure) -> Tensor:
         return _expanded(structure.dense(self.features), self.components)
