@@ -15,19 +15,28 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..components.passes import soft
+from ..components.passes import Single, soft
 
 __all__ = ["Tempered", "hard", "soft"]
 
 
-def hard(log_joint: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class Hard(Single):
     """Gives each row wholly to its most probable component; the first one where several tie.
 
     Example:
         >>> mx.learning.hard(torch.tensor([[-1.0, -2.0]]))
         tensor([[1., 0.]])
     """
-    return torch.zeros_like(log_joint).scatter_(-1, log_joint.argmax(-1, keepdim=True), 1.0)
+
+    def __call__(self, log_joint: Tensor) -> Tensor:
+        return torch.zeros_like(log_joint).scatter_(-1, log_joint.argmax(-1, keepdim=True), 1.0)
+
+    def threshold(self, x: Tensor, restarts: int) -> None:
+        """Returns none: the most probable component."""
+
+
+hard = Hard()
 
 
 @dataclass(frozen=True)

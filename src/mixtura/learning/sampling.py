@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from ..components.passes import Single
+
 __all__ = ["Sampled", "draw_labels"]
 
 
 @dataclass(frozen=True)
-class Sampled:
+class Sampled(Single):
     """A labels rule that draws one component per row from its posterior probabilities.
 
     Arguments:
@@ -24,6 +26,10 @@ class Sampled:
     """
 
     generator: Generator | None = None
+
+    def threshold(self, x: Tensor, restarts: int) -> Tensor:
+        """Returns uniform numbers ``(N, B)``, one per row and chain."""
+        return torch.rand(len(x), restarts, dtype=x.dtype, device=x.device, generator=self.generator)
 
     def __call__(self, log_joint: Tensor) -> Tensor:
         labels = draw_labels(log_joint, self.generator)

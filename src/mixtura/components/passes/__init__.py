@@ -20,10 +20,11 @@ from torch import Tensor
 
 from . import torch_pass
 from .choose import faster
-from .sums import Labels, Sums, soft
+from .sums import Labels, Single, Sums, soft
 from .torch_pass import Diagonal, Full, Kernel, Spherical
 
 __all__ = [
+    "Single",
     "Sums",
     "diagonal_log_density",
     "diagonal_log_joint",
@@ -119,6 +120,10 @@ def _sums(
 ) -> Sums:
     if labels is soft and (fast := faster(x, mean)):
         return fast.sums(kernel, x, weight, mean, scale, logits)
+    if isinstance(labels, Single) and faster(x, mean):
+        from . import single_numba
+
+        return single_numba.sums(kernel, x, weight, mean, scale, logits, labels)
     return torch_pass.sums(kernel, x, weight, mean, scale, logits, labels)
 
 

@@ -1,12 +1,13 @@
 """What a pass over the rows returns, and the rule that turns log joints into responsibilities."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Labels", "Sums", "soft"]
+__all__ = ["Labels", "Single", "Sums", "soft"]
 
 Labels = Callable[[Tensor], Tensor]
 
@@ -29,6 +30,21 @@ class Sums(NamedTuple):
     weight: Tensor
     shift: Tensor
     scatter: Tensor
+
+
+class Single(ABC):
+    """A labels rule that gives each row wholly to one component.
+
+    That is the one whose stretch of the cumulative probability holds the row's threshold, or the most probable one.
+    """
+
+    @abstractmethod
+    def __call__(self, log_joint: Tensor) -> Tensor:
+        """Returns ones and zeros, (..., K) -> (..., K)."""
+
+    @abstractmethod
+    def threshold(self, x: Tensor, restarts: int) -> Tensor | None:
+        """Numbers in [0, 1) for rows x, (N, B), or None for the most probable component."""
 
 
 def soft(log_joint: Tensor) -> Tensor:
