@@ -21,8 +21,8 @@ class GaussianMixture(IteratedGaussian):
     r"""A Gaussian mixture learned by expectation maximisation, with scikit-learn's parameters and attributes.
 
     Changing the import from ``sklearn.mixture`` is enough. Beside what scikit-learn has, `fit` takes `sample_weight`
-    and `noise_variance`, NaN stands for what was not recorded, `icl` is a criterion, and `mixture_` is the `mixtura.Mixture`. From the same `random_state` a fit starts from the
-    same place.
+    and `noise_variance`, NaN stands for what was not recorded, `icl` is a criterion, and `mixture_` is the
+    `mixtura.Mixture`. From the same `random_state` a fit starts from the same place.
 
     Arguments:
         n_components: The number of components K.
