@@ -29,6 +29,8 @@ from .components import (
     Spherical,
     StudentT,
     Uniform,
+    VonMises,
+    VonMisesFisher,
     Weibull,
 )
 from .learning import (
@@ -101,6 +103,8 @@ __all__ = [
     "StudentT",
     "Uniform",
     "Variational",
+    "VonMises",
+    "VonMisesFisher",
     "Weibull",
     "__version__",
     "bootstrap",

@@ -28,6 +28,7 @@ from .template import Template
 from .torch_component import TorchComponent
 from .uniform import Uniform
 from .volume_shape import EEV, EVE, EVI, EVV, VEE, VEI, VEV, VVE
+from .von_mises import VonMises, VonMisesFisher
 from .weibull import Weibull
 
 __all__ = [
@@ -77,6 +78,8 @@ __all__ = [
     "VEI",
     "VEV",
     "VVE",
+    "VonMises",
+    "VonMisesFisher",
     "Weibull",
     "structure",
 ]

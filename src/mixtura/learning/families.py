@@ -120,9 +120,10 @@ def families(family: Any, structures: Iterable[Structure], rows: Rows) -> list[F
 
 
 def _template(family: Any) -> Template:
-    family = getattr(every, family, None) if isinstance(family, str) else family
     if family is None or isinstance(family, Template):
         return family or Gaussian.template()
+    family = getattr(every, family, family) if isinstance(family, str) else family
     if isinstance(family, type) and issubclass(family, Component):
         return family.template()
-    refuse("family", "a family such as mx.Poisson, a template such as mx.Binomial.template(total_count=10)", family)
+    expected = "a family such as mx.Poisson, or a template such as mx.Binomial.template(total_count=10)"
+    refuse("family", expected, repr(family))

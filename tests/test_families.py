@@ -1,0 +1,236 @@
+"""Families against scipy and torch, at the statistical rate, and at the border of their supports."""
+
+import numpy as np
+import pytest
+import scipy.stats as st
+import torch
+from tables import COUNTS, LEARNABLE, POSITIVE, STEPWISE, STUDENTS, tensor
+
+import mixtura as mx
+from mixtura.testing import ComponentContract, LearnableContract, component, learnable
+
+D = torch.float64
+
+# A family, scipy's density of its component k, and rows at which to compare.
+POSITIVES, WHOLE, SHARES = np.linspace(0.05, 9, 40), np.arange(30.0), np.linspace(0.02, 0.98, 40)
+ORACLES = {
+    "poisson": (COUNTS["poisson"], lambda k: st.poisson([0.7, 12.0][k]).logpmf, WHOLE),
+    "binomial": (COUNTS["binomial"], lambda k: st.binom(7, [0.2, 0.7][k]).logpmf, np.arange(8.0)),
+    "geometric": (COUNTS["geometric"], lambda k: st.geom([0.2, 0.7][k], loc=-1).logpmf, WHOLE),
+    "exponential": (POSITIVE["exponential"], lambda k: st.expon(scale=[1 / 0.3, 0.2][k]).logpdf, POSITIVES),
+    "gamma": (POSITIVE["gamma"], lambda k: st.gamma([0.8, 5.0][k], scale=[1 / 0.3, 0.5][k]).logpdf, POSITIVES),
+    "inverse-gamma": (POSITIVE["inverse-gamma"], lambda k: st.invgamma([9, 12][k], scale=[3, 40][k]).logpdf, POSITIVES),
+    "log-normal": (
+        POSITIVE["log-normal"],
+        lambda k: st.lognorm([0.5, 0.3][k], scale=np.exp([-0.5, 1.0][k])).logpdf,
+        POSITIVES,
+    ),
+    "beta": (POSITIVE["beta"], lambda k: st.beta([2.0, 0.7][k], [5.0, 1.4][k]).logpdf, SHARES),
+    "weibull": (STEPWISE["weibull"], lambda k: st.weibull_min([1.4, 2.5][k], scale=[0.5, 3.0][k]).logpdf, POSITIVES),
+    "laplace": (STEPWISE["laplace"], lambda k: st.laplace([-2.0, 3.0][k], [0.5, 2.0][k]).logpdf, POSITIVES - 4),
+    "negative-binomial": (
+        STEPWISE["negative-binomial"],
+        lambda k: st.nbinom([2.5, 7.0][k], [0.7, 0.3][k]).logpmf,
+        WHOLE,
+    ),
+    "von-mises": (
+        mx.VonMises(tensor(1.0, -2.0), tensor(0.5, 30.0)),
+        lambda k: st.vonmises([0.5, 30.0][k], [1.0, -2.0][k]).logpdf,
+        np.linspace(-9, 9, 40),
+    ),
+    "uniform": (
+        mx.Uniform(tensor(0.0, 2.0), tensor(1.0, 7.0)),
+        lambda k: st.uniform([0.0, 2.0][k], [1.0, 5.0][k]).logpdf,
+        POSITIVES,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ORACLES)
+def test_density_is_scipys(name):
+    family, density, rows = ORACLES[name]
+    for k in range(2):
+        mine = family.log_prob(torch.from_numpy(rows))[:, k].numpy()
+        np.testing.assert_allclose(mine, density(k)(rows), rtol=1e-9, atol=1e-9)
+
+
+def test_densities_of_vectors_are_scipys():
+    multinomial, dirichlet = COUNTS["multinomial"], POSITIVE["dirichlet"]
+    counts = multinomial.draw(torch.arange(6) % 2, torch.Generator().manual_seed(0))
+    shares = dirichlet.draw(torch.arange(6) % 2, torch.Generator().manual_seed(0))
+    fisher = mx.VonMisesFisher(tensor([1.0, 2.0, 0.0], [0.0, -1.0, 1.0]), tensor(2.0, 60.0))
+    unit = fisher.draw(torch.arange(6) % 2, torch.Generator().manual_seed(0))
+    for k in range(2):
+        probs, alpha = multinomial.probs[k].numpy(), dirichlet.concentration[k].numpy()
+        sphere = st.vonmises_fisher(fisher.loc[k].numpy(), fisher.concentration[k].item())
+        np.testing.assert_allclose(
+            multinomial.log_prob(counts)[:, k],
+            st.multinomial(4, probs / probs.sum()).logpmf(counts.numpy().astype(int)),
+            rtol=1e-9,
+        )
+        np.testing.assert_allclose(dirichlet.log_prob(shares)[:, k], [st.dirichlet(alpha).logpdf(s) for s in shares])
+        np.testing.assert_allclose(fisher.log_prob(unit)[:, k], sphere.logpdf(unit), rtol=1e-9)
+
+
+DIRECTIONS = {
+    "von-mises": mx.VonMises(tensor(1.0, -2.0), tensor(0.5, 30.0)),
+    "von-mises-vectors": mx.VonMises(tensor([1.0, 2.0], [-2.0, 0.0]), tensor([0.5, 2.0], [3.0, 30.0]), vectors=True),
+    "von-mises-fisher": mx.VonMisesFisher(tensor([1.0, 2.0, 0.0], [0.0, -1.0, 1.0]), tensor(2.0, 60.0)),
+    "von-mises-fisher-5": mx.VonMisesFisher(
+        tensor([1.0, 2.0, 0.0, 1.0, 1.0], [0.0, -1.0, 1.0, 0.0, 1.0]), tensor(2.0, 90.0)
+    ),
+}
+CIRCULAR = {  # moments of angles are circular, and spheres have no rule of integration here
+    "test_density_integrates_to_one",
+    "test_moments_are_integrals",
+    "test_draws_have_the_moments",
+    "test_parameters_counts_what_moves_the_density",
+    "test_score_is_the_slope_of_the_log_density",
+    "test_gradients_in_the_parameters",
+}
+
+
+@pytest.mark.parametrize("law", sorted({*ComponentContract.laws()} - CIRCULAR))
+@pytest.mark.parametrize("family", DIRECTIONS)
+def test_laws_of_directions(family, law):
+    getattr(component.given(DIRECTIONS[family]), law)()
+
+
+@pytest.mark.parametrize("law", LearnableContract.laws())
+@pytest.mark.parametrize("family", DIRECTIONS)
+def test_learning_of_directions(family, law):
+    getattr(learnable.given(DIRECTIONS[family]), law)()
+
+
+def test_moments_of_directions():
+    for name in ("von-mises-fisher", "von-mises-fisher-5"):
+        component.given(DIRECTIONS[name]).test_draws_have_the_moments()
+    angles = DIRECTIONS["von-mises"]
+    for k in range(2):
+        x = angles.draw(torch.full((20_000,), k), torch.Generator().manual_seed(0))
+        resultant = torch.stack([x.cos(), x.sin()]).mean(1)
+        length = 1 - angles.variance[k]
+        expected = length * torch.stack([angles.loc[k].cos(), angles.loc[k].sin()])
+        assert ((resultant - expected).abs() < 5 / 20_000**0.5).all()
+        turn = torch.linspace(0, 2 * torch.pi, 2001, dtype=D)
+        assert torch.trapezoid(angles.log_prob(turn)[:, k].exp(), turn).item() == pytest.approx(1, abs=1e-6)
+
+
+EVERY = {**{name: LEARNABLE[name] for name in (*COUNTS, *POSITIVE, *STEPWISE, *STUDENTS)}, **DIRECTIONS}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_parameters_are_recovered_at_the_statistical_rate(name):
+    """Twice the gain of the fitted over the true log-likelihood is chi-squared with p degrees (Wilks, 1938)."""
+    family = EVERY[name]
+    truth = mx.Mixture(tensor(0.4, 0.6), family)
+    x = truth.sample((4000,), generator=torch.Generator().manual_seed(5))
+    fit = mx.fit(x, init=truth, method=mx.EM(max_iterations=400, tolerance=1e-8))
+    gain = 2 * (fit.log_likelihood - truth.log_prob(x).sum().item())
+    assert fit.reason in (mx.Reason.CONVERGED, mx.Reason.MAX_ITERATIONS)
+    assert -1e-6 < gain < st.chi2(fit.parameters).ppf(1 - 1e-6)
+
+
+@pytest.mark.parametrize("name", [*COUNTS, *POSITIVE])
+def test_map_without_strength_is_maximum_likelihood(name):
+    family = LEARNABLE[name]
+    if not isinstance(family, mx.components.ExponentialFamily):
+        pytest.skip("its prior is not made of pseudo-counts")
+    x = family.draw(torch.arange(60) % 2, torch.Generator().manual_seed(0))
+    sums = family.expect(tensor(0.4, 0.6).log(), x, None, mx.learning.soft)
+    mean = family.sufficient(x[0])
+    for mine, theirs in zip(
+        family.update(sums, mx.Conjugate(0.0, mean)).tensors(), family.update(sums).tensors(), strict=True
+    ):
+        assert torch.allclose(mine, theirs, rtol=1e-9)
+
+
+CLOSED = {
+    mx.Gamma: lambda x: st.gamma(*st.gamma.fit(x, floc=0)).logpdf(x).sum(),
+    mx.LogNormal: lambda x: st.lognorm(*st.lognorm.fit(x, floc=0)).logpdf(x).sum(),
+    mx.Weibull: lambda x: st.weibull_min(*st.weibull_min.fit(x, floc=0)).logpdf(x).sum(),
+    mx.Exponential: lambda x: st.expon(scale=x.mean()).logpdf(x).sum(),
+    mx.InverseGamma: lambda x: st.invgamma(*st.invgamma.fit(x, floc=0)).logpdf(x).sum(),
+    mx.Laplace: lambda x: st.laplace(*st.laplace.fit(x)).logpdf(x).sum(),
+    mx.StudentT: lambda x: st.t(*st.t.fit(x)).logpdf(x).sum(),
+}
+
+
+@pytest.mark.parametrize("family", CLOSED)
+def test_one_component_is_scipys_estimate(family):
+    x = st.gamma(2.3, scale=1.7).rvs(501, random_state=0)
+    fit = mx.fit(torch.from_numpy(x), 1, family=family, method=mx.EM(tolerance=1e-13, max_iterations=2000))
+    theirs = CLOSED[family](x)
+    assert fit.log_likelihood >= theirs - 1e-6 * abs(theirs)
+    assert fit.log_likelihood <= theirs + 1e-3 * abs(theirs)
+
+
+def test_a_laplace_centre_is_the_weighted_median():
+    x, weight = torch.randn(41, dtype=D).cauchy_(), torch.randint(1, 5, (41,)).double()
+    fit = mx.fit(x, 1, family=mx.Laplace, sample_weight=weight, method=mx.EM(tolerance=0, max_iterations=60))
+    median = x.repeat_interleave(weight.long()).sort().values
+    count = len(median)
+    low, high = median[(count - 1) // 2], median[count // 2]
+    assert low - 1e-6 <= fit.mixture.components.loc[0] <= high + 1e-6
+
+
+def test_counts_no_more_spread_than_poissons_say_so():
+    x = torch.poisson(torch.full((2000,), 4.0, dtype=D))
+    fit = mx.fit((x / 2).round(), 1, family=mx.NegativeBinomial, method=mx.EM(max_iterations=3000))
+    assert "a Poisson would do" in fit.advice
+
+
+OUTSIDE = [
+    (mx.Poisson, -1.0, "whole numbers of at least 0, for Poisson"),
+    (mx.Poisson, 0.5, "whole numbers of at least 0"),
+    (mx.Binomial.template(total_count=3), 4.0, "whole numbers between 0 and 3"),
+    (mx.Bernoulli, 2.0, "0 or 1"),
+    (mx.Categorical.template(categories=3), 3.0, "category codes 0 to 2"),
+    (mx.Gamma, 0.0, "positive"),
+    (mx.LogNormal, -2.0, "positive"),
+    (mx.Weibull, 0.0, "positive"),
+    (mx.Exponential, -0.1, "at least 0"),
+    (mx.Beta, 1.0, "strictly between 0 and 1"),
+    (mx.NegativeBinomial, -3.0, "whole numbers of at least 0"),
+]
+
+
+@pytest.mark.parametrize(("family", "value", "words"), OUTSIDE)
+def test_rows_outside_the_support_are_named(family, value, words):
+    rows = {"good": [0.5, 0.25, 0.75, 0.125], "bad": [0.5, 0.25, value, 0.75]}
+    if words.startswith(("whole", "0 or", "category")):
+        rows = {"good": [0, 1, 1, 0], "bad": [0, 1, value, 1]}
+    with pytest.raises(mx.errors.MixtureError, match=words) as caught:
+        mx.fit(rows, 1, family=family)
+    assert "row 2, column 'bad'" in str(caught.value)
+
+
+def test_rows_of_shares_and_directions_are_checked():
+    x = torch.tensor([[0.2, 0.8], [0.5, 0.4], [0.3, 0.7]])
+    with pytest.raises(mx.errors.MixtureError, match="sum to one in every row.* row 1"):
+        mx.fit(x, 1, family=mx.Dirichlet)
+    with pytest.raises(mx.errors.MixtureError, match="vectors of length one.* row 0"):
+        mx.fit(x, 1, family=mx.VonMisesFisher)
+
+
+def test_outside_the_support_the_density_is_zero():
+    for name, bad in (("gamma", -1.0), ("beta", 1.5), ("poisson", 0.5), ("weibull", -1.0), ("log-normal", 0.0)):
+        values = LEARNABLE[name].log_prob(torch.tensor([bad, 0.5 if name == "beta" else 1.0], dtype=D))
+        assert bool((values[0] == -torch.inf).all()) and bool(values[1].isfinite().all()), name
+
+
+@pytest.mark.parametrize("family", ["NoSuchFamily", 3, mx.EM])
+def test_unknown_families_are_refused(family):
+    with pytest.raises(mx.errors.MixtureError, match="`family` must be"):
+        mx.fit(torch.rand(9), 1, family=family)
+
+
+def test_settings_are_checked():
+    with pytest.raises(mx.errors.MixtureError, match="`total_count` must be a whole number"):
+        mx.Binomial.template()
+    with pytest.raises(mx.errors.MixtureError, match="`categories` must be"):
+        mx.Categorical.template()
+    with pytest.raises(mx.errors.MixtureError, match="`settings` must be among"):
+        mx.Poisson.template(speed=3)
+    with pytest.raises(mx.errors.MixtureError, match="`rate` must be finite and positive"):
+        mx.Poisson(torch.tensor([1.0, -1.0]))
