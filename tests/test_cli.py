@@ -119,7 +119,7 @@ class TestFit:
         assert mixture.components.structure.tied and bool((mixture.weights == 0.5).all())
 
     def test_the_weak_prior_follows_the_number_of_components(self, tmp_path):
-        options = ["--components", "2,3", "--covariance", "full", "--restarts", 1, "--prior", "weak"]
+        options = ["--components", "3,4", "--covariance", "full", "--restarts", 1, "--prior", "weak"]
         run("fit", FAITHFUL, *options, "--out", tmp_path / "r")
         summary = json.loads((tmp_path / "r/summary.json").read_text())
         written = summary["fit"]["method"]["prior"]["components"]
@@ -173,6 +173,21 @@ class TestFolder:
         refused("fit", FAITHFUL, "--columns", "absent", "--out", tmp_path / "r", "--force")
         refused("fit", FAITHFUL, "--columns", "absent", "--out", tmp_path / "new")
         assert names(tmp_path) == ["r"] and (tmp_path / "r/summary.json").read_bytes() == before
+
+    def test_the_old_comes_back_when_the_new_cannot_take_its_place(self, tmp_path, monkeypatch):
+        options = ["fit", FAITHFUL, "--components", 1, "--covariance", "full", "--out", tmp_path / "r"]
+        run(*options)
+        (tmp_path / "r/mine.txt").write_text("old")
+        plain = os.rename
+
+        def broken(source, target):
+            if source.name == "new":
+                raise OSError(28, "No space left on device")
+            plain(source, target)
+
+        monkeypatch.setattr("mixtura._writing.os.rename", broken)
+        assert "No space left" in refused(*options, "--force")
+        assert names(tmp_path) == ["r"] and (tmp_path / "r/mine.txt").read_text() == "old"
 
     def test_the_place_must_exist(self, tmp_path):
         assert "existing folder" in refused("fit", FAITHFUL, "--out", tmp_path / "absent/r")
@@ -268,12 +283,13 @@ class TestPasses:
         run("score", model, tmp_path / "d.csv", "--out", tmp_path / "s.csv")
         np.testing.assert_allclose(table(tmp_path / "s.csv")["log_density"], mx.load(model).log_prob(x), rtol=1e-12)
 
+    @pytest.mark.parametrize("command", ["score", "assign"])
     @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".arrow"])
-    def test_many_blocks_keep_the_order(self, model, tmp_path, suffix, monkeypatch):
+    def test_many_blocks_keep_the_order(self, model, tmp_path, suffix, command, monkeypatch):
         x = torch.randn(1001, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 3
         np.save(tmp_path / "x.npy", x)
         monkeypatch.setattr(mx.data.Rows, "suggested_size", 100)
-        run("assign", model, tmp_path / "x.npy", "--out", tmp_path / f"a{suffix}")
+        run(command, model, tmp_path / "x.npy", "--out", tmp_path / f"a{suffix}")
         written = table(tmp_path / f"a{suffix}")
         assert written["row"] == list(range(1001))
         np.testing.assert_allclose(written["log_density"], mx.load(model).log_prob(x), rtol=1e-12)

@@ -215,6 +215,11 @@ class TestManners:
             assert draw() is ax
         assert len(pyplot.get_fignums()) == 1
 
+    def test_own_settings_end_with_the_call(self):
+        with matplotlib.rc_context({"font.size": 17, "axes.spines.top": True}):
+            mx.plots.density(LINE)
+            assert matplotlib.rcParams["font.size"] == 17 and matplotlib.rcParams["axes.spines.top"]
+
     def test_settings_of_others_survive_the_style(self):
         """A notebook's backend is started by the first figure, and then makes pyplot interactive."""
         was = matplotlib.is_interactive()
