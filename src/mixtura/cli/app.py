@@ -88,7 +88,7 @@ def _fit(asked: Question, out: Path, assignments_format: str | None, force: bool
         found = asked.ask()
         told = write_results(folder, asked, found, table)
     show_models(found) if isinstance(found, Selection) else show_fit(found)
-    say(f"\n{told.answer}\n")
+    say(f"\n{told.answer}\n", wrap=True)
     show_components(told)
     say(f"\nWrote model.safetensors, {table}, summary.json and report.html to {shown_path(out.absolute())}.")
     _stop_if_interrupted(found, "The best so far was written.")

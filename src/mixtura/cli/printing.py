@@ -16,9 +16,9 @@ __all__ = ["say", "show_components", "show_fit", "show_models", "shown_path"]
 _MOST = 15  # models listed
 
 
-def say(text: str) -> None:
-    """Prints a line as it is: what looks like markup in a name is not."""
-    _console().print(text, soft_wrap=True)
+def say(text: str, wrap: bool = False) -> None:
+    """Prints a text as it is: what looks like markup in a name is not. Sentences may be wrapped, paths not."""
+    _console().print(text, soft_wrap=not wrap)
 
 
 def show_models(found: Selection) -> None:

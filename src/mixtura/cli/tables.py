@@ -44,7 +44,7 @@ class CsvTable(Table):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._file = path.open("w", newline="", encoding="utf-8")
-        self._writer = csv.writer(self._file, delimiter=self.delimiter)
+        self._writer = csv.writer(self._file, delimiter=self.delimiter, lineterminator="\n")
         self._names: list[str] = []
 
     def add(self, piece: Piece) -> None:
