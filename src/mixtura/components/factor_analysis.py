@@ -11,8 +11,8 @@ which leaves, with :math:`x = \log\psi` and R the m that have a loading, a funct
     \frac{\partial h}{\partial x_d} = \sum_{m \notin R} (1 - \theta_m)\, \omega_{dm}^2 ,
 
 which is minus twice the log-likelihood of a row. A step takes the better of two: that of EM with W just renewed (Rubin
-and Thayer, 1982), :math:`\psi = \mathrm{diag}(S - W W^\top)`, which never raises h, and that of Newton's method (Clarke,
-1970), which ends the crawl of the other:
+and Thayer, 1982), :math:`\psi = \mathrm{diag}(S - W W^\top)`, which never raises h, and that of Newton's method
+(Clarke, 1970), which ends the crawl of the other:
 
 .. math:: \frac{\partial^2 h}{\partial x_d \partial x_e} = \sum_{m,n \notin R} \theta_m
     \omega_{dm}\omega_{em}\omega_{dn}\omega_{en} + \sum_{m \notin R,\, n \in R}
@@ -61,7 +61,9 @@ def factor_analysis(moment: Tensor, rank: int, noise: Tensor | None, steps: int)
     for _ in range(steps):
         now = _spectrum(moment, x, rank)
         gradual = (variance - _loadings(now, x, rank).square().sum(-1)).clamp_min(0).log()
-        x, fall = _best(moment, rank, now, [torch.maximum(y, least) for y in (gradual, x + _newton(now, rank, x > least))], x)
+        x, fall = _best(
+            moment, rank, now, [torch.maximum(y, least) for y in (gradual, x + _newton(now, rank, x > least))], x
+        )
         if not bool((fall > _SETTLED).any()):
             break
     return _loadings(_spectrum(moment, x, rank), x, rank), x.exp()

@@ -62,7 +62,10 @@ def law(structure: Structure) -> Law:
         NotClosedForm: If the structure has no conjugate law.
     """
     if type(structure) not in _LAWS:
-        raise NotClosedForm(f"{type(structure).__name__} covariances have no conjugate prior; Full and Diagonal have.")
+        raise NotClosedForm(
+            f"{type(structure).__name__} covariances have no conjugate law, only a most probable value, which EM "
+            "finds; Full, Diagonal and Spherical ones have."
+        )
     return _LAWS[type(structure)]
 
 

@@ -187,7 +187,9 @@ class LowRank(Structure):
         scaled, small = self._scaled()
         inside = torch.eye(scaled.shape[-2]).to(scaled) - scaled @ small @ scaled.mT
         scale = self.given[..., -1]
-        return Full._of(factor=torch.linalg.cholesky(inside / scale.unsqueeze(-1) / scale.unsqueeze(-2)), tied=self.tied)
+        return Full._of(
+            factor=torch.linalg.cholesky(inside / scale.unsqueeze(-1) / scale.unsqueeze(-2)), tied=self.tied
+        )
 
     # -- parts and estimates
 

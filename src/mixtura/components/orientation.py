@@ -33,8 +33,7 @@ def common_axes(weight: Tensor, moment: Tensor, start: Tensor | None, best: Axes
     """Returns the covariances on common axes that match moments ``(*B, K, D, D)``, from those of a start on."""
     q = _start(weight, moment) if start is None else _axes_of(start)
     for _ in range(_SWEEPS):
-        turned, angle = _sweep(weight, moment, q, best)
-        q = turned
+        q, angle = _sweep(weight, moment, q, best)
         if not angle > _PRECISE:
             break
     found = _matrices(q, best(weight, _turned(moment, q).diagonal(dim1=-2, dim2=-1)))
@@ -82,10 +81,9 @@ def _rounds(features: int) -> Iterator[tuple[list[int], list[int]]]:
     """Every pair of axes once, in rounds of pairs without a common axis: a tournament in a circle."""
     players = list(range(features + features % 2))
     half = len(players) // 2
-    for _ in players[1:]:
-        pairs = zip(players[:half], reversed(players[half:]), strict=True)
-        p, o = zip(*((a, b) for a, b in pairs if max(a, b) < features), strict=True) if features > 1 else ((), ())
-        yield list(p), list(o)
+    for _ in players[1:] if features > 1 else ():
+        pairs = [p for p in zip(players[:half], reversed(players[half:]), strict=True) if max(p) < features]
+        yield [p for p, _ in pairs], [o for _, o in pairs]
         players = [players[0], players[-1], *players[1:-1]]
 
 

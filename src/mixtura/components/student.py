@@ -201,7 +201,8 @@ class StudentT(Component):
             structure = structure.estimate(mass, shift, scatter, divisor).scaled(expansion.rsqrt())
         else:
             mass, shift, scatter, divisor = prior.add(self.gaussian, pull, shift, scatter)
-            structure = structure.estimate(mass, shift, scatter, divisor - structure.pool(pull) + structure.pool(weight))
+            divisor = divisor - structure.pool(pull) + structure.pool(weight)
+            structure = structure.estimate(mass, shift, scatter, divisor)
         mean = self.gaussian.location.double() + shift / mass.unsqueeze(-1)
         gaussian = Gaussian._of(location=mean, structure=structure).to(self.dtype)
         return self._replace(

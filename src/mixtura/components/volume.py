@@ -1,4 +1,4 @@
-r"""Shared volumes and shapes of axes: the minima over them of :math:`\sum_k n_k [\log|\Sigma_k| + tr(\Sigma_k^{-1}C_k)]`.
+r"""Shared volumes and shapes: minima of :math:`\sum_k n_k [\log|\Sigma_k| + \mathrm{tr}(\Sigma_k^{-1} C_k)]`.
 
 For diagonal :math:`\Sigma_k = \lambda_k A` the sum is convex in :math:`\log\lambda_k` and :math:`\log A`, and for
 :math:`\Sigma_k = \lambda_k C` with a matrix C along geodesics: setting one part's gradient to zero after the other's,
