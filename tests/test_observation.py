@@ -328,6 +328,8 @@ def test_the_compiled_pass_agrees_with_torch(dtype, whole):
     batch = clean.map(lambda t: torch.stack([t, t * 1.01]))
     fused = observation._expect_fused(batch.components, batch.logits, y, weight)
     plain = super(Linear, observation).expect(batch.components, batch.logits, y, weight, soft)
+    rows = observation._expect_rows(batch.components, batch.logits, y, weight, soft)
+    assert torch.allclose(rows.moments[1], plain.moments[1], rtol=1e-4)
     tolerance = 1e-11 if dtype == torch.float64 else 2e-5
     for mine, theirs in zip(
         (fused.log_likelihood, fused.weight, *fused.moments),

@@ -198,7 +198,21 @@ class Linear(Observation):
             return self._expect_shared(gaussian, logits, rows, weight, labels)
         if deconvolve.fits(self.matrix, self.noise, self.offset, gaussian.structure, logits, labels):
             return self._expect_fused(gaussian, logits, rows, weight)
-        return super().expect(components, logits, y, weight, labels)
+        return self._expect_rows(gaussian, logits, rows, weight, labels)
+
+    def _expect_rows(
+        self, gaussian: Gaussian, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
+    ) -> Statistics:
+        """Row by row, in torch: the reference."""
+        parts, start = [], 0
+        for one in self._each(gaussian, over(y, gaussian)):
+            stop = start + len(one.log_prob)
+            share = None if weight is None else weight[start:stop]
+            r, log_likelihood = believe(logits + one.log_prob, share, labels)
+            parts.append((log_likelihood, r.sum(0).double(), *one.sums(r)))
+            start = stop
+        log_likelihood, mass, first, second = add_up(parts)
+        return Statistics(log_likelihood, mass, _finish(gaussian, mass, first, second))
 
     def _expect_fused(self, gaussian: Gaussian, logits: Tensor, y: Tensor, weight: Tensor | None) -> Statistics:
         """One compiled pass for rows that each have their own noise."""
