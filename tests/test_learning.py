@@ -47,6 +47,7 @@ def blocks_of(x, weight, size):
 
 EXACT = mx.EM(max_iterations=2000, tolerance=1e-13)
 EVERY = list(STRUCTURES)
+CONJUGATE = [name for name in EVERY if name.removeprefix("tied-") in ("full", "diagonal", "spherical")]
 
 
 # -- never down
@@ -69,7 +70,7 @@ def prior(x, components=2, concentration=3.0):
     return mx.Prior(concentration, mx.NormalInverseWishart(weak.mean + 0.5, 2.5, scale, 9.0))
 
 
-@pytest.mark.parametrize("covariance", EVERY)
+@pytest.mark.parametrize("covariance", CONJUGATE)
 def test_posterior_never_falls(covariance):
     x = groups()
     labels = torch.randint(3, (len(x),), generator=generator())
@@ -106,14 +107,21 @@ SHAPED = {
 }
 
 
-@pytest.mark.parametrize("covariance", EVERY)
+def shape_of(name):
+    """What a structure is where there is one component: its code without volume and shape."""
+    if name.isupper():
+        return "full" if not name.endswith("I") else "spherical" if name.endswith("II") else "diagonal"
+    return name.removeprefix("tied-")
+
+
+@pytest.mark.parametrize("covariance", [name for name in EVERY if "rank" not in name])
 def test_one_component_is_the_closed_form(covariance):
     x, weight = groups(), torch.rand(300, generator=generator(), dtype=torch.float64)
     fit = mx.fit(x, 1, covariance, sample_weight=weight)
     mean, second = moments(x, weight)
     assert fit.converged
     assert_close(fit.mixture.mean, mean, 1e-10)
-    assert_close(fit.mixture.covariance, SHAPED[covariance.removeprefix("tied-")](second), 1e-10)
+    assert_close(fit.mixture.covariance, SHAPED[shape_of(covariance)](second), 1e-10)
 
 
 @pytest.mark.parametrize("covariance", ["full", "diagonal", "spherical"])
@@ -153,7 +161,7 @@ def test_one_component_under_a_prior_is_the_mode_of_the_posterior(covariance):
     assert_close(fit.mixture.covariance, matrix, 1e-5)
 
 
-@pytest.mark.parametrize("covariance", EVERY)
+@pytest.mark.parametrize("covariance", CONJUGATE)
 def test_no_step_from_the_mode_raises_the_posterior(covariance):
     """Also where components share a covariance: the objective's slope is zero at the fit."""
     x = groups()
@@ -178,7 +186,7 @@ def test_prior_density_equals_scipy():
     assert_close(given.log_prob(components), expected, 1e-9)
 
 
-@pytest.mark.parametrize("covariance", EVERY)
+@pytest.mark.parametrize("covariance", CONJUGATE)
 def test_improper_priors_have_a_mode_given_rows(covariance):
     """Without pseudo-rows and with a scale matrix of zeros only the divisor changes."""
     x = groups()
@@ -213,9 +221,9 @@ def test_weights_count_rows(covariance):
     start = mx.fit(x, 2, covariance, mx.EM(2), generator=generator()).mixture
     weighted = mx.fit(x, 2, covariance, mx.EM(40, 0), sample_weight=weight, init=start)
     repeated = mx.fit(x.repeat_interleave(weight, 0), 2, covariance, mx.EM(40, 0), init=start)
-    same(weighted.mixture, repeated.mixture, 1e-8)
+    same(weighted.mixture, repeated.mixture, 1e-6 if "rank" in covariance else 1e-8)  # roots of small eigenvalues
     for name in ("log_likelihood", "aic", "bic", "icl"):
-        assert abs(getattr(weighted, name) / getattr(repeated, name) - 1) < 1e-10
+        assert abs(getattr(weighted, name) / getattr(repeated, name) - 1) < 1e-9
 
 
 @pytest.mark.parametrize("far", [1.0, 1e12, 1e200])

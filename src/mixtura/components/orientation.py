@@ -106,4 +106,7 @@ def _better(weight: Tensor, moment: Tensor, found: Tensor, start: Tensor) -> Ten
 def _sum(weight: Tensor, moment: Tensor, covariance: Tensor) -> Tensor:
     factor, _ = torch.linalg.cholesky_ex(covariance)
     logdet = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    return (weight * (logdet + (moment * torch.cholesky_inverse(factor)).sum((-2, -1)))).sum(-1)
+    inverse = torch.linalg.inv_ex(
+        covariance
+    ).inverse  # a singular matrix is a collapse, judged elsewhere: no error here
+    return (weight * (logdet + (moment * inverse).sum((-2, -1)))).sum(-1)

@@ -54,7 +54,7 @@ def equal_matrix(weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor
     volume = whole.diagonal(dim1=-2, dim2=-1).mean(-1)
     for _ in range(_STEPS):
         shape = pooled(weight / volume, moment.flatten(-2)).unflatten(-1, moment.shape[-2:])
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky_ex(shape)[0])
+        inverse = torch.linalg.inv_ex(shape).inverse  # a singular matrix is a collapse, judged elsewhere: no error here
         volume, last = (moment * inverse.unsqueeze(-3)).sum((-2, -1)) / moment.shape[-1], volume
         if _settled(volume / volume[..., :1], last / last[..., :1]):
             break
