@@ -38,6 +38,13 @@ def numbers():
     )
 
 
+def pair(second, variance):
+    """Two components, the first at the origin with correlated coordinates."""
+    first = torch.tensor([[1.0, 0.7], [0.7, 1.0]])
+    covariance = torch.stack([first, torch.diag(torch.tensor(variance))])
+    return mx.Mixture(torch.tensor([0.6, 0.4]), mx.Gaussian(torch.tensor([[0.0, 0.0], second]), covariance))
+
+
 def resolved(observation, rows, features, dtype=torch.float64):
     return observation.resolve(Frame(torch.Size((features,)), None, rows, dtype, torch.device("cpu")))
 
@@ -462,6 +469,17 @@ def test_selection_works_through_an_observation():
     found = mx.select(y, components=(1, 2, 3), covariance=("spherical", "full"), observation=AdditiveNoise(scale=1.0))
     assert (found.table[0].components, found.table[0].covariance) == (2, "spherical")
     assert found.best.mixture.components.variance.mean().item() == pytest.approx(1.0, abs=0.15)
+
+
+def test_online_blocks_carry_what_is_known_of_their_rows():
+    clean = pair([6.0, 3.0], [0.5, 2.0])
+    scale = 1.5 * torch.rand(20_000, 2)
+    y = clean.sample((20_000,)) + scale * torch.randn(20_000, 2)
+    y[torch.rand(20_000, 2) < 0.1] = torch.nan
+    method = mx.OnlineEM(block=500, passes=3)
+    found = mx.fit(y, 2, method=method, observation=[AdditiveNoise(scale=scale), Missing()], restarts=4).mixture.order()
+    assert torch.allclose(found.components.mean, clean.components.mean, atol=0.15)
+    assert torch.allclose(found.components.covariance, clean.components.covariance, atol=0.3)
 
 
 def test_numbers_are_learned_through_errors_of_their_own():

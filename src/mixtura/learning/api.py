@@ -91,8 +91,8 @@ def fit(
     rows = recorded(x, columns, sample_weight, observation)
     method = frozen(EM() if method is None else method, freeze, init)
     rows = with_labels(rows, labels, components)
-    if method.plain and isinstance(rows, (ObservedRows, Labelled)):
-        refuse("method", "one that takes observations and labels", type(method).__name__, "Use `EM`.")
+    if method.plain and isinstance(rows, Labelled):
+        refuse("method", "one that takes labels", type(method).__name__, "Use `EM`.")
     (chosen,) = families(family, [structure(covariance)], like_clean(rows))
     job = job_of(rows, method, chosen, generator, components)
     with progress_report(progress, method.max_iterations) as report:

@@ -6,6 +6,7 @@ the statistics of a block; what the observation knows of single rows travels wit
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,13 +24,21 @@ from ..mixture import Mixture
 from ..observation import Binned
 from ..observation.base import Frame, Observation
 
-__all__ = ["Clean", "ObservedRows", "like_clean", "observed", "parts", "recorded"]
+__all__ = ["Clean", "ObservedRows", "Parted", "like_clean", "observed", "parts", "recorded"]
 
 _ROUGH = 20  # iterations of the single Gaussian from which starts take the clean rows
 _FEW = 2000  # rows that it looks at
 
 
-class ObservedRows(Rows):
+class Parted(Rows):
+    """Rows whose blocks come with how they were observed."""
+
+    @abstractmethod
+    def parts(self, size: int) -> Iterator[tuple[Block, Observation | None]]:
+        """Blocks, each with the observation of its rows, or None where rows are as they were drawn."""
+
+
+class ObservedRows(Parted):
     """Rows that were recorded through an observation.
 
     Arguments:
@@ -172,7 +181,7 @@ def like_clean(rows: Rows) -> Rows:
 
 def parts(rows: Rows, size: int) -> Iterator[tuple[Block, Observation | None]]:
     """Blocks of rows, each with the observation of its rows, or None where rows are as they were drawn."""
-    return rows.parts(size) if isinstance(rows, ObservedRows) else ((block, None) for block in rows.blocks(size))
+    return rows.parts(size) if isinstance(rows, Parted) else ((block, None) for block in rows.blocks(size))
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,13 @@ from ..data import Block, Rows
 from ..data import rows as as_rows
 from ..errors import refuse
 from ..mixture import Mixture
+from ..observation import Observation
 from .em import EM, Prior
 from .fitting import Fit
 from .freeze import Freeze
 from .labels import soft
 from .loop import Method, Report, Run, State, run
+from .observed import Parted, parts
 from .reason import Reason
 
 __all__ = ["OnlineEM", "OnlineFit", "Running"]
@@ -105,6 +107,7 @@ class OnlineEM(Method):
     tolerance = 0.0
     monotone = False
     plain = True
+    observes = True
 
     def __post_init__(self) -> None:
         for name, least in (("passes", 1), ("block", 1), ("delay", 1), ("seen", 0)):
@@ -213,7 +216,7 @@ class OnlineFit(Fit):
         )
 
 
-class Stream(Rows):
+class Stream(Parted):
     """Rows of which every pass reads only the next block, over and over again."""
 
     def __init__(self, rows: Rows, size: int) -> None:
@@ -224,7 +227,7 @@ class Stream(Rows):
             rows.device,
         )
         self._rows, self._size = rows, size
-        self._going = iter(())
+        self._going: Iterator[tuple[Block, Observation | None]] = iter(())
         self._last: Block | None = None
 
     @property
@@ -247,8 +250,13 @@ class Stream(Rows):
         return float(len(self._last.x)) if self._last.weight is None else self._last.weight.double().sum().item()
 
     def _blocks(self, size: int) -> Iterator[Block]:
-        self._last = next(self._going, None)
-        if self._last is None:
-            self._going = iter(self._rows.blocks(self._size))
-            self._last = next(self._going)
-        yield self._last
+        return (block for block, _ in self.parts(size))
+
+    def parts(self, size: int) -> Iterator[tuple[Block, Observation | None]]:
+        """The next block alone, with how it was observed."""
+        found = next(self._going, None)
+        if found is None:
+            self._going = iter(parts(self._rows, self._size))
+            found = next(self._going)
+        self._last = found[0]
+        yield found

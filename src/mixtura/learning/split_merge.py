@@ -56,6 +56,7 @@ class SplitMergeEM(EM):
     candidates: int = 5
 
     plain = True
+    observes = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -150,7 +150,9 @@ def _whole(low: Any, high: Any) -> tuple[int, int]:
 
 
 def _drawn(probability: Tensor, shape: torch.Size, generator: Generator | None) -> Tensor:
-    """Indices by inverting the cumulative probabilities: any number of them, as multinomial is limited."""
+    """Indices, any number of them: multinomial is limited, so cumulative probabilities are inverted."""
+    if bool((probability == probability[0]).all()):
+        return torch.randint(len(probability), shape, device=probability.device, generator=generator)
     cumulative = probability.double().cumsum(-1)
     uniform = torch.rand(shape, dtype=torch.float64, device=probability.device, generator=generator)
     return torch.searchsorted(cumulative / cumulative[-1], uniform, right=True).clamp_max(len(probability) - 1)
