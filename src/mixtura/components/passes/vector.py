@@ -29,6 +29,7 @@ __all__ = [
     "store",
     "total",
     "transpose",
+    "where_less",
 ]
 
 _VECTORS = 4
@@ -251,6 +252,16 @@ for _symbol, _name in (
     (operator.truediv, "fdiv"),
 ):
     _bind(_symbol, _name)
+
+@define
+def where_less(typing_context, a, b, first, second):
+    """The lanes of the third value where those of a are less than those of b, of the fourth elsewhere."""
+
+    def code(context, builder, signature, args):
+        return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[2], args[3])
+
+    return first(a, b, first, second), code
+
 
 largest = _elementwise(lambda builder, a, b: builder.select(builder.fcmp_ordered(">", a, b), a, b))
 
