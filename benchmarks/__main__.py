@@ -26,14 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cells: list[list[Result]] = []
     try:
         facts = {
-            "machine": _machine(options.threads),
+            "machine": _machine(options.threads, options.busy),
             "rates": subjects[0].ask("limits", None, 0),
             "startup": startup.measure(options.rounds),
         }
         for task, case in _chosen(options):
             cells.append(take_turns(subjects, task, case, options.seconds, options.rounds))
             print(_line(cells[-1]), flush=True)
-        _write(options.out, facts, cells)
+            _write(options.out, facts, cells)  # each time, so that what is there survives an interruption
     finally:
         for subject in subjects:
             subject.end()
@@ -81,8 +81,9 @@ def _write(out: Path, facts: dict[str, dict[str, Any]], cells: list[list[Result]
     (out / "results.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
-def _machine(threads: int) -> dict[str, str]:
-    facts = {"processor": _processor(), "threads": str(threads), "Python": platform.python_version()}
+def _machine(threads: int, busy: bool) -> dict[str, str]:
+    facts = {"processor": _processor(), "threads": str(threads), "time": "of the processor" if busy else "on the wall"}
+    facts["Python"] = platform.python_version()
     return facts | {title: _version(title.lower()) for title in TITLES.values() if title != "mclust"}
 
 

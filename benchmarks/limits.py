@@ -15,7 +15,6 @@ writing overlap them. The limit is the larger of the two.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -80,19 +79,18 @@ def sample(case: Case) -> Work:
 WORK: dict[str, Callable[[Case], Work]] = {"em": em, "log_prob": log_prob, "gradient": gradient, "sample": sample}
 
 
-def _best(run: Callable[[], object], seconds: float = 0.4) -> float:
-    """The shortest time of one call: a limit is what the machine can do when nothing disturbs it."""
-    run()
-    end, best = time.perf_counter() + seconds, float("inf")
-    while (start := time.perf_counter()) < end:
-        run()
-        best = min(best, time.perf_counter() - start)
-    return best
-
-
-def measure() -> dict[str, float]:
+def measure(clock: Callable[[], float], seconds: float = 0.4) -> dict[str, float]:
     """Operations, exponentials, normal numbers and bytes per second, on the threads that the subjects have."""
     import torch
+
+    def best(run: Callable[[], object]) -> float:
+        """The shortest time of one call: a limit is what the machine can do when nothing disturbs it."""
+        run()
+        end, best = clock() + seconds, float("inf")
+        while (start := clock()) < end:
+            run()
+            best = min(best, clock() - start)
+        return best
 
     rates = {}
     for dtype in _BYTES:
@@ -100,9 +98,9 @@ def measure() -> dict[str, float]:
         square, out = torch.rand(1536, 1536, dtype=kind), torch.empty(1536, 1536, dtype=kind)
         vector = torch.rand(2**17, dtype=kind) - 1
         result = torch.empty_like(vector)
-        rates[f"GEMM {dtype}"] = 2 * 1536**3 / _best(lambda a=square, o=out: torch.mm(a, a, out=o))
-        rates[f"exp {dtype}"] = 2**17 / _best(lambda v=vector, o=result: torch.exp(v, out=o))
-        rates[f"normal {dtype}"] = 2**17 / _best(lambda o=result: o.normal_())
+        rates[f"GEMM {dtype}"] = 2 * 1536**3 / best(lambda a=square, o=out: torch.mm(a, a, out=o))
+        rates[f"exp {dtype}"] = 2**17 / best(lambda v=vector, o=result: torch.exp(v, out=o))
+        rates[f"normal {dtype}"] = 2**17 / best(lambda o=result: o.normal_())
     big = torch.ones(2**25, dtype=torch.float64)
-    rates["memory"] = big.nbytes / _best(big.sum)
+    rates["memory"] = big.nbytes / best(big.sum)
     return rates

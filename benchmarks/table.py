@@ -23,7 +23,8 @@ _INTRODUCTION = """\
 Written by `make bench`. Times are medians over rounds in which the subjects take turns, each in a process of its own,
 all on the same data and the same cores. A peer's cell is how many times slower it is than Mixtura (below 1: faster),
 and its peak memory in MiB beyond the data and the result. *Of limit* is the time that the least work would take at the
-hardware's rates, measured in the same run, divided by ours. *Difference* is the relative difference in float64 between
+hardware's rates, measured in the same run, divided by ours; normal numbers count at the rate of PyTorch's, which
+Mixtura's own exceed in float64. *Difference* is the relative difference in float64 between
 what Mixtura and the first peer found (for EM the log-likelihood after the same number of updates from the same start).
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 from .cases import Case
 from .worker import serve
 
-_PATIENCE = 120.0  # seconds for one answer
+_PATIENCE = 300.0  # seconds for one answer
 
 
 class Subject:

@@ -34,6 +34,7 @@ from .statistics import Statistics
 __all__ = ["Gaussian"]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+_CACHED = 2**15  # numbers of a block that stay in the cache
 _MANY = 2**13
 _MANY_GRADIENTS = 2**16
 
@@ -147,8 +148,12 @@ class Gaussian(Component):
         return rows.reshape(noise.shape)
 
     def _color_each(self, index: Tensor, noise: Tensor) -> Tensor:
-        mean = self.location.reshape(-1, self.features).index_select(0, index)
-        return mean.add_(self.structure.color_rows(self._factor_of(index), noise))
+        mean, out = self.location.reshape(-1, self.features), torch.empty_like(noise)
+        height = max(256, _CACHED // self.features)
+        for few, stretch, rows in zip(index.split(height), noise.split(height), out.split(height), strict=True):
+            colored = self.structure.color_rows(self._factor_of(few), stretch)
+            torch.add(mean.index_select(0, few), colored, out=rows)
+        return out
 
     def _color_groups(self, index: Tensor, noise: Tensor) -> Tensor:
         counts = torch.bincount(index, minlength=self.batch_shape.numel()).tolist()
@@ -355,4 +360,3 @@ def _check(mean: Tensor, structure: Structure) -> None:
         )
     if structure.dtype != mean.dtype:
         refuse("covariance", f"of the means' type {mean.dtype}", structure.dtype)
-
