@@ -114,4 +114,6 @@ TORCH: dict[str, Component] = {
     "torch-dirichlet": TorchComponent(torch.distributions.Dirichlet(tensor([2.0, 3.0, 1.5], [6.0, 1.2, 4.0]))),
 }
 
+GRADUAL |= {"low-rank-1", "tied-low-rank-1"}  # a few of Newton's steps
+
 FAMILIES: dict[str, Component] = {**LEARNABLE, **TORCH}

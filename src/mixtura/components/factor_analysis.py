@@ -10,9 +10,9 @@ which leaves, with :math:`x = \log\psi` and R the m that have a loading, a funct
 .. math:: h(x) = \sum_d x_d + \sum_{m \in R} (1 + \log\theta_m) + \sum_{m \notin R} \theta_m, \qquad
     \frac{\partial h}{\partial x_d} = \sum_{m \notin R} (1 - \theta_m)\, \omega_{dm}^2 ,
 
-which is minus twice the log-likelihood of a row. A step takes the better of two: that of EM with W just renewed (Rubin
-and Thayer, 1982), :math:`\psi = \mathrm{diag}(S - W W^\top)`, which never raises h, and that of Newton's method
-(Clarke, 1970), which ends the crawl of the other:
+which is minus twice the log-likelihood of a row. A step is that of Newton's method (Clarke, 1970) where it lowers h,
+else that of EM with W just renewed (Rubin and Thayer, 1982), :math:`\psi = \mathrm{diag}(S - W W^\top)`, which never
+raises h but crawls:
 
 .. math:: \frac{\partial^2 h}{\partial x_d \partial x_e} = \sum_{m,n \notin R} \theta_m
     \omega_{dm}\omega_{em}\omega_{dn}\omega_{en} + \sum_{m \notin R,\, n \in R}
@@ -35,8 +35,9 @@ _STRIDE = 2.0  # the longest step of a logarithm
 
 
 class _Spectrum(NamedTuple):
-    """Eigenvalues and vectors of the scaled moments, the q largest last, and what is left of the likelihood."""
+    """Eigenvalues and vectors of the moments scaled by noise exp(x), the q largest last, and the loss h(x)."""
 
+    x: Tensor
     values: Tensor
     vectors: Tensor
     loss: Tensor
@@ -55,18 +56,30 @@ def factor_analysis(moment: Tensor, rank: int, noise: Tensor | None, steps: int)
     Returns:
         Loadings ``(*L, D, q)`` and noise ``(*L, D)``.
     """
-    variance = moment.diagonal(dim1=-2, dim2=-1)
-    least = (_LEAST * variance).log()
-    x = torch.maximum(_principal(moment, rank) if noise is None else noise.log(), least)
+    least = (_LEAST * moment.diagonal(dim1=-2, dim2=-1)).log()
+    now = _spectrum(moment, torch.maximum(_principal(moment, rank) if noise is None else noise.log(), least), rank)
     for _ in range(steps):
-        now = _spectrum(moment, x, rank)
-        gradual = (variance - _loadings(now, x, rank).square().sum(-1)).clamp_min(0).log()
-        x, fall = _best(
-            moment, rank, now, [torch.maximum(y, least) for y in (gradual, x + _newton(now, rank, x > least))], x
-        )
-        if not bool((fall > _SETTLED).any()):
+        last, now = now, _lower(moment, now, least, rank)
+        if not bool((last.loss - now.loss > _SETTLED).any()):
             break
-    return _loadings(_spectrum(moment, x, rank), x, rank), x.exp()
+    return _loadings(now, rank), now.x.exp()
+
+
+def _lower(moment: Tensor, now: _Spectrum, least: Tensor, rank: int) -> _Spectrum:
+    """Newton's step where it lowers h, else that of EM, else none."""
+    new = _spectrum(moment, torch.maximum(now.x + _newton(now, rank, now.x > least), least), rank)
+    if bool((new.loss < now.loss).all()):
+        return new
+    left = moment.diagonal(dim1=-2, dim2=-1) - _loadings(now, rank).square().sum(-1)
+    gradual = _spectrum(moment, torch.maximum(left.clamp_min(0).log(), least), rank)
+    return _chosen(new, _chosen(gradual, now))
+
+
+def _chosen(one: _Spectrum, other: _Spectrum) -> _Spectrum:
+    """The first where its loss is less, else the other."""
+    less = one.loss < other.loss
+    pairs = zip(one, other, strict=True)
+    return _Spectrum(*(torch.where(less.reshape(less.shape + (1,) * (a.ndim - less.ndim)), a, b) for a, b in pairs))
 
 
 def _principal(moment: Tensor, rank: int) -> Tensor:
@@ -81,12 +94,12 @@ def _spectrum(moment: Tensor, x: Tensor, rank: int) -> _Spectrum:
     values, vectors = torch.linalg.eigh(scale.unsqueeze(-1) * moment * scale.unsqueeze(-2))
     first = values[..., -rank:].clamp_min(1)
     left = values[..., :-rank].sum(-1) + (values[..., -rank:] / first + first.log()).sum(-1)
-    return _Spectrum(values, vectors, x.sum(-1) + left)
+    return _Spectrum(x, values, vectors, x.sum(-1) + left)
 
 
-def _loadings(now: _Spectrum, x: Tensor, rank: int) -> Tensor:
+def _loadings(now: _Spectrum, rank: int) -> Tensor:
     length = (now.values[..., -rank:] - 1).clamp_min(0).sqrt()
-    return (0.5 * x).exp().unsqueeze(-1) * now.vectors[..., -rank:] * length.unsqueeze(-2)
+    return (0.5 * now.x).exp().unsqueeze(-1) * now.vectors[..., -rank:] * length.unsqueeze(-2)
 
 
 def _newton(now: _Spectrum, rank: int, free: Tensor) -> Tensor:
@@ -113,12 +126,3 @@ def _derivatives(values: Tensor, vectors: Tensor, loaded: Tensor, rank: int) -> 
         axis = vectors[..., n]
         bend = bend + axis.unsqueeze(-1) * axis.unsqueeze(-2) * ((rest * pull.unsqueeze(-2)) @ rest.mT)
     return slope, bend
-
-
-def _best(moment: Tensor, rank: int, now: _Spectrum, others: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-    """The candidate of least loss, x itself included, and by how much it is less."""
-    candidates = torch.stack([x, *others])
-    loss = torch.stack([now.loss, *(_spectrum(moment, y, rank).loss for y in others)]).nan_to_num(torch.inf)
-    least, index = loss.min(0)
-    chosen = index[None, ..., None].expand(1, *x.shape)
-    return candidates.gather(0, chosen).squeeze(0), loss[0] - least

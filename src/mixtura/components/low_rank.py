@@ -32,8 +32,9 @@ from .factor_analysis import factor_analysis
 __all__ = ["LowRank"]
 
 _ROUNDS = 500  # steps of factor analysis at most, to fit given covariances
-_FEW = 5  # and within one iteration of EM
-_BLOCK = 2**18  # numbers of a block of rows and components
+_FEW = 2  # and within one iteration of EM
+_WIDE = 128  # features from which on the small matrix is faster than the compiled pass over full ones
+_BLOCK = 2**16  # numbers of a block of rows: what the cache holds
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -44,8 +45,9 @@ class LowRank(Structure):
         rank: The number q of common factors, at least 1.
         tied: Whether the components share one matrix.
 
-    Without values it is a template for a fit; `from_loadings` gives it values. Densities cost O(N K D q), and no matrix
-    of D times D is made for them. A fit sums second moments of all features, as for `Full`.
+    Without values it is a template for a fit; `from_loadings` gives it values. Log-densities cost O(N K D q), and no
+    matrix of D times D is made for them; below 128 features, where the pass over full matrices is faster, many rows at
+    once take that instead. A fit sums second moments of all features, as for `Full`.
 
     Raises:
         MixtureError: If the rank is not a whole number of at least 1.
@@ -145,13 +147,17 @@ class LowRank(Structure):
         return self.given.square().sum(-1)
 
     def density_factor(self) -> Tensor:
-        """The loadings and the inverse of the scale of the noise, both in units of that scale."""
+        """The scaled loadings B and the inverse of the scale of the noise; of few features, the inverse factor."""
+        if self.given.shape[-2] < _WIDE:
+            return self.inverse_factor()
         return torch.cat([self._scaled_loadings(), self.given[..., -1:].reciprocal()], -1)
 
     @staticmethod
     @torch.no_grad()
     def log_joint(x: Tensor, mean: Tensor, factor: Tensor, logits: Tensor) -> Tensor:
-        """Log joint density of rows and components, (N, B, K), as the passes of full matrices give it."""
+        """Log joint density of rows and components, (N, B, K): as for full matrices where features are few."""
+        if x.shape[-1] < _WIDE:
+            return passes.full_log_joint(x, mean, factor, logits)
         parts = [_log_joint(x, *one) for one in zip(mean, factor.expand(len(mean), -1, -1, -1), logits, strict=True)]
         return torch.stack(parts, 1)
 
@@ -159,8 +165,9 @@ class LowRank(Structure):
     @torch.no_grad()
     def log_density(x: Tensor, mean: Tensor, factor: Tensor, logits: Tensor) -> Tensor:
         """Log density of rows, (N, B)."""
-        blocks = x.split(max(256, _BLOCK // mean.shape[:2].numel()))
-        return torch.cat([LowRank.log_joint(rows, mean, factor, logits).logsumexp(-1) for rows in blocks])
+        if x.shape[-1] < _WIDE:
+            return passes.full_log_density(x, mean, factor, logits)
+        return LowRank.log_joint(x, mean, factor, logits).logsumexp(-1)
 
     # -- with one, for each component and never for each row
 
@@ -174,7 +181,8 @@ class LowRank(Structure):
         return self.unconstrained.color_rows(index, noise)
 
     def inverse_factor(self) -> Tensor:
-        return self.unconstrained.inverse_factor()
+        exact = Full._of(factor=torch.linalg.cholesky_ex(self._precise())[0], tied=self.tied)
+        return exact.inverse_factor().to(self.dtype)
 
     def scales(self, features: int) -> Tensor:
         return self.unconstrained.scales(features)
@@ -238,7 +246,11 @@ class LowRank(Structure):
         return self._replace(factor=factor.masked_fill(~sound[..., None, None], torch.nan))
 
     def _cholesky(self) -> Tensor:
-        return torch.linalg.cholesky_ex(self.dense(self.given.shape[-2]))[0]
+        return torch.linalg.cholesky_ex(self._precise())[0].to(self.dtype)
+
+    def _precise(self) -> Tensor:
+        """The matrices in float64: of small noise, single precision would leave nothing."""
+        return self.map(Tensor.double).dense(self.given.shape[-2])
 
     def _scaled_loadings(self) -> Tensor:
         return self.loadings / self.given[..., -1:]
@@ -258,17 +270,19 @@ class LowRank(Structure):
 
 
 def _log_joint(x: Tensor, mean: Tensor, factor: Tensor, logits: Tensor) -> Tensor:
-    """Log joints (N, K) of one mixture, component by component in blocks of rows."""
-    scaled, inverse_scale = factor[..., :-1], factor[..., -1]
-    small = torch.linalg.inv(LowRank._capacitance(scaled))
-    factors = (scaled @ small).expand(len(mean), -1, -1)
-    scaled, inverse_scale = scaled.expand(factors.shape), inverse_scale.expand(mean.shape)
+    """Log joints (N, K) of one mixture, component by component in blocks of rows, which lie in columns."""
+    scaled, inverse_scale = factor[..., :-1], factor[..., -1:]
+    expected = torch.linalg.inv(LowRank._capacitance(scaled)) @ (scaled * inverse_scale).mT  # g from a residual
+    expected, loadings, precision = (
+        part.expand(len(mean), -1, -1) for part in (expected, scaled / inverse_scale, inverse_scale.square().mT)
+    )
     out = x.new_empty(len(x), len(mean))
     height = max(256, _BLOCK // x.shape[-1])
     for rows, joint in zip(x.split(height), out.split(height), strict=True):
+        columns = rows.mT.contiguous()
         for k in range(len(mean)):
-            t = (rows - mean[k]) * inverse_scale[k]
-            g = t @ factors[k]
-            left = torch.addmm(t, g, scaled[k].mT, alpha=-1)
-            joint[:, k] = logits[k] - 0.5 * (left.square().sum(-1) + g.square().sum(-1))
+            t = columns - mean[k].unsqueeze(-1)
+            g = expected[k] @ t
+            left = t.addmm_(loadings[k], g, alpha=-1).square_()
+            joint[:, k] = logits[k] - 0.5 * ((precision[k] @ left).squeeze(0) + g.square_().sum(0))
     return out

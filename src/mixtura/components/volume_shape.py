@@ -98,7 +98,8 @@ class VolumeShape(Structure):
         sound = (weight > 0).all(-1) & moment.isfinite().flatten(weight.ndim - 1).all(-1)
         kept = _column(sound, moment.ndim - sound.ndim)
         weight = torch.where(sound.unsqueeze(-1), weight, 1)
-        moment, start = (own if own is None else torch.where(kept, own, 1) for own in (moment, start))
+        moment = torch.where(kept, moment, 1)
+        start = None if start is None else torch.where(kept, start, 1)
         found = self.unconstrained.with_moment(self._minimum(weight, moment, start), moment.shape[-1])
         return self._replace(factor=found.given.where(kept, torch.nan))
 
