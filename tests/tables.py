@@ -99,10 +99,6 @@ COMPOSED: dict[str, Component] = {
     ),
 }
 
-# Families with `statistics` and `update`; in `GRADUAL`, those whose update only raises the likelihood.
-LEARNABLE: dict[str, Component] = {**NORMALS, **GAUSSIANS, **COUNTS, **POSITIVE, **STUDENTS, **STEPWISE, **COMPOSED}
-GRADUAL: set[str] = {*STUDENTS, *STEPWISE, "beside"}
-
 TORCH: dict[str, Component] = {
     "torch-gamma": TorchComponent(torch.distributions.Gamma(tensor(0.8, 5.0), tensor(0.3, 2.0))),
     "torch-poisson": TorchComponent(torch.distributions.Poisson(tensor(0.7, 12.0))),
@@ -113,6 +109,12 @@ TORCH: dict[str, Component] = {
     ),
     "torch-dirichlet": TorchComponent(torch.distributions.Dirichlet(tensor([2.0, 3.0, 1.5], [6.0, 1.2, 4.0]))),
 }
+
+# Families with `statistics` and `update`; in `GRADUAL`, those whose update only raises the likelihood.
+LEARNABLE: dict[str, Component] = {**NORMALS, **GAUSSIANS, **COUNTS, **POSITIVE, **STUDENTS, **STEPWISE, **COMPOSED}
+GRADIENT = {name: TORCH[name] for name in ("torch-gamma", "torch-poisson", "torch-lognormal", "torch-independent")}
+LEARNABLE |= GRADIENT
+GRADUAL: set[str] = {*STUDENTS, *STEPWISE, *GRADIENT, "beside"}
 
 GRADUAL |= {"low-rank-1", "tied-low-rank-1"}  # a few of Newton's steps
 

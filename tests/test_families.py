@@ -234,3 +234,29 @@ def test_settings_are_checked():
         mx.Poisson.template(speed=3)
     with pytest.raises(mx.errors.MixtureError, match="`rate` must be finite and positive"):
         mx.Poisson(torch.tensor([1.0, -1.0]))
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        torch.distributions.Gumbel(tensor(-2.0, 5.0), tensor(0.5, 2.0)),
+        torch.distributions.Cauchy(tensor(-9.0, 9.0), tensor(1.0, 2.0)),
+        torch.distributions.HalfNormal(tensor(1.0, 6.0)),
+    ],
+    ids=lambda law: type(law).__name__,
+)
+def test_torch_families_are_learned_by_gradients(law):
+    truth = mx.Mixture(tensor(0.4, 0.6), law)
+    x = truth.sample((2000,), generator=torch.Generator().manual_seed(3))
+    fit = mx.fit(x, 2, family=type(law), restarts=4, generator=torch.Generator().manual_seed(0))
+    gain = 2 * (fit.log_likelihood - truth.log_prob(x).sum().item())
+    assert -1e-3 < gain < st.chi2(fit.parameters).ppf(1 - 1e-6)
+    assert "gradient steps" in fit.advice
+
+
+def test_gradient_steps_reach_the_closed_form():
+    x = mx.Poisson(tensor(1.0, 9.0)).draw(torch.arange(400) % 2, torch.Generator().manual_seed(0))
+    start = mx.Mixture(tensor(0.5, 0.5), mx.Poisson(tensor(2.0, 5.0)))
+    other = mx.Mixture(tensor(0.5, 0.5), torch.distributions.Poisson(tensor(2.0, 5.0)))
+    one, two = (mx.fit(x, init=init, method=mx.EM(tolerance=1e-13)) for init in (start, other))
+    assert two.log_likelihood == pytest.approx(one.log_likelihood, abs=1e-6)

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
-from torch.distributions import Dirichlet, Distribution, Independent, Multinomial, OneHotCategorical
+from torch.distributions import (
+    Dirichlet,
+    Distribution,
+    Independent,
+    Multinomial,
+    OneHotCategorical,
+    constraints,
+    transform_to,
+)
 from torch.distributions.utils import lazy_property
 
 from ..errors import NotClosedForm, refuse
+from . import gradient_step
 from .base import Component
+from .statistics import Statistics
+from .template import Template
 
 __all__ = ["TorchComponent"]
+
+
+_SAMPLE, _STEPS = 1000, 15  # rows and steps from which components start
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -127,6 +142,89 @@ class TorchComponent(Component):
         """Iterates over the distribution's parameters."""
         yield from _parameters(self.distribution).values()
 
+    # -- learning
+
+    @property
+    def remark(self) -> str:
+        return "The components were learned by gradient steps, for lack of a closed form."
+
+    @property
+    def title(self) -> str:
+        return _kind(self.distribution).__name__
+
+    @property
+    def discrete(self) -> bool:
+        """Whether rows are whole numbers."""
+        return bool(getattr(_kind(self.distribution).support, "is_discrete", False))
+
+    @property
+    def expects(self) -> str:
+        return f"in the support of torch's {self.title}"
+
+    def outside(self, x: Tensor) -> Tensor:
+        support = (
+            self.distribution.support
+            if isinstance(self.distribution, Distribution)
+            else _kind(self.distribution).support
+        )
+        if not isinstance(support, constraints.Constraint) or constraints.is_dependent(support):
+            return torch.zeros_like(x, dtype=torch.bool)  # known only with the parameters
+        inside = getattr(support, "base_constraint", support).check(x)
+        return ~(inside if inside.shape == x.shape else inside.unsqueeze(-1).expand(x.shape))
+
+    @classmethod
+    def template(cls, **settings: Any) -> Template:
+        """Returns torch's own family as a fit takes it: ``distribution`` is its class, the others its settings.
+
+        Example:
+            >>> mx.components.TorchComponent.template(distribution=torch.distributions.Gumbel)
+            Template(Gumbel)
+        """
+        kind = settings.pop("distribution", None)
+        if not (isinstance(kind, type) and issubclass(kind, Distribution)):
+            refuse("distribution", "a class of torch distributions", kind)
+        return Template(cls._of(distribution=partial(kind, **settings) if settings else kind))
+
+    def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
+        """Returns the sums of scores, of their squares and of second derivatives; see `gradient_step`."""
+        rows = self._shared(x)
+        with torch.no_grad():
+            return gradient_step.sums(lambda *u: self._at(u).log_prob(rows), self._free(), self.batch_shape, r)
+
+    def update(self, statistics: Statistics, prior: Any = None) -> TorchComponent:
+        """Returns the components after one gradient step, which raises the likelihood but does not maximise it."""
+        if prior is not None:
+            raise self._no("update under a prior")
+        return self._at(gradient_step.moved(self._free(), self.batch_shape, statistics.weight, *statistics.moments))
+
+    def start(self, x: Tensor, r: Tensor) -> TorchComponent:
+        """Returns components after some steps from means and scales of the rows, where parameters have such names."""
+        kind: Any = self.distribution
+        stride = max(1, len(x) // _SAMPLE)
+        x, r = x[::stride], r[::stride]
+        weight = r.sum(0)
+        r = 0.9 * r + 0.1 * r.sum(-1, keepdim=True) * (weight / weight.sum(-1, keepdim=True)).clamp_min(1e-3)
+        components = TorchComponent(kind(**_first_guess(kind, x, r), validate_args=False))
+        for _ in range(_STEPS):
+            sums = components.statistics(x, r)
+            components = components.update(Statistics(weight.sum(-1), r.sum(0).double(), sums))
+        return components
+
+    def _free(self) -> list[Tensor]:
+        """The parameters, unconstrained."""
+        return [transform.inv(value) for transform, value in self._transforms()]
+
+    def _at(self, free: Sequence[Tensor]) -> TorchComponent:
+        moved = iter(transform(one) for (transform, _), one in zip(self._transforms(), free, strict=True))
+        return self._of(distribution=_rebuilt(self.distribution, lambda _: next(moved)))
+
+    def _transforms(self) -> Iterator[tuple[Any, Tensor]]:
+        inner = self.distribution
+        while isinstance(inner, Independent):
+            inner = inner.base_dist
+        for name, value in _parameters(self.distribution).items():
+            yield transform_to(inner.arg_constraints[name]), value
+
     def _take(self, axis: int, index: Any, size: int) -> TorchComponent:
         at = (slice(None),) * axis + (index,)
         return self.map(lambda tensor: tensor[at])
@@ -138,6 +236,28 @@ class TorchComponent(Component):
             NotClosedForm: If the distribution is not made from tensors, such as a ``TransformedDistribution``.
         """
         return TorchComponent(_rebuilt(self.distribution, function))
+
+
+def _kind(distribution: Any) -> Any:
+    """The class of a distribution, or that a template names."""
+    found = distribution.func if isinstance(distribution, partial) else distribution
+    return found if isinstance(found, type) else type(found)
+
+
+def _first_guess(kind: Any, x: Tensor, r: Tensor) -> dict[str, Tensor]:
+    """Parameters of a torch family for numbers ``(N,)``: the mean for a loc, the spread for a scale, else neutral."""
+    if x.ndim > 1:
+        refuse("x", "one column of numbers, for torch's own families", f"rows of shape {tuple(x.shape[1:])}")
+    base = _kind(kind)
+    weight = r.sum(0)
+    rows = x.reshape(-1, *(1,) * (r.ndim - 1))
+    mean = (r * rows).sum(0) / weight
+    spread = ((r * (rows - mean).square()).sum(0) / weight).sqrt()
+    known = {"loc": mean, "scale": spread}
+    names = [name for name in base.arg_constraints if name not in ("logits", "total_count")]
+    neutral = {name: transform_to(base.arg_constraints[name])(torch.zeros_like(mean)) for name in names}
+    real = base.support is constraints.real
+    return {name: known[name] if real and name in known else neutral[name] for name in names}
 
 
 def _of_shares(mean: Tensor, variance: Tensor) -> Tensor:

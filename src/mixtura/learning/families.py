@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from torch import Tensor
+from torch.distributions import Distribution
 
 from .. import components as every
 from ..components import Component, Gaussian, Normal, Structure, Template
@@ -125,5 +126,7 @@ def _template(family: Any) -> Template:
     family = getattr(every, family, family) if isinstance(family, str) else family
     if isinstance(family, type) and issubclass(family, Component):
         return family.template()
-    expected = "a family such as mx.Poisson, or a template such as mx.Binomial.template(total_count=10)"
-    refuse("family", expected, repr(family))
+    if isinstance(family, type) and issubclass(family, Distribution):
+        return every.TorchComponent.template(distribution=family)
+    expected = "a family such as mx.Poisson, a class of torch distributions, or a template"
+    refuse("family", expected, repr(family), "A template is, for instance, mx.Binomial.template(total_count=10).")
