@@ -103,10 +103,10 @@ def test_ranks_of_simulated_truths_are_uniform():
     """Simulation-based calibration (Talts et al., 2018) of quantities that do not depend on labels."""
     generator, ranks = seeded(), []
     prior = as_prior(1.5, PRIOR)
-    for _ in range(200):
+    for _ in range(100):
         truth = prior.sample(mx.Normal(torch.zeros(2, dtype=F64), torch.ones(2, dtype=F64)), generator)
         x = truth.sample((15,), generator)
-        fit = mx.fit(x, 2, method=mx.Gibbs(draws=990, warmup=100, chains=1, prior=prior), generator=generator)
+        fit = mx.fit(x, 2, method=mx.Gibbs(draws=490, warmup=60, chains=1, prior=prior), generator=generator)
         ranks.append(
             [
                 (drawn[::10] < true).sum().item()
@@ -114,7 +114,7 @@ def test_ranks_of_simulated_truths_are_uniform():
             ]
         )
     for column in np.array(ranks).T:
-        counts = np.histogram(column, bins=10, range=(0, 100))[0]
+        counts = np.histogram(column, bins=10, range=(0, 50))[0]
         assert stats.chisquare(counts).pvalue > 1e-3
 
 

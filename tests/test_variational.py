@@ -122,3 +122,12 @@ def test_the_predictive_law_averages_mixtures_drawn_from_the_posterior():
     density = posterior.draw(torch.Generator().manual_seed(0)).log_prob(at.unsqueeze(1)).exp()
     error = density.std(-1) / density.shape[-1] ** 0.5
     assert ((density.mean(-1) - fit.predictive.log_prob(at).exp()).abs() < 5 * error).all()
+
+
+def test_draws_go_to_arviz():
+    pytest.importorskip("arviz")
+    fit = mx.fit(three_groups(50), 3, method=mx.Variational(prior=mx.Prior(1.0)), restarts=1)
+    data = fit.to_arviz(draws=400, generator=torch.Generator().manual_seed(0))
+    drawn = torch.from_numpy(data["posterior"]["weights"].values)[0]
+    error = drawn.std(0) / 20
+    assert ((drawn.mean(0) - fit.posterior.weights.mean).abs() < 5 * error).all()

@@ -20,7 +20,7 @@ components are put in the order of falling size where that raises the bound (Kur
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor
@@ -41,6 +41,9 @@ from .moves import improved
 from .reorder import reorder, reorder_statistics
 from .statistics import expect
 from .weights import WeightsPosterior
+
+if TYPE_CHECKING:
+    from arviz import InferenceData
 
 __all__ = ["Posterior", "Variational", "VariationalFit"]
 
@@ -213,6 +216,29 @@ class VariationalFit(Fit):
     def predictive(self) -> Mixture:
         """The law of a further row with the parameters integrated out; see `Posterior.predictive`."""
         return self.posterior.predictive
+
+    def to_arviz(
+        self,
+        draws: int = 1000,
+        log_likelihood: bool = True,
+        predictive: int = 0,
+        generator: Generator | None = None,
+    ) -> InferenceData:
+        """Returns independent draws from the posterior as ArviZ's data: one chain, all K components.
+
+        Arguments:
+            draws: How many mixtures to draw.
+            log_likelihood: Whether to add the log-likelihood of every row, in nats.
+            predictive: How many rows to add for each draw.
+            generator: The source of randomness.
+
+        Raises:
+            ImportError: If ArviZ is not installed.
+        """
+        from .arviz import inference_data
+
+        mixtures = self.posterior.map(lambda tensor: tensor.expand(draws, *tensor.shape)).draw(generator)
+        return inference_data(mixtures, 1, self.rows, log_likelihood, predictive, generator)
 
     @property
     def bound(self) -> float:
