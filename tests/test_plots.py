@@ -61,6 +61,12 @@ class TestDensity:
         np.testing.assert_allclose(total, sum(expected), atol=1e-12)
         assert np.trapezoid(total, x) == pytest.approx(1, abs=2e-3)
 
+    def test_a_narrow_component_is_not_missed(self):
+        scale = torch.tensor([1.0, 1e-5], dtype=torch.float64)
+        narrow = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([0.0, 1.0], dtype=torch.float64), scale))
+        _, total = curve(mx.plots.density(narrow, torch.linspace(-3, 3, 50)).lines[0])
+        assert total.max() == pytest.approx(narrow.log_prob(torch.tensor(1.0).double()).exp().item())
+
     def test_the_histogram_has_unit_area_and_counts_weights(self):
         x = torch.cat([torch.zeros(30), torch.ones(10)]).double() + torch.linspace(0, 0.1, 40).double()
         rows = mx.data.rows(x, weight=torch.cat([torch.ones(30), 9 * torch.ones(10)]))

@@ -113,6 +113,14 @@ def test_a_collapse_is_said_with_its_advice():
     assert fit.advice in shown
 
 
+def test_components_of_few_rows_are_pointed_at():
+    x = torch.cat([torch.linspace(0, 4, 60), torch.tensor([9.0, 9.3])]).double()
+    own, shared = (mx.fit(x, init=torch.tensor([2.0, 9.0]).double(), covariance=c) for c in ("full", "tied-full"))
+    assert own.converged and shared.converged
+    assert "Few rows: component 1." in mx.report.page(own)
+    assert "Few rows" not in mx.report.page(shared)
+
+
 @pytest.mark.parametrize("features", [1, 2, 3, 9])
 def test_every_number_of_columns_has_its_density_and_table(features):
     x = torch.randn(60, features, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -26,7 +26,7 @@ def show_models(found: Selection) -> None:
     table = _table("K", "covariance", "params", "log-likelihood", "BIC", "AIC", "ICL", "ended")
     for candidate in found.table[:_MOST]:
         table.add_row(*_cells(candidate), style="bold" if candidate is found.table[0] else None)
-    _console().print(table)
+    _show(table)
     if len(found.table) > _MOST:
         say(f"... and {len(found.table) - _MOST} more.")
 
@@ -46,7 +46,7 @@ def show_components(told: Story) -> None:
     for k, weight in enumerate(told.mixture.weights.tolist()):
         cells = [f"{rounded(m, s)} ± {rounded(s, s)}" for m, s in zip(mean[k], scale[k], strict=True)]
         table.add_row(str(k), f"{100 * weight:.2f} %", str(int(told.survey.assigned[k])), *cells)
-    _console().print(table)
+    _show(table)
 
 
 def shown_path(path: Path) -> str:
@@ -68,5 +68,10 @@ def _table(*head: str) -> Table:
     return table
 
 
-def _console() -> Console:
-    return Console(markup=False, highlight=False)
+def _show(table: Table) -> None:
+    """Prints a table in its own width: numbers that are cut or broken cannot be read."""
+    _console(width=1000).print(table, soft_wrap=True)
+
+
+def _console(width: int | None = None) -> Console:
+    return Console(markup=False, highlight=False, width=width)

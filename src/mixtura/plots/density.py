@@ -75,7 +75,7 @@ def draw_line(
     """Draws histogram, density and components of one column."""
     if len(values):
         ax.hist(values.numpy(), _bins(values), density=True, weights=_array(weight), color="#dfe3e6", zorder=0)
-    grid = window.line(0, 600)
+    grid = _grid(window, about)
     parts = about.log_joint(grid).exp()
     (line,) = ax.plot(grid.numpy(), parts.sum(-1).numpy(), color=INK, zorder=3)
     line.sticky_edges.y.append(0)  # no margin below zero, and axes that share theirs still fit all
@@ -107,6 +107,15 @@ def draw_points(ax: Axes, points: Tensor, colors: Any = DATA) -> None:
     size = max(1.5, min(12.0, 4000 / max(1, len(points))))
     many = len(points) > 1500
     ax.scatter(*points.T.numpy(), s=size, c=colors, alpha=0.75, linewidths=0, zorder=1, rasterized=many)
+
+
+def _grid(window: Window, about: Subject) -> Tensor:
+    """Equally spaced values, and some around every mean: a narrow component falls between the former."""
+    family = about.mixture.components
+    mean, scale = family.mean.reshape(-1, 1), family.variance.sqrt().reshape(-1, 1)
+    near = (mean + scale * torch.linspace(-4, 4, 33, dtype=mean.dtype)).flatten()
+    inside = near[(near > window.low) & (near < window.high)]
+    return torch.cat([window.line(0, 600), inside]).sort().values
 
 
 def _bins(values: Tensor) -> Any:

@@ -16,7 +16,7 @@ from ..plots.style import matplotlib
 from .describe import described, flat
 from .digits import number, rounded
 from .html import Html, dot, escape, facts, figure, paragraph, section, table
-from .story import Story, in_words
+from .story import Story, covariance_name, in_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -132,7 +132,20 @@ def components(story: Story) -> Html:
         for k, weight in enumerate(story.mixture.weights.tolist())
     ]
     note = "Scale: standard deviation within the component. Rows: those for which the component is the likeliest."
-    return section("Components", table(["component", "weight", *head, "rows"], body), paragraph(note, "note"))
+    parts = [table(["component", "weight", *head, "rows"], body), paragraph(note, "note"), _small(story)]
+    return section("Components", *parts)
+
+
+def _small(story: Story) -> Html:
+    """A word on components whose covariance is that of hardly more rows than a plane needs."""
+    small = [str(k) for k, rows in enumerate(story.survey.assigned.tolist()) if 0 < rows <= story.features + 1]
+    if not small or covariance_name(story.mixture).startswith("tied-"):
+        return Html()
+    text = (
+        f"Few rows: component {', '.join(small)}. So few do not determine a shape, and a likelihood can be high merely "
+        f"because a component has shrunk onto them. A prior keeps it from that (--prior weak; mx.Prior.weak)."
+    )
+    return paragraph(text, "warning")
 
 
 def _line_table(story: Story):
