@@ -240,6 +240,30 @@ def test_gaps_and_limits_go_together():
     )
 
 
+@pytest.mark.parametrize("numeric", [True, False])
+def test_errors_and_limits_of_each_row_go_together(numeric):
+    clean = numbers() if numeric else vectors()
+    count = 12
+    scale, limit = 0.2 + torch.rand(count, *clean.event_shape), 2 + 2 * torch.rand(count, *clean.event_shape)
+    observation = [AdditiveNoise(scale=scale), Censored(upper=limit, per_row=True)]
+    y = torch.minimum(clean.sample((count,)) + scale, limit)
+    law = clean.observed(observation)
+    alone = torch.stack(
+        [
+            clean.observed(AdditiveNoise(scale=scale[n])).observed(Censored(upper=limit[n])).log_prob(y[n])
+            if numeric
+            else clean.observed(AdditiveNoise(scale=scale[n]))
+            .observed(Censored(upper=limit[n]))
+            .log_prob(y[n : n + 1])[0]
+            for n in range(count)
+        ]
+    )
+    assert torch.allclose(law.log_prob(y), alone, atol=1e-10)
+    fit = mx.fit(y, 1, method=mx.EM(max_iterations=30, tolerance=0), observation=observation)
+    assert (fit.trace.diff() > -1e-9).all()
+    assert fit.log_likelihood == pytest.approx(fit.mixture.observed(observation).log_prob(y).sum().item(), rel=1e-9)
+
+
 def test_a_projection_with_limits_is_that_of_its_law():
     clean, matrix = vectors(), torch.tensor([[1.0, -1.0]])
     measured = LinearMeasurement(matrix, scale=0.5)

@@ -15,6 +15,10 @@ __all__ = ["check_data", "check_finite", "check_rows", "check_spread"]
 
 _SHOWN = 5
 _RESCALE = "Rescale it, for example by another unit."
+_GAPS = (
+    "Rows are counted from 0. Drop or fill these rows, or fit with observation=mixtura.observation.Missing() where NaN "
+    "stands for what was not recorded."
+)
 
 
 def check_data(rows: Rows, components: int = 1, spread: bool = True) -> Summary:
@@ -99,7 +103,7 @@ def _place(rows: Rows, block: Block, start: int, row: int, column: int) -> str:
 def _refuse_not_finite(wrong: int, total: int, places: list[str]) -> NoReturn:
     more = f" and {wrong - len(places)} more" if wrong > len(places) else ""
     came = f"{wrong} of {total} values that are not ({'; '.join(places)}{more})"
-    refuse("x", "finite", came, "Rows are counted from 0. Drop or fill these rows.")
+    refuse("x", "finite", came, _GAPS)
 
 
 def check_spread(rows: Rows, found: Summary | None = None) -> Summary:

@@ -63,8 +63,8 @@ class Box(Observation):
         chosen = self.selection()
         if chosen is None:
             return log_prob
-        low, high = (aligned(limit, components).squeeze(-2) for limit in chosen)
         rows = y if components.event_shape else y.unsqueeze(-1)
+        low, high = (beside(limit, rows, components) for limit in chosen)
         recorded = ((rows >= low) & (rows <= high)).all(-1, keepdim=True)
         return torch.where(recorded, log_prob - self._recorded(components).log_prob, -torch.inf)
 
@@ -197,7 +197,7 @@ class Censored(_Limited):
         self._seal(lower, upper, per_row)
 
     def limits(self, y: Tensor, components: Component) -> tuple[Tensor, Tensor]:
-        lower, upper = (aligned(limit, components).squeeze(-2) for limit in (self.lower, self.upper))
+        lower, upper = (beside(limit, y, components) for limit in (self.lower, self.upper))
         low = torch.where(y <= lower, -torch.inf, torch.where(y >= upper, upper, y))
         return low, torch.where(y >= upper, torch.inf, torch.where(y <= lower, lower, y))
 
@@ -306,7 +306,7 @@ class Rounded(Box):
         return self if self.step.ndim == 3 else self._replace(step=_placed("step", self.step, frame, False))
 
     def limits(self, y: Tensor, components: Component) -> tuple[Tensor, Tensor]:
-        half = aligned(self.step, components).squeeze(-2) / 2
+        half = beside(self.step, y, components) / 2
         return y - half, y + half
 
     def record(self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None) -> Tensor:
@@ -420,6 +420,18 @@ def _placed(name: str, limit: Tensor, frame: Frame, per_row: bool | None) -> Ten
     if placed.shape[1] != 1:
         refuse(name, "the same for all components", f"shape {tuple(limit.shape)}")
     return placed
+
+
+def beside(limit: Tensor, y: Tensor, components: Component) -> Tensor:
+    """A limit ``(R, 1, D)`` where it meets recorded rows ``(*S, R, 1, ..., D)``, one 1 for each batch dimension.
+
+    Components that already differ between rows, as behind errors of their own, have a dimension more for that.
+    """
+    if len(limit) == 1:
+        return limit[0, 0]
+    gaussian = as_gaussian(components)
+    inner = len(components.batch_shape) - 1 - (gaussian.location.ndim == y.ndim + 1)
+    return limit.reshape(len(limit), *(1,) * inner, limit.shape[-1])
 
 
 def _as_rows(limit: Tensor, x: Tensor, labels: Tensor) -> Tensor:

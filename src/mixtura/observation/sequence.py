@@ -121,7 +121,8 @@ class Chain(Observation):
 
     def _pair(self) -> tuple[Linear, Observation]:
         first, *others = self.steps
-        if isinstance(first, Linear) and len(others) == 1:
+        both = bool(first.side and others[0].side) and not isinstance(others[0], Box)
+        if isinstance(first, Linear) and len(others) == 1 and not both:
             return first, others[0]
         names = ", then ".join(type(step).__name__ for step in self.steps)
         raise NotClosedForm(
