@@ -52,6 +52,8 @@ def _answer(name: str, task: str, case: Case | None, seconds: float, prepared: d
             prepared.clear()  # one cell at a time: its data must not count as another's workspace
             prepared[task, case] = Cell.of(name, task, case, seconds)
         return prepared[task, case].measure()
+    except NotImplementedError as error:
+        return {"reason": str(error)}
     except Exception as error:
         return {"reason": f"{type(error).__name__}: {error}".splitlines()[0][:160]}
 
