@@ -118,6 +118,9 @@ class Beta(Coordinates, ExponentialFamily):
     def _inside(self) -> float:
         return 0.5
 
+    def embed(self, x: Tensor) -> Tensor:
+        return x.logit().reshape(len(x), -1)
+
     @property
     def mean(self) -> Tensor:
         return self.concentration1 / (self.concentration1 + self.concentration0)

@@ -27,7 +27,7 @@ from .statistics import Statistics
 
 __all__ = ["ExponentialFamily"]
 
-_BLEND = 0.05  # how much of all rows' mean statistics is mixed into a first guess, so that no component is a point
+_BLEND = 0.05, 0.6  # the share of all rows in first guesses: components apart in the first, nearly alike in the last
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -103,7 +103,8 @@ class ExponentialFamily(Component):
         (sums,) = blank.statistics(x, r)
         weight = _column(r.sum(0).double(), sums)
         pooled = sums.sum(1, keepdim=True) / weight.sum(1, keepdim=True)
-        mean = torch.where(weight > 0, (1 - _BLEND) * sums / weight + _BLEND * pooled, pooled)
+        blend = _column(torch.linspace(*_BLEND, sums.shape[0], dtype=sums.dtype, device=sums.device), sums)
+        mean = torch.where(weight > 0, (1 - blend) * sums / weight + blend * pooled, pooled)
         return blank.from_mean(mean).to(x.dtype)
 
     def shaped(self, x: Tensor) -> Self:
