@@ -13,7 +13,7 @@ from sklearn.decomposition import FactorAnalysis
 from tables import STRUCTURES, matrices
 
 import mixtura as mx
-from mixtura.components import Diagonal, Full, structure
+from mixtura.components import Diagonal, Full, factor_analysis, structure
 from mixtura.errors import MixtureError, NotClosedForm
 
 CODES = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
@@ -181,6 +181,28 @@ def test_one_component_is_factor_analysis(rank):
     theirs = FactorAnalysis(rank, tol=1e-9, max_iter=3000, svd_method="lapack").fit(x.numpy())
     expected = len(x) * theirs.score(x.numpy())
     assert fit.log_likelihood >= expected - 1e-6 and fit.log_likelihood == pytest.approx(expected, abs=0.1)
+
+
+def test_the_derivatives_of_factor_analysis():
+    moment, x, rank = matrices(seed=2), normal(FEATURES), 1
+
+    def h(x):
+        scale = (-0.5 * x).exp()
+        values = torch.linalg.eigvalsh(scale.unsqueeze(-1) * moment * scale)
+        first = values[-rank:].clamp_min(1)
+        return x.sum() + values[:-rank].sum() + (values[-rank:] / first + first.log()).sum()
+
+    now = factor_analysis._spectrum(moment, x, rank)
+    slope, bend = factor_analysis._derivatives(now.values, now.vectors, torch.tensor([False, False, True]), rank)
+    assert now.values[-1] > 1
+    torch.testing.assert_close(slope, torch.autograd.functional.jacobian(h, x))
+    torch.testing.assert_close(bend, torch.autograd.functional.hessian(h, x))
+
+
+def test_a_component_that_shares_its_volume_cannot_be_held_alone():
+    mixture = mx.fit(mx.datasets.old_faithful(), 2, covariance="EVV", restarts=1, generator=generator()).mixture
+    with pytest.raises(MixtureError, match="freeze"):
+        mx.fit(mx.datasets.old_faithful(), init=mixture, freeze=mx.Freeze(components=(0,)))
 
 
 def big(tied=False, features=9, rank=2):

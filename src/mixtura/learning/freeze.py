@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..components import Component, Gaussian, Normal, Statistics
 from ..components.pairs import as_gaussian
+from ..components.volume_shape import VolumeShape
 from ..errors import refuse
 from ..mixture import Mixture
 
@@ -54,8 +55,8 @@ class Freeze:
                 "of weights or components for this family",
                 f"means or covariances of {type(components).__name__}",
             )
-        if self.components and not self.covariances and _tied(components):
-            refuse("freeze", "of all covariances where they are tied", self, "Set `covariances=True` as well.")
+        if self.components and not self.covariances and _sharing(components):
+            refuse("freeze", "of all covariances where they share parts", self, "Set `covariances=True` as well.")
 
     def held(self, statistics: Statistics) -> Statistics:
         """Returns the sums from which the update of what is free follows."""
@@ -98,6 +99,14 @@ class Freeze:
 
 def _tied(components: Component) -> bool:
     return isinstance(components, (Gaussian, Normal)) and as_gaussian(components).structure.tied
+
+
+def _sharing(components: Component) -> bool:
+    """Whether one component's covariance cannot be held while those of others are learned."""
+    if not isinstance(components, (Gaussian, Normal)):
+        return False
+    structure = as_gaussian(components).structure
+    return structure.tied or isinstance(structure, VolumeShape)
 
 
 def _where(new: Component, free: Tensor, old: Component) -> Component:
