@@ -58,6 +58,20 @@ def test_clusters_without_rows_take_far_ones():
     assert (fit.inertias.diff() <= 0).all()
 
 
+def test_a_moved_row_leaves_one_sum_and_joins_another():
+    x = blobs(50, 2, 2)
+    means = torch.stack((x[0], x[1], torch.full((2,), 1e4, dtype=F64)))
+    start = mx.learning.kmeans.centres(means.unsqueeze(0), torch.ones((), dtype=F64))
+    statistics = mx.KMeans().expect(start, mx.data.rows(x))
+    weight, shift, scatter = statistics.moments[2:]
+    distance, index = brute(x, means)
+    index[distance.argmax()] = 2
+    gap = x - means[index]
+    torch.testing.assert_close(weight[0], torch.bincount(index, minlength=3).double())
+    torch.testing.assert_close(shift[0], torch.zeros(3, 2, dtype=F64).index_add_(0, index, gap))
+    torch.testing.assert_close(scatter[0, 0], gap.square().sum())
+
+
 def test_as_many_clusters_as_rows_leave_nothing():
     x = torch.tensor([[0.0], [1.0], [5.0], [5.0]], dtype=F64)
     fit = mx.fit(x, 3, method=mx.KMeans())
