@@ -8,6 +8,7 @@ from scipy import stats
 
 import mixtura as mx
 from mixtura.learning import Sampled, StickBreaking, relabel
+from mixtura.learning.relabel import _by_going_through, _by_scipy
 from mixtura.learning.sampling import draw_labels
 
 F64 = torch.float64
@@ -86,6 +87,11 @@ def test_relabelling_undoes_any_permutation():
     found = relabel(mx.learning.reorder(draws, order))
     torch.testing.assert_close(found.components.mean, mean)
     torch.testing.assert_close(found.logits, draws.logits)
+
+
+def test_both_assignments_are_the_cheapest():
+    cost = torch.rand(40, 4, 4, dtype=F64, generator=seeded())
+    assert torch.equal(_by_going_through(cost), _by_scipy(cost))
 
 
 def test_draws_agree_on_their_labels():

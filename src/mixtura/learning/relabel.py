@@ -12,6 +12,8 @@ components in which each draw gives one to each cluster (in the manner of Stephe
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import torch
 from torch import Tensor
 
@@ -23,6 +25,7 @@ from .reorder import reorder
 __all__ = ["average", "relabel"]
 
 _ROUNDS = 20
+_FEW = 5  # components whose permutations are gone through
 _TINY = 1e-12
 
 
@@ -35,7 +38,7 @@ def relabel(draws: Mixture, reference: Mixture | None = None) -> Mixture:
             by default.
 
     Raises:
-        ImportError: If SciPy is not installed.
+        ImportError: If there are more than five components and SciPy is not installed.
 
     Example:
         >>> draws = mx.Mixture(torch.ones(2, 2), mx.Normal(torch.tensor([[0.0, 5.0], [5.1, 0.1]]), torch.ones(2, 2)))
@@ -80,12 +83,23 @@ def _scales(matched: Tensor) -> Tensor:
 
 def _assign(draws: Tensor, centre: Tensor, scale: Tensor) -> Tensor:
     """Returns the cheapest assignment of each draw's components to the labels."""
+    scale = torch.where(scale > _TINY, scale, torch.inf)  # what never varies tells nothing
+    cost = torch.cdist(centre / scale, draws / scale).square()  # (S, labels, components)
+    return _by_going_through(cost) if cost.shape[-1] <= _FEW else _by_scipy(cost)
+
+
+def _by_going_through(cost: Tensor) -> Tensor:
+    labels = range(cost.shape[-1])
+    orders = torch.tensor(list(permutations(labels)), device=cost.device)
+    totals = sum(cost[:, label, orders[:, label]] for label in labels)
+    return orders[torch.as_tensor(totals).argmin(-1)]
+
+
+def _by_scipy(cost: Tensor) -> Tensor:
     from scipy.optimize import linear_sum_assignment
 
-    scale = torch.where(scale > _TINY, scale, torch.inf).nan_to_num(torch.inf)  # what never varies tells nothing
-    cost = torch.cdist(centre / scale, draws / scale).square()  # (S, labels, components)
-    best = [linear_sum_assignment(one)[1] for one in cost.cpu().numpy()]
-    return torch.as_tensor(best, device=draws.device) if not best else torch.stack([torch.as_tensor(o) for o in best])
+    best = [torch.as_tensor(linear_sum_assignment(one)[1]) for one in cost.cpu().numpy()]
+    return torch.stack(best).to(cost.device)
 
 
 def average(draws: Mixture) -> Mixture:
