@@ -71,7 +71,7 @@ def test_draws_keep_the_distribution():
 
 
 def test_intervals_from_draws_cover_at_their_nominal_rate():
-    x, y = holed(3000)
+    x, y = holed(1200)
     draws = torch.stack([mixture().impute(y, Draw()).values for _ in range(200)])
     gap = y.isnan()
     for level in (0.5, 0.9):

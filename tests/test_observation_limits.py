@@ -208,7 +208,7 @@ def test_learning_recovers_the_whole_mixture_and_never_falls(name):
 
 def test_a_histogram_is_fitted_from_its_counts():
     edges = torch.linspace(-4, 11, 31)
-    x = numbers().sample((50_000,))
+    x = numbers().sample((8000,))
     x = x[(x >= -4) & (x < 11)]
     counts = torch.histogram(x, edges).hist
     found = mx.fit(None, 2, observation=Binned(edges, counts), restarts=2)

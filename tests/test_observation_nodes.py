@@ -111,12 +111,12 @@ def test_shifts_of_vectors_and_of_other_families():
 
 @pytest.mark.parametrize("name", ["scale", "shift"])
 def test_the_posterior_obeys_total_expectation_and_variance(name):
-    y = numbers().observed(SEEDS[name]).sample((20_000,))
+    y = numbers().observed(SEEDS[name]).sample((6000,))
     posterior = numbers().posterior(SEEDS[name], y)
     error = (posterior.mean.var() / len(y)).sqrt()
     assert (posterior.mean.mean() - numbers().mean).abs() < 5 * error
     total = posterior.variance.mean() + posterior.mean.var()
-    assert torch.allclose(total, numbers().variance, rtol=0.03)
+    assert torch.allclose(total, numbers().variance, rtol=0.06)
 
 
 def test_the_posterior_under_shifts_is_on_the_points_it_can_be_on():
