@@ -31,7 +31,9 @@ autodoc_default_options = {
     "member-order": "bysource",
     "show-inheritance": True,
     # scikit-learn adds these to every estimator, and describes them with links into its own pages
-    "exclude-members": ", ".join(f"set_{name}_request" for name in ("fit", "partial_fit", "predict", "score", "transform")),
+    "exclude-members": ", ".join(
+        f"set_{name}_request" for name in ("fit", "partial_fit", "predict", "score", "transform")
+    ),
 }
 autodoc_inherit_docstrings = False
 autodoc_typehints = "signature"

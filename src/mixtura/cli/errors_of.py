@@ -1,4 +1,4 @@
-"""How the rows of a file were observed: with errors, where columns hold them, and with gaps, where cells are missing."""
+"""How the rows of a file were observed: with errors where columns hold them, with gaps where cells are missing."""
 
 from __future__ import annotations
 

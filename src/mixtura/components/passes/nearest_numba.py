@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -35,7 +37,7 @@ def sums(x: Tensor, weight: Tensor | None, mean: Tensor) -> tuple[Tensor, Tensor
         return room
 
     parts = _in_threads(run, len(rows), _workers(x, mean))
-    mass, first, inertia = (sum(field[1:], field[0]) for field in zip(*parts, strict=True))
+    mass, first, inertia = (reduce(add, field) for field in zip(*parts, strict=True))
     shift = first.reshape(exact.shape) - mass[..., None] * (exact - centre)
     return torch.from_numpy(mass), torch.from_numpy(shift), torch.from_numpy(inertia)
 
