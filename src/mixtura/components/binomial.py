@@ -139,6 +139,9 @@ class Bernoulli(Binomial):
     def __init__(self, probs: Tensor, *, vectors: bool = False) -> None:
         super().__init__(1, probs, vectors=vectors)
 
+    def base(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
     @classmethod
     def template(cls, **settings: Any) -> Any:
         return super().template(total_count=1, **settings)

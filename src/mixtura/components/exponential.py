@@ -23,6 +23,7 @@ from torch import Generator, Tensor
 
 from ..errors import NotClosedForm
 from .base import Component, Labels
+from .passes import soft
 from .statistics import Statistics
 
 __all__ = ["ExponentialFamily"]
@@ -118,7 +119,8 @@ class ExponentialFamily(Component):
         natural = self._flat_natural().reshape(batch.numel(), -1)
         joint = (statistics @ natural.mT).add_(base.unsqueeze(-1)).reshape(len(x), *batch)
         joint = joint.add_(logits - self._normaliser())
-        density, r = torch.logsumexp(joint, -1), labels(joint)
+        density = torch.logsumexp(joint, -1)
+        r = joint.sub_(density.unsqueeze(-1)).exp_() if labels is soft else labels(joint)
         if weight is not None:
             share = weight.to(x.dtype).reshape(-1, *(1,) * len(batch))
             density, r = density * share.squeeze(-1), r * share
