@@ -143,7 +143,7 @@ def _small(story: Story) -> Html:
         return Html()
     text = (
         f"Few rows: component {', '.join(small)}. So few do not determine a shape, and a likelihood can be high merely "
-        f"because a component has shrunk onto them. A prior keeps it from that (--prior weak; mx.Prior.weak)."
+        f"because a component has shrunk onto them. A weak prior keeps it from that."
     )
     return paragraph(text, "warning")
 
