@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Posterior", "Variational", "VariationalFit"]
 
+_ROWS = 20_000  # beyond which elimination is left to the sample that starts are tried on
 _TRIED = 6  # how many components a round of elimination tries to empty
 
 
@@ -118,7 +119,8 @@ class Variational(Method):
         tolerance: The gain of the bound still to come, in nats per row; 0 runs all iterations.
         unused: Components that hold fewer rows than this are left out of the fit's mixture.
         elimination: Whether to try, after convergence, to empty one component after another where that raises the
-            bound: small components that hold a few rows die slowly or never by themselves.
+            bound: small components that hold a few rows die slowly or never by themselves. Where rows are many, this
+            happens on the sample that starts are tried on.
 
     Example:
         >>> fit = mx.fit(mx.datasets.old_faithful(), components=8, method=mx.Variational())
@@ -174,7 +176,8 @@ class Variational(Method):
         """Runs every start, then tries to do without one component after another in the best."""
         runs = run(self, rows, start, floor, report)
         best = max(runs, key=lambda one: one.objective)
-        better = improved(best.method, best, rows, floor, _without_one) if self.elimination else best
+        worthwhile = self.elimination and len(rows) <= _ROWS
+        better = improved(best.method, best, rows, floor, _without_one) if worthwhile else best
         return [better if one is best else one for one in runs]
 
     def result(self, runs: list[Run], rows: Rows) -> VariationalFit:
