@@ -260,3 +260,11 @@ def test_gradient_steps_reach_the_closed_form():
     other = mx.Mixture(tensor(0.5, 0.5), torch.distributions.Poisson(tensor(2.0, 5.0)))
     one, two = (mx.fit(x, init=init, method=mx.EM(tolerance=1e-13)) for init in (start, other))
     assert two.log_likelihood == pytest.approx(one.log_likelihood, abs=1e-6)
+
+
+def test_rounding_of_large_counts_is_not_a_fall():
+    generator = torch.Generator().manual_seed(0)
+    x = mx.Poisson(tensor(4000.0, 5000.0)).draw(torch.arange(400) % 2, generator)
+    for seed in range(5):
+        fit = mx.fit(x, 2, family=mx.Poisson, method=mx.EM(tolerance=1e-13), generator=generator.manual_seed(seed))
+        assert fit.converged

@@ -154,6 +154,10 @@ class Beside(Component):
         first = self.first.structured(structure)
         return self if first is self.first else self._replace(first=first)
 
+    @property
+    def magnitude(self) -> float:
+        return max(self.first.magnitude, self.second.magnitude)
+
     def guess(self, r: Tensor) -> Tensor:
         """Gives a little of every row to the second family's one component."""
         return torch.cat([(1 - _NOISE) * r, _NOISE * r.sum(-1, keepdim=True)], -1)

@@ -108,6 +108,10 @@ class ExponentialFamily(Component):
         mean = torch.where(weight > 0, (1 - blend) * sums / weight + blend * pooled, pooled)
         return blank.from_mean(mean).to(x.dtype)
 
+    @property
+    def magnitude(self) -> float:
+        return self._normaliser().detach().abs().amax().nan_to_num().item()
+
     def shaped(self, x: Tensor) -> Self:
         """Returns a blank with what it must know of the rows' shape."""
         return self._replace(vectors=x.ndim > 1) if "vectors" in self._fields() else self

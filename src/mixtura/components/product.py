@@ -189,6 +189,10 @@ class Product(Component):
         same = all(new is old for new, old in zip(parts, self.parts, strict=True))
         return self if same else self._replace(parts=parts)
 
+    @property
+    def magnitude(self) -> float:
+        return sum(part.magnitude for part in self.parts)
+
     def start(self, x: Tensor, r: Tensor) -> Self:
         groups = zip(self.parts, self.columns, strict=True)
         return self._replace(parts=tuple(part.start(_group(x, group), r) for part, group in groups))

@@ -265,7 +265,8 @@ def _iterate(
 
 def _record(one: Run, state: State, entry: int, objective: float, method: Method) -> bool:
     """Notes the objective of a start, keeps its state unless it got worse, and tells whether it goes on."""
-    slack = 100 * torch.finfo(method.expected(state).dtype).eps * max(1.0, abs(objective))
+    mixture = method.expected(state)
+    slack = 100 * torch.finfo(mixture.dtype).eps * max(1.0, abs(objective), mixture.components.magnitude)
     if not math.isfinite(objective):
         one.trace = one.trace or [-math.inf]
         return one.ended(Reason.NOT_FINITE)
