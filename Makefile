@@ -40,6 +40,7 @@ docs: $(VENV)/.with-docs
 bench: $(VENV)/.with-bench
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.learners
+	$(BIN)/python -m benchmarks.deconvolution
 
 clean:
 	rm -rf $(VENV) build dist docs/_build docs/reference mixtura-demo .pytest_cache .ruff_cache .hypothesis
