@@ -117,3 +117,13 @@ def test_fractional_rows_add_up():
     whole = Statistics(torch.zeros(()).double(), r.sum(0), one.statistics(x, r))
     twice = Statistics(torch.zeros(()).double(), 2 * r.sum(0), one.statistics(torch.cat([x, x]), torch.cat([r, r])))
     assert torch.allclose(table.NIW.posterior(whole + whole, one).moment, table.NIW.posterior(twice, one).moment)
+
+
+def test_priors_of_other_families_are_refused():
+    counts, vectors = torch.arange(20.0).double(), torch.randn(20, 2).double()
+    with pytest.raises(mx.errors.MixtureError, match="a NormalInverseWishart for Poisson components"):
+        mx.fit(counts, 2, family=mx.Poisson, method=mx.EM(prior=mx.Prior(components=table.NIW_1)))
+    with pytest.raises(mx.errors.MixtureError, match="a Conjugate for Gaussian components"):
+        mx.fit(vectors, 2, method=mx.EM(prior=mx.Prior(components=mx.Conjugate(1.0, 0.0))))
+    with pytest.raises(mx.errors.MixtureError, match="on 2 features"):
+        mx.fit(vectors, 2, method=mx.EM(prior=mx.Prior(components=table.NIW_1)))

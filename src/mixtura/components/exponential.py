@@ -21,7 +21,7 @@ from typing import Any, Self
 import torch
 from torch import Generator, Tensor
 
-from ..errors import NotClosedForm
+from ..errors import NotClosedForm, refuse
 from .base import Component, Labels
 from .passes import soft
 from .statistics import Statistics
@@ -107,6 +107,12 @@ class ExponentialFamily(Component):
         blend = _column(torch.linspace(*_BLEND, sums.shape[0], dtype=sums.dtype, device=sums.device), sums)
         mean = torch.where(weight > 0, (1 - blend) * sums / weight + blend * pooled, pooled)
         return blank.from_mean(mean).to(x.dtype)
+
+    def bind(self, rows: Any, summary: Any) -> Self:
+        """Returns the blank itself, for rows of the kind that the family is on."""
+        if "vectors" not in self._fields() and not rows.event_shape:
+            refuse("x", f"a table of columns, for {type(self).__name__} components", "one column of numbers")
+        return self
 
     @property
     def magnitude(self) -> float:

@@ -118,7 +118,7 @@ class NormalInverseWishart(ConjugatePrior):
         Where components share volume, shape, orientation or factors it is the density of their matrices one by one, up
         to a constant within the structure.
         """
-        gaussian = as_gaussian(getattr(components, "gaussian", components))
+        gaussian = _gaussian(getattr(components, "gaussian", components))
         return super().log_prob(gaussian._replace(structure=gaussian.structure.unconstrained))
 
     def _rows_of_mode(self, components: Gaussian) -> float:
@@ -240,4 +240,9 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
 
 def _gaussian(components: Component) -> Gaussian:
     """The Gaussians that carry the parameters: of a log-normal, those of its logarithms."""
-    return as_gaussian(components.gaussian if hasattr(components, "with_gaussian") else components)  # type: ignore[attr-defined]
+    if hasattr(components, "with_gaussian"):
+        return components.gaussian  # type: ignore[attr-defined]
+    if not isinstance(components, (Gaussian, Normal)):
+        came = f"a NormalInverseWishart for {type(components).__name__} components"
+        refuse("prior", "one for the family", came, "Exponential families take a mx.Conjugate.")
+    return as_gaussian(components)

@@ -91,7 +91,8 @@ class Conjugate(ConjugatePrior):
     def posterior(self, statistics: Statistics, components: Component) -> ExponentialPosterior:
         """Returns the law of the natural parameters given sums over rows."""
         if not isinstance(components, ExponentialFamily):
-            raise NotClosedForm(f"{type(components).__name__} components have no prior made of pseudo-counts.")
+            advice = "Gaussians take a mx.NormalInverseWishart."
+            refuse("prior", "one for the family", f"a Conjugate for {type(components).__name__} components", advice)
         (sums,) = statistics.moments
         mean = self.mean_statistics.to(sums.device)
         if mean.ndim > sums.ndim - statistics.weight.ndim:

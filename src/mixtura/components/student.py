@@ -29,7 +29,7 @@ from torch import Generator, Tensor
 from ..errors import refuse
 from .base import Component, Labels
 from .covariance import Diagonal, Structure
-from .gamma_shape import gamma_shape
+from .gamma_shape import gamma_shape, log_gamma_ratio
 from .gaussian import Gaussian
 from .inverse_wishart import gamma
 from .normal import Normal
@@ -130,6 +130,10 @@ class StudentT(Component):
         which = ", ".join(map(str, many))
         return f"The degrees of freedom of component {which} exceed {_MANY:g}: a Gaussian would do as well there."
 
+    @property
+    def magnitude(self) -> float:
+        return 0.5 * self.dof.detach().amax().nan_to_num().item()
+
     # -- density and draws
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -149,7 +153,7 @@ class StudentT(Component):
 
     def _constants(self) -> Tensor:
         d = self.features
-        gammas = torch.lgamma(0.5 * (self.dof + d)) - torch.lgamma(0.5 * self.dof)
+        gammas = log_gamma_ratio(0.5 * self.dof, 0.5 * d)
         scale = 0.5 * d * (self.dof * math.pi).log() + self.gaussian.structure.half_logdet(d)
         return gammas - scale
 

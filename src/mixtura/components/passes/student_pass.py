@@ -65,8 +65,9 @@ def _share(
     constants, dof = logits.to(x.dtype).unsqueeze(-1), dof.to(x.dtype).unsqueeze(-1)
     power, total = 0.5 * (dof + mean.shape[-1]), list[Tensor]()
     for rows, t, minus_half_distance, room in blocks:
-        q = minus_half_distance.mul_(-2 / dof).add_(1)
-        logs = q.log()
+        ratio = minus_half_distance.mul_(-2 / dof)
+        logs = ratio.log1p()
+        q = ratio.add_(1)
         joint = torch.addcmul(constants, power, logs, value=-1)
         r, density = _softmax(joint) if labels is soft else _believed(labels, joint)
         if weight is not None:
