@@ -115,4 +115,10 @@ CASES = [
         mx.Conjugate(1.5, numbers([1.0, 1.5, 1.5])),
         mx.Multinomial(numbers([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]), 4),
     ),
+    Case(
+        "Product",
+        mx.components.JointPrior((NIW, mx.Conjugate.beta(1.5, 2.5))),
+        mx.Product((gaussian(mx.Full), mx.Bernoulli(numbers([0.3, 0.8]))), ((0, 2), (1,))),
+    ),
+    Case("LogNormal", NIW_1, mx.LogNormal(numbers([0.0, 1.0]), numbers([0.3, 0.2]))),
 ]

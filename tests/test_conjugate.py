@@ -87,8 +87,11 @@ def test_update_with_a_prior_is_the_mode(case, law):
 
 @CASES
 def test_the_posterior_mean_is_the_mean_of_draws(case, law):
+    def read(components):  # of log-normals the parameters are averaged, not the moments they imply
+        return components.loc if isinstance(components, mx.LogNormal) else components.mean
+
     draws = many(law).draw(torch.Generator().manual_seed(4))
-    assert z_score(draws.mean, law.mean.mean) < 4.5
+    assert z_score(read(draws), read(law.mean)) < 4.5
 
 
 def test_full_law_is_scipys():
