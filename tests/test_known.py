@@ -165,7 +165,7 @@ def test_what_cannot_be_frozen_is_refused():
     start = start_of(x, "tied-full")
     for method, freeze, init, message in (
         (mx.KMeans(), mx.Freeze(weights=True), start, "for this method"),
-        (mx.EM(), mx.Freeze(components=(0,)), start, "tied"),
+        (mx.EM(), mx.Freeze(components=(0,)), start, "share parts"),
         (mx.EM(), mx.Freeze(components=(3,)), start, "between 0 and 2"),
         (mx.EM(), mx.Freeze(weights=True), None, "`init` that is a mixture"),
         (mx.EM(prior=mx.Prior.weak(x, 3)), mx.Freeze(means=True), start, "prior"),
