@@ -33,9 +33,7 @@ WRITERS = {
     "x.feather": lambda table, path: feather.write_feather(table, path, chunksize=6),
     "plain.arrow": lambda table, path: feather.write_feather(table, path, compression="uncompressed"),
     "stream.arrow": write_stream,
-    "x.npz": lambda table, path: np.savez(
-        path, **{name: table[name].to_numpy() for name in table.column_names}
-    ),
+    "x.npz": lambda table, path: np.savez(path, **{name: table[name].to_numpy() for name in table.column_names}),
 }
 
 FRAMES = {
@@ -117,9 +115,7 @@ def test_npy_stays_on_disk(tmp_path):
 
 def test_blocks_of_a_tensor_are_views():
     x = torch.randn(10, 3)
-    assert {block.x.untyped_storage().data_ptr() for block in rows(x).blocks(3)} == {
-        x.untyped_storage().data_ptr()
-    }
+    assert {block.x.untyped_storage().data_ptr() for block in rows(x).blocks(3)} == {x.untyped_storage().data_ptr()}
     assert rows(x).tensor() is x
 
 
@@ -187,9 +183,7 @@ def test_series_keep_their_name():
 @pytest.mark.parametrize("kind", sorted({*WRITERS, *FRAMES} - {"x.npz", "structured"}))
 def test_gaps_become_nan_in_every_kind_of_column(kind, tmp_path):
     table = pyarrow.table({"a": [1, None, 3], "b": [None, 0.5, 1.5], "c": [True, None, False]})
-    expected = torch.tensor(
-        [[1, torch.nan, 1], [torch.nan, 0.5, torch.nan], [3, 1.5, 0]], dtype=torch.float64
-    )
+    expected = torch.tensor([[1, torch.nan, 1], [torch.nan, 0.5, torch.nan], [3, 1.5, 0]], dtype=torch.float64)
     x = FRAMES[kind](table) if kind in FRAMES else tmp_path / kind
     if kind in WRITERS:
         WRITERS[kind](table, x)
@@ -319,7 +313,5 @@ def test_a_new_kind_of_rows_needs_three_things():
 
 def test_names_show_in_the_description(tmp_path):
     WRITERS["x.csv"](TABLE, tmp_path / "x.csv")
-    assert "columns: a, b, w" in repr(rows(TABLE)) and "columns: a" in repr(
-        rows(tmp_path / "x.csv", columns="a")
-    )
+    assert "columns: a, b, w" in repr(rows(TABLE)) and "columns: a" in repr(rows(tmp_path / "x.csv", columns="a"))
     assert "2 without names" in repr(rows(torch.zeros(3, 2)))

@@ -51,9 +51,7 @@ def test_good_data_pass():
 def test_gaps_are_counted_and_located():
     x = torch.zeros(200_000, 2)
     x[70_000, 1], x[150_000, 0], x[3, 0] = torch.nan, torch.inf, -torch.inf
-    places = (
-        r"3 of 400000 .*row 3, column 'a': -inf; row 70000, column 'b': nan; row 150000, column 'a': inf\)"
-    )
+    places = r"3 of 400000 .*row 3, column 'a': -inf; row 70000, column 'b': nan; row 150000, column 'a': inf\)"
     for check in (check_finite, check_data):
         with pytest.raises(ValueError, match="`x` must be finite; got " + places):
             check(rows(x, columns=["a", "b"]))
@@ -94,9 +92,7 @@ def test_an_empty_file(tmp_path):
 
 def test_constant_columns_are_named():
     table = {"a": [0.1] * 7, "b": range(7), "c": [-3] * 7}
-    with pytest.raises(
-        ValueError, match=r"column 'a' with 0\.1 in every row, column 'c' with -3\.0 in every row"
-    ):
+    with pytest.raises(ValueError, match=r"column 'a' with 0\.1 in every row, column 'c' with -3\.0 in every row"):
         check_spread(rows({key: list(values) for key, values in table.items()}))
     with pytest.raises(ValueError, match=r"column 1 with 2\.0"):
         check_spread(rows([[1.0, 2.0], [3.0, 2.0]]))
@@ -113,9 +109,7 @@ def test_rows_that_are_all_equal(x):
         check_data(rows(x))
 
 
-@pytest.mark.parametrize(
-    ("dtype", "value"), [(torch.float64, 1e300), (torch.float32, 1e25), (torch.float64, -1e300)]
-)
+@pytest.mark.parametrize(("dtype", "value"), [(torch.float64, 1e300), (torch.float32, 1e25), (torch.float64, -1e300)])
 def test_values_whose_squares_overflow(dtype, value):
     x = torch.tensor([[1.0, 2.0], [3.0, value], [2.0, 0.5]], dtype=dtype)
     with pytest.raises(ValueError, match=r"1e\+\d+ in column 'b'\. Rescale"):

@@ -29,9 +29,7 @@ def sources(tmp_path):
 
 def test_a_column_that_is_not_there_suggests_the_nearest(tmp_path):
     for source in sources(tmp_path):
-        with pytest.raises(
-            ValueError, match="`columns`.*'Waitng'.*mean 'waiting'.*waiting, eruptions, species"
-        ):
+        with pytest.raises(ValueError, match="`columns`.*'Waitng'.*mean 'waiting'.*waiting, eruptions, species"):
             rows(source, columns=["eruptions", "Waitng"])
         with pytest.raises(ValueError, match="`weight`.*'waitin'.*mean 'waiting'"):
             rows(source, columns=["eruptions"], weight="waitin")
@@ -39,9 +37,7 @@ def test_a_column_that_is_not_there_suggests_the_nearest(tmp_path):
 
 def test_text_is_never_dropped_in_silence(tmp_path):
     for source in sources(tmp_path):
-        with pytest.raises(
-            ValueError, match=r"text in column 'species'.*'Adelie'.*columns=\['waiting', 'eruptions'\]"
-        ):
+        with pytest.raises(ValueError, match=r"text in column 'species'.*'Adelie'.*columns=\['waiting', 'eruptions'\]"):
             rows(source)
         assert rows(source, columns=["waiting"]).tensor().tolist() == [[79.0], [54.0]]
 
@@ -122,9 +118,7 @@ def test_files_that_are_not_there_or_of_another_kind(tmp_path):
         read(tmp_path / "x.xlsx")
 
 
-@pytest.mark.parametrize(
-    "x", [torch.zeros(2, 2, 2), torch.zeros(()), torch.zeros(3, 0), np.zeros((1, 2, 3)), 5]
-)
+@pytest.mark.parametrize("x", [torch.zeros(2, 2, 2), torch.zeros(()), torch.zeros(3, 0), np.zeros((1, 2, 3)), 5])
 def test_shapes_that_are_no_table(x):
     with pytest.raises((ValueError, TypeError), match="`x` must be"):
         rows(x)
@@ -137,9 +131,7 @@ def test_lists_of_uneven_lengths():
         rows({"a": [1, 2], "b": [3]})
 
 
-@pytest.mark.parametrize(
-    "x", [object(), None, torch.zeros(2, dtype=torch.complex64), ["a", "b"], np.array(["a"])]
-)
+@pytest.mark.parametrize("x", [object(), None, torch.zeros(2, dtype=torch.complex64), ["a", "b"], np.array(["a"])])
 def test_things_that_are_not_numbers(x):
     with pytest.raises(TypeError, match="`x` must be"):
         rows(x)

@@ -40,11 +40,7 @@ def test_penguins():
 def test_tully_fisher():
     table = datasets.tully_fisher()
     assert len(table) == 15 and len(table["galaxy"]) == 21
-    gaps = {
-        name: int(x.isnan().sum())
-        for name, x in table.items()
-        if isinstance(x, torch.Tensor) and x.isnan().any()
-    }
+    gaps = {name: int(x.isnan().sum()) for name, x in table.items() if isinstance(x, torch.Tensor) and x.isnan().any()}
     assert gaps == {"V": 4, "V_error": 4, "H": 1, "H_error": 1}
 
 

@@ -46,9 +46,7 @@ class ArrayRows(Rows):
         self.event_shape = torch.Size(array.shape[1:])
         self.dtype = dtype or floating(torch_dtype(array.dtype))
         self.device = torch.device(device or "cpu")
-        self._weight = (
-            None if weight is None else check_weight(weight, len(array)).to(self.device, self.dtype)
-        )
+        self._weight = None if weight is None else check_weight(weight, len(array)).to(self.device, self.dtype)
 
     def __len__(self) -> int:
         return len(self._array)

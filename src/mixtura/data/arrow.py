@@ -60,9 +60,7 @@ def check_numbers(schema: Any, names: Iterable[str], batches: Iterable[Any]) -> 
         kind = schema.field(name).type
         if not is_number(kind):
             example = first_text(value for batch in batches for value in batch.column(name).to_pylist())
-            refuse_text(
-                name, _in_words(kind), example, [field.name for field in schema if is_number(field.type)]
-            )
+            refuse_text(name, _in_words(kind), example, [field.name for field in schema if is_number(field.type)])
 
 
 def _in_words(kind: Any) -> str:

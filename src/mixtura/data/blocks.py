@@ -124,9 +124,7 @@ class TensorRows(Rows):
         TensorRows(3 rows; columns: a, b; torch.float32, cpu)
     """
 
-    def __init__(
-        self, x: Tensor, weight: Tensor | None = None, columns: tuple[str, ...] | None = None
-    ) -> None:
+    def __init__(self, x: Tensor, weight: Tensor | None = None, columns: tuple[str, ...] | None = None) -> None:
         check_shape(x.shape)
         check_names(columns, x.shape[1:])
         self._x = x.detach() if x.requires_grad else x  # learning records no gradients of the rows

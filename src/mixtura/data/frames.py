@@ -21,9 +21,7 @@ __all__ = ["columns_of", "numbers", "series_name", "side_by_side"]
 
 
 def _is_one_of(x: object, library: str, names: tuple[str, ...]) -> bool:
-    return any(
-        kind.__module__.split(".")[0] == library and kind.__name__ in names for kind in type(x).__mro__
-    )
+    return any(kind.__module__.split(".")[0] == library and kind.__name__ in names for kind in type(x).__mro__)
 
 
 def columns_of(x: Any) -> dict[str, Any] | None:
@@ -104,9 +102,7 @@ def _from_pandas(column: Any) -> Tensor | None:
     if column.dtype.kind not in "biuf":
         return None if column.dtype != object else _from_sequence(column)
     narrow = column.dtype.kind == "f" and column.dtype.itemsize <= 4
-    return torch.from_numpy(
-        np.array(column.to_numpy(dtype="float32" if narrow else "float64", na_value=np.nan))
-    )
+    return torch.from_numpy(np.array(column.to_numpy(dtype="float32" if narrow else "float64", na_value=np.nan)))
 
 
 def _from_polars(column: Any) -> Tensor | None:
@@ -120,9 +116,7 @@ def _from_polars(column: Any) -> Tensor | None:
 
 def _from_arrow(column: Any) -> Tensor | None:
     return (
-        arrow.column_tensor(column, common([arrow.torch_dtype(column.type)]))
-        if arrow.is_number(column.type)
-        else None
+        arrow.column_tensor(column, common([arrow.torch_dtype(column.type)])) if arrow.is_number(column.type) else None
     )
 
 

@@ -110,9 +110,7 @@ def _from_array(
 ) -> Rows:
     names = (columns,) if isinstance(columns, str) else None if columns is None else tuple(columns)
     if isinstance(weight, str):
-        refuse(
-            "weight", "numbers, because x has no named columns", repr(weight), "Pass the weights themselves."
-        )
+        refuse("weight", "numbers, because x has no named columns", repr(weight), "Pass the weights themselves.")
     if isinstance(x, np.memmap):
         return ArrayRows(x, None if weight is None else as_weight(weight), names, dtype, device)
     x, name = _as_tensor(x), series_name(x)

@@ -20,9 +20,7 @@ def as_weight(weight: object) -> Tensor:
     try:
         return torch.tensor(getattr(weight, "to_numpy", lambda: weight)(), dtype=torch.float64)
     except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"`weight` must be one number for each row; got {type(weight).__name__} ({error})."
-        ) from None
+        raise TypeError(f"`weight` must be one number for each row; got {type(weight).__name__} ({error}).") from None
 
 
 def check_weight(weight: Tensor, count: int) -> Tensor:

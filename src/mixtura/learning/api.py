@@ -131,9 +131,7 @@ class Job:
     generator: Generator | None
 
     @classmethod
-    def of(
-        cls, rows: Rows, method: Method, family: Family, generator: Generator | None, components: int | None
-    ) -> Job:
+    def of(cls, rows: Rows, method: Method, family: Family, generator: Generator | None, components: int | None) -> Job:
         """Checks the rows and draws the sample on which starts are tried."""
         components = None if components is None else whole("components", components)
         discrete = isinstance(family, Template) and family.discrete
@@ -332,9 +330,7 @@ def _labelled_sample(rows: Labelled, generator: Generator | None) -> Labelled:
     return rows.take(keep)
 
 
-def job_of(
-    rows: Rows, method: Method, family: Family, generator: Generator | None, components: int | None
-) -> Job:
+def job_of(rows: Rows, method: Method, family: Family, generator: Generator | None, components: int | None) -> Job:
     """Prepares rows for learning, however they were observed."""
     if isinstance(rows, Labelled):
         return LabelledJob.of(rows, method, family, generator, components)

@@ -19,6 +19,7 @@ from ..errors import refuse
 
 __all__ = ["Family", "GaussianFamily", "NormalFamily", "families"]
 
+
 class Family(Protocol):
     """A kind of component that a fit can start from responsibilities."""
 

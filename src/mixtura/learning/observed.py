@@ -242,4 +242,3 @@ def _single(observation: Observation, y: Tensor, weight: Tensor | None, shape: t
             break
         components = proposed
     return Mixture._of(logits, components)
-

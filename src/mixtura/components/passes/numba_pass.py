@@ -5,8 +5,10 @@ for each of torch's threads; every share has its own sums, added at the end in a
 """
 
 import math
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -249,9 +251,14 @@ def _in_threads(run: Callable[[int, int], Any], rows: int, workers: int) -> list
     if workers == 1:
         return [run(0, rows)]
     edges = [rows * i // workers for i in range(workers + 1)]
-    with ThreadPoolExecutor(workers - 1) as pool:
-        later = pool.map(run, edges[1:-1], edges[2:])
-        return [run(0, edges[1]), *later]
+    later = _pool(workers - 1, os.getpid()).map(run, edges[1:-1], edges[2:])
+    return [run(0, edges[1]), *later]
+
+
+@lru_cache(maxsize=4)
+def _pool(workers: int, process: int) -> ThreadPoolExecutor:
+    """Threads kept between passes, since starting one takes as long as a small pass; a forked process has its own."""
+    return ThreadPoolExecutor(workers, thread_name_prefix="mixtura")
 
 
 def _weights(x: Tensor, weight: Tensor | None) -> Array:

@@ -253,6 +253,7 @@ for _symbol, _name in (
 ):
     _bind(_symbol, _name)
 
+
 @define
 def where_less(typing_context, a, b, first, second):
     """The lanes of the third value where those of a are less than those of b, of the fourth elsewhere."""
