@@ -116,7 +116,9 @@ def lines() -> list[Line]:
         ours(given)
         mine, theirs = seconds(lambda given=given: ours(given), 5), None
         if peer:
-            theirs = seconds(lambda given=given: _same(given), 1)
+            ends: list[float] = []
+            theirs = seconds(lambda given=given, ends=ends: ends.append(astroml(given)), 1)
+            _check(ends[0], ours(given))
         promise = "300 times faster, same likelihood" if peer else "no peer: the C code needs GSL"
         found.append(Line(f"ten updates (20000, {features}, 10)", mine, theirs, "astroML", promise))
     fast, masked = draws(100, 1_000_000)
@@ -125,8 +127,8 @@ def lines() -> list[Line]:
     return found
 
 
-def _same(given: Case) -> None:
-    if abs(astroml(given) / ours(given) - 1) > 1e-9:
+def _check(theirs: float, mine: float) -> None:
+    if abs(theirs / mine - 1) > 1e-9:
         raise RuntimeError("astroML ends at another likelihood")
 
 
