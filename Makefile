@@ -19,11 +19,11 @@ demo: $(VENV)/.with-all
 	$(BIN)/mixtura demo
 
 test: $(VENV)/.with-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 # Exit status 5 means that no test is marked slow: nothing to do, nothing wrong.
 slow: $(VENV)/.with-dev
-	$(BIN)/python -m pytest -m slow || [ $$? -eq 5 ]
+	$(BIN)/python -m pytest -n auto -m slow || [ $$? -eq 5 ]
 
 lint: $(VENV)/.with-dev
 	$(BIN)/ruff check .

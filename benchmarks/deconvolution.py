@@ -19,7 +19,7 @@ from torch import Tensor
 import mixtura as mx
 from mixtura.data import rows
 from mixtura.learning import expect, soft
-from mixtura.learning.observed import observed
+from mixtura.learning.expectation.observed_rows import observed
 
 _ITERATIONS = 10
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 import mixtura as mx
-from mixtura.components import Component, ConjugatePrior, Statistics
+from mixtura.components import Component, Statistics
 from mixtura.learning import soft
+from mixtura.priors import ConjugatePrior
 
 
 @dataclass
@@ -117,7 +118,7 @@ CASES = [
     ),
     Case(
         "Product",
-        mx.components.JointPrior((NIW, mx.Conjugate.beta(1.5, 2.5))),
+        mx.priors.JointPrior((NIW, mx.Conjugate.beta(1.5, 2.5))),
         mx.Product((gaussian(mx.Full), mx.Bernoulli(numbers([0.3, 0.8]))), ((0, 2), (1,))),
     ),
     Case("LogNormal", NIW_1, mx.LogNormal(numbers([0.0, 1.0]), numbers([0.3, 0.2]))),

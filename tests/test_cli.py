@@ -335,7 +335,7 @@ class TestSelect:
 class TestInterruption:
     def interrupt(self, monkeypatch, passes):
         """Ctrl-C during that pass over the rows."""
-        import mixtura.learning.loop as loop
+        import mixtura.learning.loop.method as loop
 
         plain, count = loop.expect, iter(range(10**6))
 

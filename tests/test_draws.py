@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 
 import mixtura as mx
-from mixtura.components.noise import standard_normal
+from mixtura.components.special.normal_draws import standard_normal
 from mixtura.mixture.value import _locate
 
 LIKE = torch.empty(0, dtype=torch.float64)

@@ -5,8 +5,8 @@ import torch
 
 import mixtura as mx
 from mixtura.learning import hard
-from mixtura.learning.classification import classification_likelihood
-from mixtura.learning.split_merge import _changed, _ranked
+from mixtura.learning.methods.classification import classification_likelihood
+from mixtura.learning.methods.split_merge import _changed, _ranked
 
 F64 = torch.float64
 CORNERS = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0], [5.0, 5.0]], dtype=F64)

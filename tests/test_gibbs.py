@@ -7,9 +7,10 @@ from enumerated import as_prior, predictive_density
 from scipy import stats
 
 import mixtura as mx
-from mixtura.learning import Sampled, StickBreaking, relabel
-from mixtura.learning.relabel import _by_going_through, _by_scipy
-from mixtura.learning.sampling import draw_labels
+from mixtura.learning import Sampled, relabel
+from mixtura.learning.expectation.sampled_labels import draw_labels
+from mixtura.learning.results.relabel import _by_going_through, _by_scipy
+from mixtura.priors import StickBreaking
 
 F64 = torch.float64
 PRIOR = (0.5, 0.3, 1.5, 4.5)

@@ -7,8 +7,8 @@ import torch
 from sklearn.cluster import KMeans as SklearnKMeans
 
 import mixtura as mx
-from mixtura.components.passes import nearest as torch_twin
-from mixtura.components.passes.nearest import nearest_pass
+from mixtura.kernels import nearest as torch_twin
+from mixtura.kernels.nearest import nearest_pass
 
 F64 = torch.float64
 
@@ -61,7 +61,7 @@ def test_clusters_without_rows_take_far_ones():
 def test_a_moved_row_leaves_one_sum_and_joins_another():
     x = blobs(50, 2, 2)
     means = torch.stack((x[0], x[1], torch.full((2,), 1e4, dtype=F64)))
-    start = mx.learning.kmeans.centres(means.unsqueeze(0), torch.ones((), dtype=F64))
+    start = mx.learning.methods.kmeans.centres(means.unsqueeze(0), torch.ones((), dtype=F64))
     statistics = mx.KMeans().expect(start, mx.data.rows(x))
     weight, shift, scatter = statistics.moments[2:]
     distance, index = brute(x, means)
@@ -94,7 +94,7 @@ def test_integer_weights_are_repetitions():
 )
 @pytest.mark.parametrize(("rows", "features", "components"), [(5000, 2, 50), (3001, 11, 30)])
 def test_the_compiled_pass_agrees_with_brute_force(rows, features, components, dtype, offset, accuracy):
-    numba_twin = pytest.importorskip("mixtura.components.passes.nearest_numba")
+    numba_twin = pytest.importorskip("mixtura.kernels.numba.nearest")
     x = blobs(rows, features, components, dtype=dtype, offset=offset)
     weight = torch.rand(rows, generator=torch.Generator().manual_seed(2), dtype=dtype)
     means = torch.stack((x[:components], x[components : 2 * components]))

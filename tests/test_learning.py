@@ -524,7 +524,7 @@ def test_running_out_of_iterations_is_a_reason():
 
 def test_progress_reports_every_iteration():
     seen = []
-    from mixtura.learning.loop import run
+    from mixtura.learning.loop.run import run
 
     x = groups()
     start = mx.fit(x, 2, method=mx.EM(1), generator=generator()).mixture.map(lambda t: t.unsqueeze(0))

@@ -11,7 +11,7 @@ import torch
 
 import mixtura as mx
 from mixtura.learning import EM, Reason
-from mixtura.learning.fitting import Fit
+from mixtura.learning.results.fit import Fit
 
 CODES = {
     "full": "VVV",

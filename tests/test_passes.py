@@ -8,8 +8,9 @@ import torch
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
-from mixtura.components import passes
-from mixtura.components.passes import choose, torch_pass
+from mixtura import kernels as passes
+from mixtura.kernels import choose
+from mixtura.kernels import reference as torch_pass
 
 KERNELS = {"full": torch_pass.Full, "diagonal": torch_pass.Diagonal, "spherical": torch_pass.Spherical}
 PUBLIC = {
@@ -271,7 +272,7 @@ def test_workspace_does_not_grow_with_the_rows():
 def test_vector_functions_are_accurate(dtype):
     """The exponential within one unit in the last place, the logarithm within three."""
     numba = pytest.importorskip("numba")
-    from mixtura.components.passes import vector
+    from mixtura.kernels.numba import vector
 
     panel, _ = vector.lanes(np.dtype(dtype).itemsize)
 
@@ -298,7 +299,7 @@ def test_vector_functions_are_accurate(dtype):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_transposed_squares(dtype):
     numba = pytest.importorskip("numba")
-    from mixtura.components.passes import vector
+    from mixtura.kernels.numba import vector
 
     _, width = vector.lanes(np.dtype(dtype).itemsize)
     source = np.arange(width * (width + 3), dtype=dtype)

@@ -66,7 +66,7 @@ def test_priors_on_the_parts():
     family = mx.Product.template((mx.Normal, "body_mass_g"), (mx.Bernoulli, "sex"))
     x = torch.stack([frame["body_mass_g"], frame["sex"]], 1)
     priors = (mx.Prior.weak(frame["body_mass_g"], 2).components, mx.Conjugate.beta(3.0, 3.0))
-    prior = mx.Prior(components=mx.components.JointPrior(priors))
+    prior = mx.Prior(components=mx.priors.JointPrior(priors))
     rows = mx.data.rows(x, ["body_mass_g", "sex"])
     fit = mx.fit(rows, 2, family=family, method=mx.EM(prior=prior))
     assert fit.converged and bool((fit.trace.diff() > -1e-10).all())

@@ -8,7 +8,7 @@ from tables import tensor
 
 import mixtura as mx
 from mixtura.learning import Reason
-from mixtura.learning.splitting import splits
+from mixtura.learning.starts.splitting import splits
 from mixtura.testing.contract import assert_close
 
 EXACT = mx.EM(max_iterations=5000, tolerance=1e-13)

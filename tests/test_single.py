@@ -4,10 +4,10 @@ import pytest
 import torch
 
 import mixtura as mx
-from mixtura.components.passes import torch_pass
+from mixtura.kernels import reference as torch_pass
 from mixtura.learning import Sampled, hard
 
-single_numba = pytest.importorskip("mixtura.components.passes.single_numba")
+single_numba = pytest.importorskip("mixtura.kernels.numba.single")
 
 F64 = torch.float64
 

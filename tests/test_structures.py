@@ -13,7 +13,8 @@ from sklearn.decomposition import FactorAnalysis
 from tables import STRUCTURES, matrices
 
 import mixtura as mx
-from mixtura.components import Diagonal, Full, factor_analysis, structure
+from mixtura.components import Diagonal, Full, structure
+from mixtura.components.covariance.solvers import factor_analysis
 from mixtura.errors import MixtureError, NotClosedForm
 
 CODES = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")

@@ -5,8 +5,8 @@ import scipy.stats
 import torch
 
 import mixtura as mx
-from mixtura.components.passes import student_pass
-from mixtura.components.passes.choose import compiled
+from mixtura.kernels import student as student_pass
+from mixtura.kernels.choose import compiled
 
 D = torch.float64
 
@@ -41,7 +41,7 @@ def test_conditional_times_marginal_is_the_joint():
 @pytest.mark.parametrize("shape", [mx.Full, mx.Diagonal, mx.Spherical])
 @pytest.mark.parametrize("features", [1, 2, 5])
 def test_the_compiled_pass_is_the_torch_pass(features, shape, tied, dtype):
-    from mixtura.components.passes import student_numba
+    from mixtura.kernels.numba import student as student_numba
 
     rows, restarts, components = 1003, 2, 3
     x, mean = torch.randn(rows, features, dtype=dtype) * 3, torch.randn(restarts, components, features, dtype=dtype)

@@ -8,7 +8,7 @@ from torch.distributions import Beta, kl_divergence
 from torch.distributions import Dirichlet as TorchDirichlet
 
 import mixtura as mx
-from mixtura.learning import StickBreaking, Symmetric
+from mixtura.priors import StickBreaking, Symmetric
 
 F64 = torch.float64
 PRIOR = (0.5, 0.3, 1.5, 2.5)
@@ -103,7 +103,7 @@ def test_prior_comes_from_the_data_where_none_is_given():
 
 
 def test_a_ridge_is_no_conjugate_prior():
-    method = mx.Variational(prior=mx.Prior(1.0, mx.learning.Ridge(0.1)))
+    method = mx.Variational(prior=mx.Prior(1.0, mx.priors.Ridge(0.1)))
     with pytest.raises(mx.errors.MixtureError, match="conjugate"):
         mx.fit(three_groups(), 3, method=method)
 

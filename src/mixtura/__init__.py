@@ -1,6 +1,6 @@
 """Mixtura: a mixture is one value, learning is one loop, and everything else reads or produces a mixture."""
 
-from . import components, data, datasets, divergences, errors, learning, mixture, observation, plots, report
+from . import components, data, datasets, divergences, errors, learning, mixture, observation, plots, priors, report
 from ._version import __version__
 from .components import (
     Bernoulli,
@@ -8,7 +8,6 @@ from .components import (
     Beta,
     Binomial,
     Categorical,
-    Conjugate,
     Diagonal,
     Dirichlet,
     Exponential,
@@ -23,7 +22,6 @@ from .components import (
     Multinomial,
     NegativeBinomial,
     Normal,
-    NormalInverseWishart,
     Poisson,
     Product,
     Spherical,
@@ -42,23 +40,22 @@ from .learning import (
     Gibbs,
     KMeans,
     OnlineEM,
-    Prior,
     Reason,
     Selection,
     SplitMergeEM,
-    StickBreaking,
     StochasticEM,
     Variational,
     bootstrap,
     cross_validate,
-    evidence,
     fit,
     held_out,
     likelihood_ratio_test,
     select,
     standard_errors,
 )
-from .mixture import Mixture, load
+from .learning.results.evidence import evidence
+from .mixture import Mixture, Prior, load
+from .priors import Conjugate, NormalInverseWishart, StickBreaking
 
 __all__ = [
     "EM",
@@ -123,6 +120,7 @@ __all__ = [
     "mixture",
     "observation",
     "plots",
+    "priors",
     "report",
     "select",
     "standard_errors",

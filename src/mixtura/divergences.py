@@ -29,7 +29,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Distribution, register_kl
 
-from .components import pairs
+from .components import gaussian_pairs as pairs
 from .errors import refuse
 from .mixture import Mixture
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from ..data import Rows
 from ..errors import refuse
-from ..learning import EM, KMeans, Method, Prior
+from ..learning import EM, KMeans, Method
+from ..mixture import Prior
 
 __all__ = ["METHODS", "Learner", "WeakEM", "looked_up"]
 

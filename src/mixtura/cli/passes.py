@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from ..data import Rows
-from ..learning.statistics import read_under
+from ..learning.expectation.expect import read_under
 from ..mixture import Mixture
 from .tables import Piece
 

@@ -12,8 +12,8 @@ import torch
 
 from ..data import Rows
 from ..learning import Fit, Reason, Selection
-from ..learning.api import fit
-from ..learning.observed import observed
+from ..learning.expectation.observed_rows import observed
+from ..learning.fit import fit
 from ..learning.select import EVERY, select
 from ..observation import Observation
 from .errors_of import observation_of

@@ -1,33 +1,33 @@
 """Families of distributions, batched over the K components of a mixture."""
 
 from .base import Component, Labels
-from .beside import Beside
 from .binomial import Bernoulli, Binomial
 from .categorical import Categorical, Multinomial
-from .conjugate import ConjugatePosterior, ConjugatePrior
-from .covariance import Diagonal, Full, Spherical, Structure
+from .composed.product import Product
+from .composed.union import Beside
+from .covariance.diagonal import Diagonal
+from .covariance.full import Full
+from .covariance.low_rank import LowRank
+from .covariance.names import structure
+from .covariance.shared import EEV, EVE, EVI, EVV, VEE, VEI, VEV, VVE
+from .covariance.spherical import Spherical
+from .covariance.structure import Structure
 from .dirichlet import Beta, Dirichlet
-from .exponential import ExponentialFamily
-from .exponential_law import Exponential
+from .exponential import Exponential
+from .exponential_family import ExponentialFamily
+from .family import Template
 from .gamma import Gamma, InverseGamma
 from .gaussian import Gaussian
 from .geometric import Geometric
 from .laplace import Laplace
 from .log_normal import LogNormal
-from .low_rank import LowRank
 from .negative_binomial import NegativeBinomial
 from .normal import Normal
 from .poisson import Poisson
-from .priors import NormalInverseWishart, NormalInverseWishartPosterior
-from .product import JointPrior, Product
-from .pseudo_counts import Conjugate, ExponentialPosterior
 from .statistics import Statistics
-from .structures import structure
 from .student import StudentT
-from .template import Template
 from .torch_component import TorchComponent
 from .uniform import Uniform
-from .volume_shape import EEV, EVE, EVI, EVV, VEE, VEI, VEV, VVE
 from .von_mises import VonMises, VonMisesFisher
 from .weibull import Weibull
 
@@ -38,9 +38,6 @@ __all__ = [
     "Binomial",
     "Categorical",
     "Component",
-    "Conjugate",
-    "ConjugatePosterior",
-    "ConjugatePrior",
     "Diagonal",
     "Dirichlet",
     "EEV",
@@ -49,13 +46,11 @@ __all__ = [
     "EVV",
     "Exponential",
     "ExponentialFamily",
-    "ExponentialPosterior",
     "Full",
     "Gamma",
     "Gaussian",
     "Geometric",
     "InverseGamma",
-    "JointPrior",
     "Labels",
     "Laplace",
     "LogNormal",
@@ -63,8 +58,6 @@ __all__ = [
     "Multinomial",
     "NegativeBinomial",
     "Normal",
-    "NormalInverseWishart",
-    "NormalInverseWishartPosterior",
     "Poisson",
     "Product",
     "Spherical",

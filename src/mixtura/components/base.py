@@ -21,8 +21,8 @@ from torch.distributions import constraints
 
 from .._value import Value
 from ..errors import NotClosedForm, refuse
+from .family import Template
 from .statistics import Statistics
-from .template import Template
 
 __all__ = ["Component", "Labels"]
 

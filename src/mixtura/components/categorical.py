@@ -17,8 +17,8 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from ..errors import refuse
-from .exponential import ExponentialFamily
-from .inverse_wishart import gamma
+from .exponential_family import ExponentialFamily
+from .special.gamma_draws import gamma
 
 __all__ = ["Categorical", "Multinomial"]
 

@@ -19,8 +19,8 @@ from torch.distributions import constraints
 
 from ..errors import refuse
 from .coordinates import Coordinates
-from .exponential import ExponentialFamily
-from .inverse_wishart import gamma
+from .exponential_family import ExponentialFamily
+from .special.gamma_draws import gamma
 
 __all__ = ["Beta", "Dirichlet"]
 

@@ -1,184 +1,85 @@
-r"""What all exponential families share: density, expected statistics, update, and conjugate prior.
+r"""The exponential family of waiting times.
 
-With natural parameters :math:`\eta`, sufficient statistics T, log-normaliser A and base measure h,
+.. math:: \log p(x; \lambda) = \log\lambda - \lambda x, \qquad \eta = -\lambda, \quad T = x, \quad A = -\log(-\eta) .
 
-.. math:: \log p(x|\eta) = \langle\eta, T(x)\rangle - A(\eta) + h(x),
-
-the density of N rows under K components is one matrix product of T, (N, P), with the natural parameters, (P, K); the
-sums of an E-step are another, of the responsibilities with T; and the M-step matches the mean parameters,
-
-.. math:: \nabla A(\eta_k) = \sum_n r_{nk} T(x_n) / \sum_n r_{nk} .
-
-A family's file says what T, h and A are, and which parameters have given mean parameters (Barndorff-Nielsen, 1978).
+The conjugate law of :math:`\lambda` is gamma, of shape :math:`\nu + 1` and rate :math:`\tau`.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor
+from torch.distributions import constraints
 
-from ..errors import NotClosedForm, refuse
-from .base import Component, Labels
-from .passes import soft
-from .statistics import Statistics
+from .coordinates import Coordinates
+from .exponential_family import ExponentialFamily
+from .special.gamma_draws import gamma
 
-__all__ = ["ExponentialFamily"]
-
-_BLEND = 0.05, 0.6  # the share of all rows in first guesses: components apart in the first, nearly alike in the last
+__all__ = ["Exponential"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class ExponentialFamily(Component):
-    """K members of one exponential family; shapes of one row's statistics are ``(*event, *P)``."""
+class Exponential(Coordinates, ExponentialFamily):
+    r"""K exponential distributions on numbers of at least 0.
 
-    # -- what a family says of itself
+    Arguments:
+        rate: The rates :math:`\lambda_k`, one over the means, with shape ``(*B, K)``; ``(*B, K, D)`` for vectors.
+        vectors: Whether rows are vectors with independent coordinates.
 
-    @abstractmethod
+    Raises:
+        MixtureError: If a rate is not positive and finite.
+
+    Example:
+        >>> mx.Exponential(torch.tensor([1.0, 0.5])).cdf(torch.tensor(2.0))
+        tensor([0.8647, 0.6321])
+    """
+
+    arguments: ClassVar = {"rate": constraints.positive}
+    domain = constraints.nonnegative
+    rate: Tensor
+
+    def __init__(self, rate: Tensor, *, vectors: bool = False) -> None:
+        self._seal(vectors, rate=rate)
+
     def sufficient(self, x: Tensor) -> Tensor:
-        """Returns T of rows in the support: ``(..., *event)`` to ``(..., *event, *P)``."""
+        return x
 
     @property
-    @abstractmethod
     def natural(self) -> Tensor:
-        r"""The natural parameters :math:`\eta`, with shape ``(*B, K, *event, *P)``."""
+        return -self.rate
 
-    @abstractmethod
     def log_normaliser(self, natural: Tensor) -> Tensor:
-        r"""Returns :math:`A(\eta)`, one number per component, or per component and coordinate."""
+        return -torch.log(-natural)
 
-    @abstractmethod
     def base(self, x: Tensor) -> Tensor:
-        """Returns h of rows, with shape ``(..., *event)``, or ``(...)`` already summed over the event."""
+        return torch.zeros_like(x)
 
-    @abstractmethod
-    def from_mean(self, mean: Tensor) -> Self:
-        """Returns the members with these mean parameters ``(*B, K, *event, *P)``: the M-step."""
+    def from_mean(self, mean: Tensor) -> Exponential:
+        return self._replace(rate=1 / mean)
 
-    # -- and of its conjugate prior, where that has a closed form
-
-    def with_natural(self, natural: Tensor) -> Self:
-        """Returns the members with these natural parameters."""
-        raise self._no("expectation under a conjugate prior")
+    def with_natural(self, natural: Tensor) -> Exponential:
+        return self._replace(rate=-natural)
 
     def prior_log_normaliser(self, strength: Tensor, total: Tensor) -> Tensor:
-        r"""Returns :math:`\log\int \exp(\langle\tau,\eta\rangle - \nu A(\eta))\,d\eta`, shaped as A.
+        return torch.lgamma(strength + 1) - (strength + 1) * total.log()
 
-        Arguments:
-            strength: :math:`\nu`, with the shape of A (or broadcasting against it).
-            total: :math:`\tau`, with the shape of the natural parameters.
-        """
-        raise self._no("conjugate law")
-
-    def prior_draw(self, strength: Tensor, total: Tensor, generator: Generator | None) -> Self:
-        """Draws members from the conjugate law of those parameters."""
-        raise self._no("conjugate law")
-
-    # -- what follows
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        bad = self.outside(x)
-        statistics, base = self._read(torch.where(bad, self._inside(), x), x.ndim - len(self.event_shape))
-        density = _pair(statistics, self._flat_natural()) - self._normaliser() + base.unsqueeze(-1)
-        bad = bad.reshape(*base.shape, -1).any(-1)
-        return density.masked_fill(bad.unsqueeze(-1), -torch.inf) if bool(bad.any()) else density
-
-    def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        """Returns the sums of sufficient statistics, ``(*B, K, *event, *P)``."""
-        statistics, _ = self._read(x, 1)
-        sums = r.flatten(1).to(x.dtype).mT @ statistics
-        shape = self.sufficient(self._example(x)).shape
-        return (sums.double().reshape(*r.shape[1:], *shape),)
-
-    def update(self, statistics: Statistics, prior: Any = None) -> Self:
-        if prior is not None:
-            return prior.posterior(statistics, self).mode()
-        (sums,) = statistics.moments
-        return self.from_mean(sums / _column(statistics.weight, sums)).to(self.dtype)
-
-    def start(self, x: Tensor, r: Tensor) -> Self:
-        blank = self.shaped(x)
-        (sums,) = blank.statistics(x, r)
-        weight = _column(r.sum(0).double(), sums)
-        pooled = sums.sum(1, keepdim=True) / weight.sum(1, keepdim=True)
-        blend = _column(torch.linspace(*_BLEND, sums.shape[0], dtype=sums.dtype, device=sums.device), sums)
-        mean = torch.where(weight > 0, (1 - blend) * sums / weight + blend * pooled, pooled)
-        return blank.from_mean(mean).to(x.dtype)
-
-    def bind(self, rows: Any, summary: Any) -> Self:
-        """Returns the blank itself, for rows of the kind that the family is on."""
-        if "vectors" not in self._fields() and not rows.event_shape:
-            refuse("x", f"a table of columns, for {type(self).__name__} components", "one column of numbers")
-        return self
+    def prior_draw(self, strength: Tensor, total: Tensor, generator: Generator | None) -> Exponential:
+        return self._replace(rate=gamma(strength + 1, generator) / total)
 
     @property
-    def magnitude(self) -> float:
-        return self._normaliser().detach().abs().amax().nan_to_num().item()
+    def mean(self) -> Tensor:
+        return 1 / self.rate
 
-    def shaped(self, x: Tensor) -> Self:
-        """Returns a blank with what it must know of the rows' shape."""
-        return self._replace(vectors=x.ndim > 1) if "vectors" in self._fields() else self
+    @property
+    def variance(self) -> Tensor:
+        return 1 / self.rate.square()
 
-    def _expect_block(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
-        """The composition of the base class, with the sufficient statistics computed once."""
-        statistics, base = self._read(x, 1)
-        batch = self.batch_shape
-        natural = self._flat_natural().reshape(batch.numel(), -1)
-        joint = (statistics @ natural.mT).add_(base.unsqueeze(-1)).reshape(len(x), *batch)
-        joint = joint.add_(logits - self._normaliser())
-        density = torch.logsumexp(joint, -1)
-        r = joint.sub_(density.unsqueeze(-1)).exp_() if labels is soft else labels(joint)
-        if weight is not None:
-            share = weight.to(x.dtype).reshape(-1, *(1,) * len(batch))
-            density, r = density * share.squeeze(-1), r * share
-        sums = r.flatten(1).mT @ statistics
-        moments = sums.double().reshape(self.natural.shape)
-        return Statistics(density.sum(0, dtype=torch.float64), r.sum(0, dtype=torch.float64), (moments,))
+    def _cdf(self, x: Tensor) -> Tensor:
+        return -torch.expm1(-self.rate * x.clamp_min(0))
 
-    def _read(self, x: Tensor, leading: int) -> tuple[Tensor, Tensor]:
-        """Returns T ``(..., P)`` and h ``(...)`` of rows with that many dimensions before the event."""
-        statistics, base = self.sufficient(x), self.base(x)
-        flat = statistics.flatten(leading) if statistics.ndim > leading else statistics.unsqueeze(-1)
-        return flat, _total(base, leading)
-
-    def _inside(self) -> float:
-        """A value inside the support, which stands for values outside while densities are computed."""
-        return 1.0
-
-    def _example(self, x: Tensor) -> Tensor:
-        return torch.full_like(x[:1], self._inside()).squeeze(0) if len(x) else x.new_full(x.shape[1:], self._inside())
-
-    def _flat_natural(self) -> Tensor:
-        natural, batch = self.natural, len(self.batch_shape)
-        return natural.flatten(batch) if natural.ndim > batch else natural.unsqueeze(-1)
-
-    def _normaliser(self) -> Tensor:
-        return _total(self.log_normaliser(self.natural), len(self.batch_shape))
-
-    def _no(self, what: str) -> NotClosedForm:
-        return NotClosedForm(f"{type(self).__name__} components have no closed-form {what} in Mixtura.")
-
-
-def _pair(statistics: Tensor, natural: Tensor) -> Tensor:
-    """Inner products of ``(*S, *B, P)`` with ``(*B, K, P)``, as ``(*S, *B, K)``, without copies for every row."""
-    batch = natural.ndim - 2
-    statistics = statistics.reshape((1,) * (batch + 1 - statistics.ndim) + statistics.shape)
-    sample = statistics.shape[: statistics.ndim - batch - 1]
-    middle = statistics.shape[len(sample) : -1]
-    if batch == 0 or all(size == 1 for size in middle):
-        flat = statistics.reshape(-1, statistics.shape[-1]) @ natural.reshape(-1, natural.shape[-1]).mT
-        return flat.reshape(*sample, *natural.shape[:-1])
-    rows = statistics.reshape(-1, *middle, statistics.shape[-1]).movedim(0, -2)
-    return (rows @ natural.mT).movedim(-2, 0).reshape(*sample, *torch.broadcast_shapes(middle, natural.shape[:-2]), -1)
-
-
-def _total(values: Tensor, leading: int) -> Tensor:
-    """Sums over every dimension behind the leading ones."""
-    return values.flatten(leading).sum(-1) if values.ndim > leading else values
-
-
-def _column(weight: Tensor, like: Tensor) -> Tensor:
-    return weight.reshape(weight.shape + (1,) * (like.ndim - weight.ndim))
+    def _draw(self, generator: Generator | None) -> Tensor:
+        uniform = torch.rand(self.rate.shape, dtype=self.dtype, device=self.device, generator=generator)
+        return -torch.log1p(-uniform) / self.rate

@@ -17,9 +17,9 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from .coordinates import Coordinates
-from .exponential import ExponentialFamily
-from .gamma_shape import gamma_shape
-from .inverse_wishart import gamma
+from .exponential_family import ExponentialFamily
+from .special.gamma_draws import gamma
+from .special.gamma_shape import gamma_shape
 
 __all__ = ["Gamma", "InverseGamma"]
 

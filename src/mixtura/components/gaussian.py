@@ -23,12 +23,13 @@ import torch
 from torch import Generator, Tensor
 
 from ..errors import refuse
-from . import density
+from . import gaussian_density as density
 from .base import Component, Labels
-from .covariance import Full, Structure
-from .noise import standard_normal
-from .phi import phi
-from .starting import starting_moments
+from .covariance.full import Full
+from .covariance.structure import Structure
+from .special.normal_cdf import phi
+from .special.normal_draws import standard_normal
+from .starting_moments import starting_moments
 from .statistics import Statistics
 
 __all__ = ["Gaussian"]

@@ -17,7 +17,7 @@ from torch.distributions import constraints
 
 from .binomial import beta, interior, log_beta
 from .coordinates import Coordinates
-from .exponential import ExponentialFamily
+from .exponential_family import ExponentialFamily
 
 __all__ = ["Geometric"]
 

@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from .coordinates import Coordinates
-from .exponential import _column
+from .exponential_family import _column
 from .statistics import Statistics
 
 __all__ = ["Laplace"]

@@ -16,7 +16,8 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from .base import Component, Labels
-from .covariance import Diagonal, Structure
+from .covariance.diagonal import Diagonal
+from .covariance.structure import Structure
 from .gaussian import Gaussian
 from .normal import Normal
 from .statistics import Statistics

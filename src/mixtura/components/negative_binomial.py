@@ -20,9 +20,9 @@ from torch.distributions import constraints
 
 from .binomial import interior
 from .coordinates import Coordinates
-from .exponential import _column
-from .gamma_shape import gamma_shape
-from .inverse_wishart import gamma
+from .exponential_family import _column
+from .special.gamma_draws import gamma
+from .special.gamma_shape import gamma_shape
 from .statistics import Statistics
 
 __all__ = ["NegativeBinomial"]

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from ..errors import refuse
 from .base import Component, Labels
-from .covariance import Spherical
+from .covariance.spherical import Spherical
 from .gaussian import Gaussian
 from .statistics import Statistics
 

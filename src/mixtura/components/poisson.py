@@ -16,8 +16,8 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from .coordinates import Coordinates
-from .exponential import ExponentialFamily
-from .inverse_wishart import gamma
+from .exponential_family import ExponentialFamily
+from .special.gamma_draws import gamma
 
 __all__ = ["Poisson"]
 

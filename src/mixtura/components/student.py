@@ -27,13 +27,14 @@ import torch
 from torch import Generator, Tensor
 
 from ..errors import refuse
+from ..kernels import student as student_pass
 from .base import Component, Labels
-from .covariance import Diagonal, Structure
-from .gamma_shape import gamma_shape, log_gamma_ratio
+from .covariance.diagonal import Diagonal
+from .covariance.structure import Structure
 from .gaussian import Gaussian
-from .inverse_wishart import gamma
 from .normal import Normal
-from .passes import student_pass
+from .special.gamma_draws import gamma
+from .special.gamma_shape import gamma_shape, log_gamma_ratio
 from .statistics import Statistics
 
 __all__ = ["StudentT"]

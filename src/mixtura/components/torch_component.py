@@ -23,8 +23,8 @@ from torch.distributions.utils import lazy_property
 from ..errors import NotClosedForm, refuse
 from . import gradient_step
 from .base import Component
+from .family import Template
 from .statistics import Statistics
-from .template import Template
 
 __all__ = ["TorchComponent"]
 

@@ -18,10 +18,10 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from ..errors import refuse
-from .bessel import log_bessel, mean_length, mean_length_inverse
 from .binomial import beta
 from .coordinates import Coordinates
-from .exponential import ExponentialFamily
+from .exponential_family import ExponentialFamily
+from .special.bessel import log_bessel, mean_length, mean_length_inverse
 
 __all__ = ["VonMises", "VonMisesFisher"]
 

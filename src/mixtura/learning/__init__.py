@@ -1,33 +1,31 @@
 """Learning: one loop, and the small functions that make it K-means, EM or MAP."""
 
 from ..components import Statistics
-from .annealed import AnnealedEM
-from .api import fit
-from .classification import ClassificationEM
-from .em import EM, Prior
-from .evidence import Evidence, evidence
-from .fitting import Fit
-from .freeze import Freeze
-from .gibbs import Gibbs, GibbsFit
-from .initialise import Initialiser, KMeansPlusPlus, KMeansStart, MixedStart, RandomRows
-from .kmeans import KMeans
-from .labels import Tempered, hard, soft
-from .likelihood_ratio import LikelihoodRatio, likelihood_ratio_test
-from .loop import Method
-from .online import OnlineEM, OnlineFit, Running
-from .reason import Reason
-from .relabel import average, relabel
-from .reorder import reorder
-from .ridge import Ridge
-from .sampling import Sampled
+from .expectation.expect import expect
+from .expectation.labels import Tempered, hard, soft
+from .expectation.sampled_labels import Sampled
+from .fit import fit
+from .loop.method import Method
+from .loop.reason import Reason
+from .methods.annealed import AnnealedEM
+from .methods.classification import ClassificationEM
+from .methods.em import EM
+from .methods.freeze import Freeze
+from .methods.gibbs import Gibbs, GibbsFit
+from .methods.kmeans import KMeans
+from .methods.online import OnlineEM, OnlineFit, Running
+from .methods.split_merge import SplitMergeEM
+from .methods.stochastic import StochasticEM
+from .methods.variational import Posterior, Variational, VariationalFit
+from .results.evidence import Evidence, evidence
+from .results.fit import Fit
+from .results.likelihood_ratio import LikelihoodRatio, likelihood_ratio_test
+from .results.relabel import average, relabel
+from .results.reorder import reorder
+from .results.uncertainty import Bootstrap, Uncertainty, bootstrap, standard_errors
+from .results.validation import CrossValidation, HeldOut, cross_validate, held_out
 from .select import Candidate, Selection, select
-from .split_merge import SplitMergeEM
-from .statistics import expect
-from .stochastic import StochasticEM
-from .uncertainty import Bootstrap, Uncertainty, bootstrap, standard_errors
-from .validation import CrossValidation, HeldOut, cross_validate, held_out
-from .variational import Posterior, Variational, VariationalFit
-from .weights import StickBreaking, Symmetric, WeightsPrior
+from .starts.centres import Initialiser, KMeansPlusPlus, KMeansStart, MixedStart, RandomRows
 
 __all__ = [
     "EM",
@@ -52,23 +50,18 @@ __all__ = [
     "OnlineEM",
     "OnlineFit",
     "Posterior",
-    "Prior",
     "RandomRows",
     "Reason",
-    "Ridge",
     "Running",
     "Sampled",
     "Selection",
     "SplitMergeEM",
     "Statistics",
-    "StickBreaking",
     "StochasticEM",
-    "Symmetric",
     "Tempered",
     "Uncertainty",
     "Variational",
     "VariationalFit",
-    "WeightsPrior",
     "average",
     "bootstrap",
     "cross_validate",

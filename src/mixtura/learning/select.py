@@ -15,16 +15,17 @@ from torch import Generator, Tensor
 
 from ..components import Structure, structure
 from ..errors import MixtureError, refuse
-from .api import Job, job_of, whole
-from .em import EM
+from .expectation.observed_rows import like_clean, recorded
 from .families import Family, families
-from .fitting import Fit
-from .initialise import Initialiser, MixedStart
-from .loop import Method, State
-from .observed import like_clean, recorded
-from .progress import progress_report
-from .reason import Reason
-from .splitting import joined, splits
+from .job import Job, job_of, whole
+from .loop.method import Method
+from .loop.progress import progress_report
+from .loop.reason import Reason
+from .loop.traces import State
+from .methods.em import EM
+from .results.fit import Fit
+from .starts.centres import Initialiser, MixedStart
+from .starts.splitting import joined, splits
 
 __all__ = ["Candidate", "Selection", "select"]
 

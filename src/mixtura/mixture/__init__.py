@@ -2,6 +2,7 @@
 
 from .entropy import Entropy
 from .files import load
+from .prior import Prior
 from .value import Mixture
 
-__all__ = ["Entropy", "Mixture", "load"]
+__all__ = ["Entropy", "Mixture", "Prior", "load"]

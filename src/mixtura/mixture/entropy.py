@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from ..components import Component, pairs
+from ..components import Component
+from ..components import gaussian_pairs as pairs
 from ..errors import NotClosedForm, refuse
 
 if TYPE_CHECKING:

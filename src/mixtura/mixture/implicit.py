@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..components.phi import phi
+from ..components.special.normal_cdf import phi
 
 if TYPE_CHECKING:
     from .value import Mixture

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..components import Full, Gaussian, Normal, pairs
+from ..components import Full, Gaussian, Normal
+from ..components import gaussian_pairs as pairs
 from ..errors import refuse
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component, Diagonal, Gaussian, Labels, Spherical, Statistics
-from ..components.pairs import as_gaussian
+from ..components.gaussian_pairs import as_gaussian
 from ..errors import MixtureError, NotClosedForm, refuse
 from ..mixture import Mixture
 from .base import Frame, Observation, aligned, believe, frame_of, lead, over, weighted

@@ -31,10 +31,10 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component, Diagonal, Full, Gaussian, Labels, Normal, Spherical, Statistics, Structure
-from ..components.pairs import as_gaussian
+from ..components.gaussian_pairs import as_gaussian
 from ..errors import MixtureError, refuse
+from ..kernels import deconvolution as deconvolve
 from ..mixture import Mixture
-from . import deconvolve
 from .base import Frame, Observation, add_up, aligned, believe, of_label, over
 
 __all__ = ["Linear"]

@@ -17,7 +17,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component
-from ..components.pairs import as_gaussian
+from ..components.gaussian_pairs import as_gaussian
 from ..mixture import Mixture
 from .base import Observation, frame_of, over, weighted
 

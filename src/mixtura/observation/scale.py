@@ -32,7 +32,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component, Normal
-from ..components.pairs import as_gaussian
+from ..components.gaussian_pairs import as_gaussian
 from ..errors import NotClosedForm
 from .base import Frame, aligned, lead, of_label, over, weighted
 from .nodes import NodeObservation, Nodes

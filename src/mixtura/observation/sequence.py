@@ -17,7 +17,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component, Labels, Statistics
-from ..components.pairs import as_gaussian
+from ..components.gaussian_pairs import as_gaussian
 from ..errors import NotClosedForm, refuse
 from ..mixture import Mixture
 from .base import Frame, Observation, aligned, frame_of, over, weighted

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..components import pairs
+from ..components import gaussian_pairs as pairs
 from ..data import Rows
 from ..errors import NotClosedForm, refuse
 from ..learning import Fit, Selection

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data import Rows
-from ..learning.statistics import read_under
+from ..learning.expectation.expect import read_under
 from ..mixture import Mixture
 
 __all__ = ["Survey", "Unlikely", "survey"]

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ..components import NormalInverseWishart, NormalInverseWishartPosterior
-from ..components.pairs import as_gaussian
+from ..components.gaussian_pairs import as_gaussian
 from ..data import TensorRows
-from ..learning import Posterior, Prior
-from ..learning.weights import DirichletWeights, Symmetric, WeightsPosterior, WeightsPrior
-from ..mixture import Mixture
+from ..learning import Posterior
+from ..mixture import Mixture, Prior
+from ..priors import NormalInverseWishart, NormalInverseWishartPosterior
+from ..priors.weights import DirichletWeights, Symmetric, WeightsPosterior, WeightsPrior
 from .checks import checked_array
 from .iterated import IteratedGaussian
 from .method import ChangeVariational

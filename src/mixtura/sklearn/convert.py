@@ -9,7 +9,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from ..components import Full, Gaussian, Normal
-from ..components.pairs import as_gaussian
+from ..components.gaussian_pairs import as_gaussian
 from ..errors import refuse
 from ..mixture import Mixture
 from .kinds import KINDS, Kind, kind_of

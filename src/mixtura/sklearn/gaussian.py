@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from torch import Tensor
 
-from ..components.pairs import as_gaussian
+from ..components.gaussian_pairs import as_gaussian
 from ..data import TensorRows
 from ..mixture import Mixture
 from .checks import checked_array, checked_precisions, checked_weights

@@ -18,12 +18,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ..components import Gaussian, Statistics
-from ..components.pairs import as_gaussian
+from ..components.gaussian_pairs import as_gaussian
 from ..data import Rows, TensorRows
 from ..data.arrays import to_tensor
 from ..learning import Reason
-from ..learning.loop import Run, State, run
-from ..learning.statistics import block_size
+from ..learning.expectation.expect import block_size
+from ..learning.loop.run import run
+from ..learning.loop.traces import Run, State
 from ..mixture import Mixture
 from .base import MixtureEstimator
 from .kinds import KINDS, Kind

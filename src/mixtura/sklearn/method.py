@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from ..components import Component, Statistics
-from ..components.pairs import as_gaussian
-from ..learning import EM, Posterior, Prior, Ridge, Variational
-from ..learning.loop import Run, small_change
-from ..mixture import Mixture
+from ..components.gaussian_pairs import as_gaussian
+from ..learning import EM, Posterior, Variational
+from ..learning.loop.traces import Run, small_change
+from ..mixture import Mixture, Prior
+from ..priors import Ridge
 
 __all__ = ["ChangeEM", "ChangeVariational"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..data import Rows, TensorRows
 from ..data.arrays import to_tensor
 from ..errors import refuse
-from ..learning.observed import Clean, ObservedRows, observed
+from ..learning.expectation.observed_rows import Clean, ObservedRows, observed
 from ..observation import AdditiveNoise, Missing, Observation
 
 __all__ = ["clean_rows", "counted", "seen_rows"]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ..learning import StickBreaking
-from ..learning.weights import Sticks, WeightsPrior
+from ..priors import StickBreaking
+from ..priors.weights import Sticks, WeightsPrior
 
 __all__ = ["EveryStick", "EveryStickBreaking"]
 

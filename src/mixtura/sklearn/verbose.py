@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from ..learning.loop import Report
+from ..learning.loop.traces import Report
 
 __all__ = ["Verbose"]
 

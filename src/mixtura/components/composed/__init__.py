@@ -1,0 +1,1 @@
+"""Families made of families: products over columns, and two families on the same rows."""

@@ -1,0 +1,32 @@
+r"""What diagonal and spherical covariances share: work along the axes, one number at a time."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ...errors import refuse
+
+__all__ = ["axis_attraction", "checked_variance", "select_rows"]
+
+
+def axis_attraction(precision: Tensor, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
+    """The attraction for precisions ``(K or 1, D or 1)``, about a centre so that rows far from zero keep digits."""
+    centre = mean.mean(0)
+    near = mean - centre
+    if precision.shape[0] != mean.shape[0]:  # tied
+        return precision * (r @ near - (x - centre))
+    return r @ (precision * near) - (x - centre) * (r @ precision)
+
+
+def select_rows(rows: Tensor, index: int | Tensor) -> Tensor:
+    """Returns the rows of one index, or one row per index."""
+    return rows[index] if isinstance(index, int) else rows.index_select(0, index)
+
+
+def checked_variance(variance: Tensor) -> Tensor:
+    """Returns the variances; refused unless positive and finite."""
+    bad = ~((variance > 0) & variance.isfinite())
+    if bool(bad.any()):
+        where = bad.nonzero()[0].tolist()
+        refuse("variance", "positive and finite", f"{variance[tuple(where)].item():g} at index {where}")
+    return variance

@@ -1,0 +1,100 @@
+r"""Covariances along the axes, stored as a scale for each coordinate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ... import kernels as passes
+from .axes import axis_attraction, checked_variance, select_rows
+from .structure import Structure, lead
+
+__all__ = ["Diagonal"]
+
+
+class Diagonal(Structure):
+    r"""Axis-aligned covariances: :math:`\Sigma_k = \mathrm{diag}(v_k)`.
+
+    Arguments:
+        variance: Positive variances, with shape ``(*B, K, D)``, or ``(D,)`` where tied; none for a template.
+        tied: Whether the components share one diagonal.
+
+    Raises:
+        MixtureError: If a variance is not positive and finite.
+
+    Example:
+        >>> mx.Diagonal(torch.tensor([[1.0, 4.0]])).scales(2)
+        tensor([[1., 2.]])
+    """
+
+    trailing = 1
+    kernel = passes.torch_pass.Diagonal
+    expect = staticmethod(passes.diagonal_pass)
+    log_joint = staticmethod(passes.diagonal_log_joint)
+    log_density = staticmethod(passes.diagonal_log_density)
+
+    def __init__(self, variance: Tensor | None = None, *, tied: bool = False) -> None:
+        factor = None if variance is None else checked_variance(lead(variance, 1, tied)).sqrt()
+        object.__setattr__(self, "factor", factor)
+        object.__setattr__(self, "tied", tied)
+
+    def whiten(self, residual: Tensor) -> Tensor:
+        return residual / self.given
+
+    def color(self, noise: Tensor) -> Tensor:
+        return noise * self.given
+
+    def half_logdet(self, features: int) -> Tensor:
+        return self.given.log().sum(-1)
+
+    def inverse_factor(self) -> Tensor:
+        return self.given.reciprocal()
+
+    def solve(self, residual: Tensor) -> Tensor:
+        return residual / self.given.square()
+
+    def inv(self) -> Diagonal:
+        return self._replace(factor=self.given.reciprocal())
+
+    def dense(self, features: int) -> Tensor:
+        return torch.diag_embed(self.given.square())
+
+    def variance(self, features: int) -> Tensor:
+        return self.given.square()
+
+    def scales(self, features: int) -> Tensor:
+        return self.given
+
+    @property
+    def elementwise(self) -> bool:
+        return True
+
+    def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
+        return select_rows(self.given.reshape(-1, self.given.shape[-1]), index) * noise
+
+    def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
+        return axis_attraction(self.given.square().reciprocal(), x, mean, r)
+
+    def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
+        return (scatter / self.given.square() - weight.unsqueeze(-1)) / self.given
+
+    def scatter(self, moment: Tensor) -> Tensor:
+        return moment.diagonal(dim1=-2, dim2=-1)
+
+    def outer(self, vector: Tensor) -> Tensor:
+        return vector.square()
+
+    def with_moment(self, moment: Tensor, features: int) -> Self:
+        return self._replace(factor=moment.sqrt())  # the root of a negative sum is NaN: collapsed, and seen as such
+
+    def with_covariance(self, covariance: Tensor) -> Self:
+        return self.with_moment(self.scatter(covariance), covariance.shape[-1])
+
+    def parameters(self, components: int, features: int) -> int:
+        return (1 if self.tied else components) * features
+
+    def marginal(self, dims: Sequence[int]) -> Diagonal:
+        return self._replace(factor=self.given[..., list(dims)])

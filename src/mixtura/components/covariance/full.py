@@ -1,0 +1,164 @@
+r"""Covariances of any volume, shape and orientation, stored as Cholesky factors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ... import kernels as passes
+from ...errors import MixtureError, refuse
+from .structure import Structure, lead
+
+__all__ = ["Full"]
+
+_CACHED = 2**16  # numbers of a block that stay in the cache
+
+
+class Full(Structure):
+    r"""Covariances of any volume, shape and orientation: :math:`\Sigma_k = L_k L_k^\top`.
+
+    Arguments:
+        covariance: Symmetric positive definite matrices, with shape ``(*B, K, D, D)``, or ``(D, D)`` where tied; none
+            for a template.
+        tied: Whether the components share one matrix.
+
+    Raises:
+        MixtureError: If a matrix is not symmetric, not finite or not positive definite; the message names it.
+
+    Example:
+        >>> mx.Full(torch.eye(2).expand(3, 2, 2)).logdet(2)
+        tensor([0., 0., 0.])
+        >>> mx.Full(tied=True)
+        Full(tied=True)
+    """
+
+    trailing = 2
+    kernel = passes.torch_pass.Full
+    expect = staticmethod(passes.full_pass)
+    log_joint = staticmethod(passes.full_log_joint)
+    log_density = staticmethod(passes.full_log_density)
+
+    def __init__(self, covariance: Tensor | None = None, *, tied: bool = False) -> None:
+        factor = None if covariance is None else checked_cholesky(lead(covariance, 2, tied))
+        object.__setattr__(self, "factor", factor)
+        object.__setattr__(self, "tied", tied)
+
+    @classmethod
+    def from_scale_tril(cls, scale_tril: Tensor, *, tied: bool = False) -> Full:
+        """Builds the structure from lower triangular Cholesky factors with a positive diagonal."""
+        if not bool((scale_tril.detach().diagonal(dim1=-2, dim2=-1) > 0).all()):
+            refuse("scale_tril", "lower triangular with a positive diagonal", "a diagonal entry that is not positive")
+        return cls._of(factor=lead(scale_tril.tril(), 2, tied), tied=tied)
+
+    def whiten(self, residual: Tensor) -> Tensor:
+        solve = torch.linalg.solve_triangular
+        return by_columns(lambda columns: solve(self.given, columns, upper=False), residual, self.given.ndim - 1)
+
+    def color(self, noise: Tensor) -> Tensor:
+        return by_columns(lambda columns: self.given @ columns, noise, self.given.ndim - 1)
+
+    def half_logdet(self, features: int) -> Tensor:
+        return self.scales(features).log().sum(-1)
+
+    def inverse_factor(self) -> Tensor:
+        identity = torch.eye(self.given.shape[-1], dtype=self.given.dtype, device=self.given.device)
+        return torch.linalg.solve_triangular(self.given, identity, upper=False)
+
+    def solve(self, residual: Tensor) -> Tensor:
+        return by_columns(lambda columns: torch.cholesky_solve(columns, self.given), residual, self.given.ndim - 1)
+
+    def inv(self) -> Full:
+        return self._replace(factor=torch.linalg.cholesky(torch.cholesky_inverse(self.given)))
+
+    def dense(self, features: int) -> Tensor:
+        return self.given @ self.given.mT
+
+    def variance(self, features: int) -> Tensor:
+        return self.given.square().sum(-1)
+
+    def scales(self, features: int) -> Tensor:
+        return self.given.diagonal(dim1=-2, dim2=-1)
+
+    def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
+        factor = self.given.reshape(-1, *self.given.shape[-2:])[index]
+        return noise @ factor.mT if factor.ndim == 2 else torch.bmm(factor, noise.unsqueeze(-1)).squeeze(-1)
+
+    def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
+        centre = mean.mean(0)
+        if self.tied:
+            return torch.cholesky_solve((r @ (mean - centre) - (x - centre)).mT, self.given[0]).mT
+        precision = torch.cholesky_inverse(self.given)
+        offset, flat = (precision @ (mean - centre).unsqueeze(-1)).flatten(0, 1), precision.flatten(0, 1)
+        out, height = torch.empty_like(x), max(256, _CACHED // mean.numel())
+        for rows, believed, pull in zip(x.split(height), r.split(height), out.split(height), strict=True):
+            each = torch.addmm(offset, flat, (rows - centre).mT, alpha=-1).view(*mean.shape, -1)  # (K, D, n)
+            pull.copy_(each.mul_(believed.mT.unsqueeze(1)).sum(0).mT)
+        return out
+
+    def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
+        inverse = self.inverse_factor()
+        excess = inverse @ scatter @ inverse.mT - weight[..., None, None] * torch.eye(features).to(weight)
+        return (inverse.mT @ excess).tril()
+
+    def scatter(self, moment: Tensor) -> Tensor:
+        return moment
+
+    def outer(self, vector: Tensor) -> Tensor:
+        return vector.unsqueeze(-1) * vector.unsqueeze(-2)
+
+    def with_moment(self, moment: Tensor, features: int) -> Self:
+        factor, info = torch.linalg.cholesky_ex(moment)
+        return self._replace(factor=factor.masked_fill((info > 0)[..., None, None], torch.nan))
+
+    def with_covariance(self, covariance: Tensor) -> Self:
+        return self.with_moment(covariance, covariance.shape[-1])
+
+    def parameters(self, components: int, features: int) -> int:
+        return (1 if self.tied else components) * features * (features + 1) // 2
+
+    def marginal(self, dims: Sequence[int]) -> Full:
+        rows = self.given[..., list(dims), :]
+        return self._replace(factor=torch.linalg.cholesky(rows @ rows.mT))
+
+    def conditional(self, known: Sequence[int], free: Sequence[int]) -> Full:
+        """The corner of the Cholesky factor of the coordinates ordered known first."""
+        factor = self.marginal([*known, *free]).given
+        return self._replace(factor=factor[..., len(known) :, len(known) :])
+
+
+def by_columns(operate: Callable[[Tensor], Tensor], vectors: Tensor, inner: int) -> Tensor:
+    """Applies matrices ``(*L, D, D)`` to vectors ``(*S, *L, D)`` as columns, ``inner`` being the length of ``(*L, D)``.
+
+    Otherwise torch would copy the matrices for each sample.
+    """
+    outer = vectors.ndim - inner
+    if outer < 1:
+        return operate(vectors.unsqueeze(-1)).squeeze(-1)
+    columns = operate(vectors.flatten(0, outer - 1).movedim(0, -1))
+    return columns.movedim(-1, 0).reshape(vectors.shape[:outer] + columns.shape[:-1])
+
+
+def checked_cholesky(covariance: Tensor) -> Tensor:
+    if covariance.shape[-1] != covariance.shape[-2]:
+        refuse("covariance", "square matrices (..., K, D, D)", tuple(covariance.shape))
+    if not bool(covariance.isfinite().all()):
+        refuse("covariance", "finite", "NaN or infinity")
+    scale = covariance.detach().abs().amax((-2, -1), keepdim=True)
+    if bool(((covariance - covariance.mT).abs() > 1e3 * torch.finfo(covariance.dtype).eps * scale).any()):
+        refuse("covariance", "symmetric", "a matrix that differs from its transpose", "Use (C + C.mT) / 2.")
+    factor, info = torch.linalg.cholesky_ex(covariance)
+    if bool((info > 0).any()):
+        _report_indefinite(covariance, info)
+    return factor
+
+
+def _report_indefinite(covariance: Tensor, info: Tensor) -> None:
+    where = tuple((info > 0).nonzero()[0].tolist())
+    smallest = torch.linalg.eigvalsh(covariance.detach()[where])[0].item()
+    raise MixtureError(
+        f"`covariance` must be positive definite; the matrix at index {list(where)} has smallest eigenvalue "
+        f"{smallest:.3g}. Add a positive number to its diagonal, or use fewer features."
+    )

@@ -1,0 +1,289 @@
+r"""Covariances of few common factors: mixtures of factor analysers.
+
+With loadings W of shape (D, q) and a variance of its own for each feature,
+
+.. math:: \Sigma_k = W_k W_k^\top + \mathrm{diag}(\psi_k), \qquad B = \Psi^{-1/2} W, \qquad M = I_q + B^\top B,
+
+the density needs the small matrix M alone. With :math:`t = \Psi^{-1/2}(x - \mu)` and the factors expected of a row,
+:math:`g = M^{-1}B^\top t`,
+
+.. math:: \log|\Sigma| = \log|M| + \textstyle\sum_d \log\psi_d, \qquad
+    (x-\mu)^\top\Sigma^{-1}(x-\mu) = |t - B g|^2 + |g|^2,
+
+a sum of squares, so that no digits cancel. The structure stores :math:`[W\ \ \psi^{1/2}]`, of shape (D, q + 1).
+
+The M-step fits factor analysis to the second moments S, as `factor_analysis` says; EM sums them as for a full matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ... import kernels as passes
+from ...errors import refuse
+from .full import Full
+from .solvers.factor_analysis import factor_analysis
+from .structure import Structure
+
+__all__ = ["LowRank"]
+
+_ROUNDS = 500  # steps of factor analysis at most, to fit given covariances
+_FEW = 2  # and within one iteration of EM
+_WIDE = 128  # features from which on the small matrix is faster than the compiled pass over full ones
+_BLOCK = 2**16  # numbers of a block of rows: what the cache holds
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class LowRank(Structure):
+    r"""Covariances :math:`W_k W_k^\top + \mathrm{diag}(\psi_k)` with loadings W of shape (D, rank).
+
+    Arguments:
+        rank: The number q of common factors, at least 1.
+        tied: Whether the components share one matrix.
+
+    Without values it is a template for a fit; `from_loadings` gives it values. Log-densities cost O(N K D q), and no
+    matrix of D times D is made for them; below 128 features, where the pass over full matrices is faster, many rows at
+    once take that instead. A fit sums second moments of all features, as for `Full`.
+
+    Raises:
+        MixtureError: If the rank is not a whole number of at least 1.
+
+    Example:
+        >>> mx.LowRank(2, tied=True)
+        LowRank(2, tied=True)
+        >>> factor = mx.LowRank.from_loadings(torch.ones(1, 3, 1), torch.full((1, 3), 0.5))
+        >>> factor.dense(3)
+        tensor([[[1.5000, 1.0000, 1.0000],
+                 [1.0000, 1.5000, 1.0000],
+                 [1.0000, 1.0000, 1.5000]]])
+    """
+
+    rank: int
+
+    trailing = 2
+    kernel = passes.torch_pass.Full
+    expect = staticmethod(passes.full_pass)
+
+    def __init__(self, rank: int, *, tied: bool = False) -> None:
+        if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
+            refuse("rank", "a whole number of at least 1", repr(rank))
+        for name, value in (("factor", None), ("tied", tied), ("rank", rank)):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_loadings(cls, loadings: Tensor, noise: Tensor, *, tied: bool = False) -> LowRank:
+        r"""Builds the structure from its parts.
+
+        Arguments:
+            loadings: W, with shape ``(*B, K, D, rank)``, or ``(D, rank)`` where tied.
+            noise: The variances :math:`\psi`, positive, with shape ``(*B, K, D)``, or ``(D,)`` where tied.
+            tied: Whether the components share one matrix.
+
+        Raises:
+            MixtureError: If the shapes do not agree, or a variance is not positive and finite.
+        """
+        if loadings.ndim < 2 or loadings.shape[:-1] != noise.shape:
+            refuse("loadings", f"of shape (..., D, rank) beside noise {tuple(noise.shape)}", tuple(loadings.shape))
+        if not bool((noise > 0).all() & noise.isfinite().all() & loadings.isfinite().all()):
+            refuse("noise", "positive and finite, beside finite loadings", "a number that is not")
+        if not tied and loadings.ndim < 3:
+            refuse("loadings", "a components dimension before (D, rank)", tuple(loadings.shape))
+        factor = torch.cat([loadings, noise.sqrt().unsqueeze(-1)], -1)
+        return cls._packed(factor.unsqueeze(0) if tied and factor.ndim == 2 else factor, tied)
+
+    @classmethod
+    def _packed(cls, factor: Tensor, tied: bool) -> LowRank:
+        return cls._of(factor=factor, tied=tied, rank=factor.shape[-1] - 1)
+
+    @property
+    def loadings(self) -> Tensor:
+        """The loadings W, with shape ``(*B, K or 1, D, rank)``."""
+        return self.given[..., :-1]
+
+    @property
+    def noise(self) -> Tensor:
+        r"""The variances :math:`\psi` that no factor explains, with shape ``(*B, K or 1, D)``."""
+        return self.given[..., -1].square()
+
+    @property
+    def name(self) -> str:
+        return "tied-" * self.tied + f"low-rank-{self.rank}"
+
+    @property
+    def constrained(self) -> bool:
+        return True
+
+    @property
+    def unconstrained(self) -> Full:
+        return Full._of(factor=None if self.factor is None else self._cholesky(), tied=self.tied)
+
+    def fits(self, features: int) -> bool:
+        return self.given.shape[-2] == features
+
+    # -- without a matrix of D times D
+
+    def distance(self, residual: Tensor) -> Tensor:
+        scaled, small = self._scaled()
+        t = residual / self.given[..., -1]
+        g = (small @ (scaled.mT @ t.unsqueeze(-1))).squeeze(-1)
+        left = t - (scaled @ g.unsqueeze(-1)).squeeze(-1)
+        return left.square().sum(-1) + g.square().sum(-1)
+
+    def solve(self, residual: Tensor) -> Tensor:
+        scaled, small = self._scaled()
+        scale = self.given[..., -1]
+        t = (residual / scale).unsqueeze(-1)
+        return (t - scaled @ (small @ (scaled.mT @ t))).squeeze(-1) / scale
+
+    def half_logdet(self, features: int) -> Tensor:
+        factor = torch.linalg.cholesky(self._capacitance(self._scaled_loadings()))
+        return factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) + self.given[..., -1].log().sum(-1)
+
+    def variance(self, features: int) -> Tensor:
+        return self.given.square().sum(-1)
+
+    def density_factor(self) -> Tensor:
+        """The scaled loadings B and the inverse of the scale of the noise; of few features, the inverse factor."""
+        if self.given.shape[-2] < _WIDE:
+            return self.inverse_factor()
+        return torch.cat([self._scaled_loadings(), self.given[..., -1:].reciprocal()], -1)
+
+    @staticmethod
+    @torch.no_grad()
+    def log_joint(x: Tensor, mean: Tensor, factor: Tensor, logits: Tensor) -> Tensor:
+        """Log joint density of rows and components, (N, B, K): as for full matrices where features are few."""
+        if x.shape[-1] < _WIDE:
+            return passes.full_log_joint(x, mean, factor, logits)
+        parts = [_log_joint(x, *one) for one in zip(mean, factor.expand(len(mean), -1, -1, -1), logits, strict=True)]
+        return torch.stack(parts, 1)
+
+    @staticmethod
+    @torch.no_grad()
+    def log_density(x: Tensor, mean: Tensor, factor: Tensor, logits: Tensor) -> Tensor:
+        """Log density of rows, (N, B)."""
+        if x.shape[-1] < _WIDE:
+            return passes.full_log_density(x, mean, factor, logits)
+        return LowRank.log_joint(x, mean, factor, logits).logsumexp(-1)
+
+    # -- with one, for each component and never for each row
+
+    def whiten(self, residual: Tensor) -> Tensor:
+        return self.unconstrained.whiten(residual)
+
+    def color(self, noise: Tensor) -> Tensor:
+        return self.unconstrained.color(noise)
+
+    def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
+        return self.unconstrained.color_rows(index, noise)
+
+    def inverse_factor(self) -> Tensor:
+        exact = Full._of(factor=torch.linalg.cholesky_ex(self._precise())[0], tied=self.tied)
+        return exact.inverse_factor().to(self.dtype)
+
+    def scales(self, features: int) -> Tensor:
+        return self.unconstrained.scales(features)
+
+    def dense(self, features: int) -> Tensor:
+        return self.loadings @ self.loadings.mT + torch.diag_embed(self.noise)
+
+    def inv(self) -> Full:
+        """The inverse matrices, which are not of low rank but full."""
+        scaled, small = self._scaled()
+        inside = torch.eye(scaled.shape[-2]).to(scaled) - scaled @ small @ scaled.mT
+        scale = self.given[..., -1]
+        return Full._of(
+            factor=torch.linalg.cholesky(inside / scale.unsqueeze(-1) / scale.unsqueeze(-2)), tied=self.tied
+        )
+
+    # -- parts and estimates
+
+    def marginal(self, dims: Sequence[int]) -> LowRank:
+        return self._replace(factor=self.given[..., list(dims), :])
+
+    def conditional(self, known: Sequence[int], free: Sequence[int]) -> LowRank:
+        r"""With the factors' covariance :math:`M_b^{-1}` given the known coordinates: loadings
+        :math:`W_a M_b^{-1/2}`."""
+        small = torch.linalg.inv(self._capacitance(self.marginal(known)._scaled_loadings()))
+        rest = self.given[..., list(free), :]
+        loadings = rest[..., :-1] @ torch.linalg.cholesky(small)
+        return self._replace(factor=torch.cat([loadings, rest[..., -1:]], -1))
+
+    def scatter(self, moment: Tensor) -> Tensor:
+        return moment
+
+    def outer(self, vector: Tensor) -> Tensor:
+        return vector.unsqueeze(-1) * vector.unsqueeze(-2)
+
+    def estimate(self, weight: Tensor, shift: Tensor, scatter: Tensor, degrees: Tensor) -> Self:
+        between = self.outer(shift / weight.sqrt().unsqueeze(-1))
+        centred = scatter - (between.sum(shift.ndim - 2, keepdim=True) if self.tied else between)
+        return self._matched(centred / degrees[..., None, None], self.noise, _FEW)
+
+    def with_moment(self, moment: Tensor, features: int) -> Self:
+        return self._matched(moment, None, _ROUNDS)
+
+    def with_covariance(self, covariance: Tensor) -> Self:
+        return self.with_moment(covariance, covariance.shape[-1])
+
+    def parameters(self, components: int, features: int) -> int:
+        rank = min(self.rank, features)
+        one = min(features * (rank + 1) - rank * (rank - 1) // 2, features * (features + 1) // 2)
+        return one if self.tied else one * components
+
+    def _matched(self, moment: Tensor, noise: Tensor | None, steps: int) -> Self:
+        """Factor analysis of each moment; NaN where a variance is not positive and finite."""
+        variance = moment.diagonal(dim1=-2, dim2=-1)
+        sound = ((variance > 0) & variance.isfinite()).all(-1)
+        safe = torch.where(sound[..., None, None], moment, torch.eye(moment.shape[-1]).to(moment))
+        noise = None if noise is None else torch.where(sound.unsqueeze(-1) & noise.isfinite(), noise, 1)
+        loadings, left = factor_analysis(safe, min(self.rank, moment.shape[-1]), noise, steps)
+        loadings = torch.nn.functional.pad(loadings, (0, self.rank - loadings.shape[-1]))
+        factor = torch.cat([loadings, left.sqrt().unsqueeze(-1)], -1)
+        return self._replace(factor=factor.masked_fill(~sound[..., None, None], torch.nan))
+
+    def _cholesky(self) -> Tensor:
+        return torch.linalg.cholesky_ex(self._precise())[0].to(self.dtype)
+
+    def _precise(self) -> Tensor:
+        """The matrices in float64: of small noise, single precision would leave nothing."""
+        return self.map(Tensor.double).dense(self.given.shape[-2])
+
+    def _scaled_loadings(self) -> Tensor:
+        return self.loadings / self.given[..., -1:]
+
+    def _scaled(self) -> tuple[Tensor, Tensor]:
+        """B, and the inverse of the capacitance matrix M."""
+        scaled = self._scaled_loadings()
+        return scaled, torch.linalg.inv(self._capacitance(scaled))
+
+    @staticmethod
+    def _capacitance(scaled: Tensor) -> Tensor:
+        return scaled.mT @ scaled + torch.eye(scaled.shape[-1]).to(scaled)
+
+    def __repr__(self) -> str:
+        parts = [str(self.rank), *([f"tensor{tuple(self.factor.shape)}"] if self.factor is not None else [])]
+        return f"LowRank({', '.join(parts + ['tied=True'] * self.tied)})"
+
+
+def _log_joint(x: Tensor, mean: Tensor, factor: Tensor, logits: Tensor) -> Tensor:
+    """Log joints (N, K) of one mixture, component by component in blocks of rows, which lie in columns."""
+    scaled, inverse_scale = factor[..., :-1], factor[..., -1:]
+    expected = torch.linalg.inv(LowRank._capacitance(scaled)) @ (scaled * inverse_scale).mT  # g from a residual
+    expected, loadings, precision = (
+        part.expand(len(mean), -1, -1) for part in (expected, scaled / inverse_scale, inverse_scale.square().mT)
+    )
+    out = x.new_empty(len(x), len(mean))
+    height = max(256, _BLOCK // x.shape[-1])
+    for rows, joint in zip(x.split(height), out.split(height), strict=True):
+        columns = rows.mT.contiguous()
+        for k in range(len(mean)):
+            t = columns - mean[k].unsqueeze(-1)
+            g = expected[k] @ t
+            left = t.addmm_(loadings[k], g, alpha=-1).square_()
+            joint[:, k] = logits[k] - 0.5 * ((precision[k] @ left).squeeze(0) + g.square_().sum(0))
+    return out

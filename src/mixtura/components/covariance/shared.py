@@ -1,0 +1,233 @@
+r"""Covariances whose volume, shape or orientation the components share: the structures between tied and free.
+
+A covariance has a volume, a shape and an orientation (Banfield and Raftery, 1993),
+
+.. math:: \Sigma_k = \lambda_k Q_k A_k Q_k^\top, \qquad |A_k| = 1,\ A_k \text{ diagonal},\ Q_k^\top Q_k = I,
+
+and a name says for each of the three, in this order, whether it is equal over components (E), varies (V) or is that of
+a ball or of the axes (I). `Spherical`, `Diagonal` and `Full`, tied or not, are six of the fourteen; here are the other
+eight. Their density is that of a diagonal or full structure, whose factor they store. Only the M-step is theirs: with
+:math:`C_k` the covariance that rows of total weight :math:`n_k` have, it minimises
+
+.. math:: F(\Sigma) = \sum_k n_k \left[\log|\Sigma_k| + \mathrm{tr}(\Sigma_k^{-1} C_k)\right]
+
+over the covariances of that structure (Celeux and Govaert, 1995). A conjugate prior adds to :math:`n_k` and
+:math:`n_k C_k` what it would add for a `Full` structure, so that the minimum is the most probable value within the
+structure; a posterior law has no closed form.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from ...errors import refuse
+from .diagonal import Diagonal
+from .full import Full
+from .solvers.orientation import common_axes
+from .solvers.volume import equal_matrix, equal_shape, equal_volume, geometric_mean, pooled
+from .structure import Structure
+
+__all__ = ["EEV", "EVE", "EVI", "EVV", "VEE", "VEI", "VEV", "VVE", "VolumeShape"]
+
+
+class Varies(NamedTuple):
+    """Which parts of a covariance differ between components; an orientation of none is that of the axes."""
+
+    volume: bool
+    shape: bool
+    orientation: bool | None
+
+
+class VolumeShape(Structure):
+    """A structure whose components share a part of their covariances, with a factor for each component all the same."""
+
+    varies: ClassVar[Varies]
+
+    def __init__(self, covariance: Tensor | None = None) -> None:
+        object.__setattr__(self, "factor", self._alone(covariance).factor)
+        object.__setattr__(self, "tied", False)
+        if self.factor is not None:
+            self._check()
+
+    @abstractmethod
+    def _alone(self, covariance: Tensor | None) -> Structure:
+        """Returns the structure of these covariances that shares nothing."""
+
+    @abstractmethod
+    def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
+        """Returns the covariances, in the structure's own form, that minimise F, sought from a start."""
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def constrained(self) -> bool:
+        return True
+
+    @property
+    def unconstrained(self) -> Structure:
+        return self._alone(None)._replace(factor=self.factor)
+
+    def estimate(self, weight: Tensor, shift: Tensor, scatter: Tensor, degrees: Tensor) -> Self:
+        centred = scatter - self.outer(shift / weight.sqrt().unsqueeze(-1))
+        return self._matched(degrees, centred / _column(degrees, self.trailing), self._own())
+
+    def with_moment(self, moment: Tensor, features: int) -> Self:
+        return self._matched(moment.new_ones(moment.shape[: moment.ndim - self.trailing]), moment, None)
+
+    def parameters(self, components: int, features: int) -> int:
+        count = {True: components, False: 1, None: 0}
+        volumes, shapes, orientations = (count[part] for part in self.varies)
+        return volumes + shapes * (features - 1) + orientations * features * (features - 1) // 2
+
+    def share_volume(self, weight: Tensor) -> Tensor:
+        return weight if self.varies.volume else weight.sum(-1, keepdim=True)
+
+    def marginal(self, dims: Sequence[int]) -> Structure:
+        return self.unconstrained.marginal(dims)
+
+    def conditional(self, known: Sequence[int], free: Sequence[int]) -> Structure:
+        return self.unconstrained.conditional(known, free)
+
+    def _matched(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Self:
+        """The minimum of F; NaN for all components where a weight is not positive or a moment not finite."""
+        sound = (weight > 0).all(-1) & moment.isfinite().flatten(weight.ndim - 1).all(-1)
+        kept = _column(sound, moment.ndim - sound.ndim)
+        weight = torch.where(sound.unsqueeze(-1), weight, 1)
+        moment = torch.where(kept, moment, 1)
+        start = None if start is None else torch.where(kept, start, 1)
+        found = self.unconstrained.with_moment(self._minimum(weight, moment, start), moment.shape[-1])
+        return self._replace(factor=found.given.where(kept, torch.nan))
+
+    def _own(self) -> Tensor:
+        """The covariances in the structure's own form."""
+        return self.scatter(self.dense(self.given.shape[-1]))
+
+    def _check(self) -> None:
+        own, slack = self._own(), torch.finfo(self.dtype).eps ** 0.5
+        away = (self.with_moment(own, own.shape[-1])._own() - own).abs()
+        if not bool((away <= slack * own.abs().amax()).all()):
+            refuse("covariance", f"of the structure {self.name}", "matrices that are not", "Use `with_covariance`.")
+
+
+class _Axes(VolumeShape, Diagonal):
+    def _alone(self, covariance: Tensor | None) -> Diagonal:
+        return Diagonal(covariance)
+
+
+class _Matrices(VolumeShape, Full):
+    def _alone(self, covariance: Tensor | None) -> Full:
+        return Full(covariance)
+
+
+class VEI(_Axes):
+    r"""Diagonal covariances of equal shape: :math:`\Sigma_k = \lambda_k A`.
+
+    Arguments:
+        covariance: Variances of that structure, with shape ``(*B, K, D)``; none for a template.
+
+    Raises:
+        MixtureError: If the variances are not of this structure, or not positive.
+
+    Example:
+        >>> mx.components.VEI(torch.tensor([[1.0, 4.0], [2.0, 8.0]])).logdet(2).exp()
+        tensor([ 4., 16.])
+    """
+
+    varies = Varies(True, False, None)
+
+    def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
+        return equal_shape(weight, moment, start)
+
+
+class EVI(_Axes):
+    r"""Diagonal covariances of equal volume: :math:`\Sigma_k = \lambda A_k`; used as `VEI`."""
+
+    varies = Varies(False, True, None)
+
+    def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
+        return equal_volume(weight, moment)
+
+
+class VEE(_Matrices):
+    r"""Covariances that differ by a factor: :math:`\Sigma_k = \lambda_k Q A Q^\top`; used as `VEV`."""
+
+    varies = Varies(True, False, False)
+
+    def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
+        return equal_matrix(weight, moment, start)
+
+
+class EVE(_Matrices):
+    r"""Covariances of equal volume on common axes: :math:`\Sigma_k = \lambda Q A_k Q^\top`; used as `VEV`."""
+
+    varies = Varies(False, True, False)
+
+    def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
+        return common_axes(weight, moment, start, equal_volume)
+
+
+class VVE(_Matrices):
+    r"""Covariances on common axes: :math:`\Sigma_k = \lambda_k Q A_k Q^\top` (Flury, 1984); used as `VEV`."""
+
+    varies = Varies(True, True, False)
+
+    def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
+        return common_axes(weight, moment, start, lambda _, axes: axes)
+
+
+class EEV(_Matrices):
+    r"""Covariances equal up to a rotation: :math:`\Sigma_k = \lambda Q_k A Q_k^\top`; used as `VEV`."""
+
+    varies = Varies(False, False, True)
+
+    def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
+        axes, orientation = torch.linalg.eigh(moment)
+        return _matrix(pooled(weight, axes).unsqueeze(-2), orientation)
+
+
+class VEV(_Matrices):
+    r"""Covariances of equal shape: :math:`\Sigma_k = \lambda_k Q_k A Q_k^\top`.
+
+    Arguments:
+        covariance: Matrices of that structure, with shape ``(*B, K, D, D)``; none for a template.
+
+    Raises:
+        MixtureError: If the matrices are not of this structure, or not symmetric positive definite.
+
+    Example:
+        >>> turned = torch.tensor([[[1.0, 0.0], [0.0, 4.0]], [[8.0, 0.0], [0.0, 2.0]]])
+        >>> mx.components.VEV(turned).parameters(components=2, features=2)
+        5
+    """
+
+    varies = Varies(True, False, True)
+
+    def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
+        axes, orientation = torch.linalg.eigh(moment)  # in ascending order, which is the best match of axes
+        return _matrix(equal_shape(weight, axes, None), orientation)
+
+
+class EVV(_Matrices):
+    r"""Covariances of equal volume: :math:`\Sigma_k = \lambda Q_k A_k Q_k^\top`; used as `VEV`."""
+
+    varies = Varies(False, True, True)
+
+    def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
+        volume = geometric_mean(torch.linalg.eigvalsh(moment))
+        return moment * _column(pooled(weight, volume.unsqueeze(-1)) / volume, 2)
+
+
+def _matrix(axes: Tensor, orientation: Tensor) -> Tensor:
+    r"""Returns :math:`Q\,\mathrm{diag}(a)\,Q^\top`."""
+    return (orientation * axes.unsqueeze(-2)) @ orientation.mT
+
+
+def _column(tensor: Tensor, dims: int) -> Tensor:
+    return tensor.reshape(tensor.shape + (1,) * dims)

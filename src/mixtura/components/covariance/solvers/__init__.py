@@ -1,0 +1,1 @@
+"""M-steps of covariances that have no closed form."""

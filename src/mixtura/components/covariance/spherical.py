@@ -1,0 +1,101 @@
+r"""Round covariances, stored as one scale for each component."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ... import kernels as passes
+from .axes import axis_attraction, checked_variance, select_rows
+from .structure import Structure, lead
+
+__all__ = ["Spherical"]
+
+
+class Spherical(Structure):
+    r"""Round covariances: :math:`\Sigma_k = v_k I`.
+
+    Arguments:
+        variance: Positive variances, with shape ``(*B, K)``, or ``()`` where tied; none for a template.
+        tied: Whether the components share one variance.
+
+    Raises:
+        MixtureError: If a variance is not positive and finite.
+
+    Example:
+        >>> mx.Spherical(torch.tensor([1.0, 4.0])).dense(2)[1]
+        tensor([[4., 0.],
+                [0., 4.]])
+    """
+
+    trailing = 0
+    kernel = passes.torch_pass.Spherical
+    expect = staticmethod(passes.spherical_pass)
+    log_joint = staticmethod(passes.spherical_log_joint)
+    log_density = staticmethod(passes.spherical_log_density)
+
+    def __init__(self, variance: Tensor | None = None, *, tied: bool = False) -> None:
+        factor = None if variance is None else checked_variance(lead(variance, 0, tied)).sqrt()
+        object.__setattr__(self, "factor", factor)
+        object.__setattr__(self, "tied", tied)
+
+    def whiten(self, residual: Tensor) -> Tensor:
+        return residual / self.given.unsqueeze(-1)
+
+    def color(self, noise: Tensor) -> Tensor:
+        return noise * self.given.unsqueeze(-1)
+
+    def half_logdet(self, features: int) -> Tensor:
+        return features * self.given.log()
+
+    def inverse_factor(self) -> Tensor:
+        return self.given.reciprocal()
+
+    def solve(self, residual: Tensor) -> Tensor:
+        return residual / self.given.square().unsqueeze(-1)
+
+    def inv(self) -> Spherical:
+        return self._replace(factor=self.given.reciprocal())
+
+    def dense(self, features: int) -> Tensor:
+        return torch.diag_embed(self.variance(features))
+
+    def variance(self, features: int) -> Tensor:
+        return self.scales(features).square()
+
+    def scales(self, features: int) -> Tensor:
+        return self.given.unsqueeze(-1).expand(*self.given.shape, features)
+
+    @property
+    def elementwise(self) -> bool:
+        return True
+
+    def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
+        return select_rows(self.given.reshape(-1, 1), index) * noise
+
+    def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
+        return axis_attraction(self.given.square().reciprocal().unsqueeze(-1), x, mean, r)
+
+    def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
+        return (scatter / self.given.square() - weight * features) / self.given
+
+    def scatter(self, moment: Tensor) -> Tensor:
+        return moment.diagonal(dim1=-2, dim2=-1).sum(-1)
+
+    def outer(self, vector: Tensor) -> Tensor:
+        return vector.square().sum(-1)
+
+    def with_moment(self, moment: Tensor, features: int) -> Self:
+        return self._replace(factor=(moment / features).sqrt())
+
+    def with_covariance(self, covariance: Tensor) -> Self:
+        return self.with_moment(self.scatter(covariance), covariance.shape[-1])
+
+    def parameters(self, components: int, features: int) -> int:
+        return 1 if self.tied else components
+
+    def marginal(self, dims: Sequence[int]) -> Spherical:
+        return self

@@ -1,0 +1,1 @@
+"""Passes compiled for a CPU by numba."""

@@ -1,0 +1,108 @@
+"""`fit`: from rows to a mixture.
+
+Many short runs from different starts, all batched through one pass over each block; the best few are continued to
+convergence and the best of those is returned. Starts and short runs use a sample of the rows where there are many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Generator
+
+from ..components import Structure, structure
+from ..data import Rows
+from ..errors import refuse
+from ..mixture import Mixture
+from .expectation.known_labels import Labelled, labelled
+from .expectation.observed_rows import ObservedRows, like_clean, recorded
+from .families import families
+from .job import job_of
+from .loop.method import Method
+from .loop.progress import progress_report
+from .methods.em import EM
+from .methods.freeze import Freeze
+from .results.fit import Fit
+
+__all__ = ["fit"]
+
+
+def fit(
+    x: Any,
+    components: int | None = None,
+    covariance: Structure | str = "full",
+    method: Method | None = None,
+    observation: Any = None,
+    sample_weight: Any = None,
+    init: Any = None,
+    restarts: int | None = None,
+    generator: Generator | None = None,
+    progress: bool = False,
+    columns: str | Sequence[str] | None = None,
+    family: Any = None,
+    labels: Any = None,
+    freeze: Freeze | None = None,
+) -> Fit:
+    """Learns a mixture from rows.
+
+    Arguments:
+        x: A tensor or array ``(N,)`` or ``(N, D)``, a frame, an Arrow table, or the path of a file; see
+            `mixtura.data.rows`.
+        components: The number of components K; taken from ``init`` where that is a mixture, means or labels.
+        covariance: The covariance structure to learn, or its name. An ``init`` that is a mixture keeps its own.
+        method: How to learn; `EM()` if none is given.
+        observation: How the rows were observed, one of `mixtura.observation` or a sequence of them; the mixture is
+            then that of the clean rows.
+        sample_weight: How much each row counts, with shape ``(N,)``, or the name of a column.
+        init: Where to start: a mixture, means ``(K, D)``, integer labels ``(N,)``, or an initialiser such as
+            `KMeansPlusPlus`. By default, `MixedStart`.
+        restarts: The number of short runs; 16 by default, 1 gives a single run.
+        generator: The source of randomness; the same state gives the same fit.
+        progress: Whether to show a progress bar.
+        columns: Which columns of a table or file, in order.
+        family: What kind of components: a class such as `Poisson`, a template such as
+            ``mx.Binomial.template(total_count=10)``, or the name of a class. Gaussians by default.
+        labels: The component of each row where that is known and -1 elsewhere, whole numbers with shape ``(N,)``.
+        freeze: What learning must not change of an ``init`` that is a mixture.
+
+    Returns:
+        A `Fit`. Ctrl-C ends the work and returns the best so far.
+
+    Raises:
+        MixtureError: If the data or an argument cannot be used; the message says why and what to do.
+
+    Example:
+        >>> fit = mx.fit(mx.datasets.old_faithful(), components=3, covariance="tied-full")
+        >>> round(fit.log_likelihood, 3)
+        -1126.316
+    """
+    rows = recorded(x, columns, sample_weight, observation)
+    method = frozen(EM() if method is None else method, freeze, init)
+    rows = with_labels(rows, labels, components)
+    if method.plain and isinstance(rows, Labelled):
+        refuse("method", "one that takes labels", type(method).__name__, "Use `EM`.")
+    (chosen,) = families(family, [structure(covariance)], like_clean(rows))
+    job = job_of(rows, method, chosen, generator, components)
+    with progress_report(progress, method.max_iterations) as report:
+        runs = job.runs(init, components, restarts, report)
+    return job.result(runs)
+
+
+def frozen(method: Method, freeze: Freeze | None, init: Any) -> Method:
+    """Returns the method with what is frozen; that must be in the start."""
+    if freeze is None:
+        return method
+    if not isinstance(init, Mixture):
+        refuse("freeze", "with an `init` that is a mixture, whose parameters are kept", init)
+    freeze.check(init)
+    return method.freezing(freeze)
+
+
+def with_labels(rows: Rows, labels: Any, components: int | None) -> Rows:
+    """Returns the rows with the labels that are known."""
+    if labels is None:
+        return rows
+    if isinstance(rows, ObservedRows):
+        refuse("labels", "none for rows seen through an observation", "labels")
+    return labelled(rows, labels, components)

@@ -1,0 +1,1 @@
+"""The one loop of learning: methods, runs and why they stop."""

@@ -1,0 +1,146 @@
+"""A way to learn: a labels rule and an update, with a limit and a tolerance."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from ...components import Labels, Statistics
+from ...data import Rows
+from ...errors import refuse
+from ...mixture import Mixture
+from ..expectation.expect import expect
+from ..families import Family
+from ..methods.freeze import Freeze
+from ..results.fit import Fit
+from .run import run
+from .traces import Report, Run, State, no_gain_left
+
+__all__ = ["Method"]
+
+
+class Method(ABC):
+    """A way to learn: a labels rule and an update, with a limit and a tolerance.
+
+    Attributes:
+        max_iterations: The largest number of updates.
+        tolerance: The gain still to come, in nats per row, below which a start has converged; 0 runs all iterations.
+        monotone: Whether no update can lower the objective.
+        races: Whether many starts get a short run on a sample and only the best go on.
+        restarts: How many starts there are if the caller does not say.
+        plain: Whether it reads only rows as they were drawn, with no label known.
+        observes: Whether it learns from rows seen through an observation.
+    """
+
+    max_iterations: int
+    tolerance: float
+    monotone: bool = True
+    races: bool = True
+    restarts: int = 16
+    plain: bool = False
+    observes: bool = False
+
+    # -- one iteration
+
+    @property
+    @abstractmethod
+    def labels(self) -> Labels:
+        """The labels rule."""
+
+    @abstractmethod
+    def update(self, statistics: Statistics, state: State) -> State:
+        """Returns the state that the sums imply; NaN parameters where they imply none."""
+
+    @abstractmethod
+    def objective(self, statistics: Statistics, state: State) -> Tensor:
+        """Returns what the method ascends, in nats, with shape ``(B,)``."""
+
+    def at(self, iteration: int) -> Method:
+        """Returns the method as it is at one iteration, where it follows a schedule."""
+        return self
+
+    def expected(self, state: State) -> Mixture:
+        """Returns the mixture, perhaps not normalised, under which rows are read."""
+        return state
+
+    def converged(self, one: Run, rounding: float) -> bool:
+        """Tells whether a start has converged, judged by its trace since the objective began to be monotone."""
+        return self.tolerance > 0 and no_gain_left(one.trace[one.climb :], self.tolerance, rounding)
+
+    def expect(self, state: State, rows: Rows) -> Statistics:
+        """Returns the sums over all rows: what the labels rule makes of them under the expected mixture."""
+        return expect(self.expected(state), rows, self.labels)
+
+    def collapsed(self, state: State, floor: Tensor) -> Tensor:
+        """Tells which components ``(B, K)`` have shrunk below the variance ``floor``."""
+        return state.components.collapsed(floor)
+
+    # -- before and after
+
+    def seeded(self, generator: Generator | None) -> Method:
+        """Returns the method with a source of randomness, where it draws and has none of its own."""
+        return self
+
+    def freezing(self, freeze: Freeze) -> Method:
+        """Returns the method with some parameters frozen."""
+        advice = "EM and its variants, Gibbs and OnlineEM can freeze parameters."
+        refuse("freeze", "none for this method", freeze, advice)
+
+    def parameters(self, mixture: Mixture) -> int:
+        """Returns the number of parameters of the mixture that were free."""
+        return mixture.parameters
+
+    def informed(self, rows: Rows, start: State) -> Method:
+        """Returns the method with what it leaves open, such as a default prior, filled in from the rows."""
+        return self
+
+    def start(self, family: Family, x: Tensor, r: Tensor) -> Mixture:
+        """Returns the batch of mixtures that responsibilities ``(N, B, K)`` of a sample suggest.
+
+        A component without rows keeps a little weight, so that it is not dead from the start.
+        """
+        r = family.guess(r)
+        share = (r.sum(0) + 1 / r.shape[-1]) / (r.sum((0, 2)).unsqueeze(-1) + 1)
+        return Mixture._of(share.log().to(x.dtype), family.start(x, r))
+
+    def at_means(self, means: Tensor) -> Mixture | None:
+        """Returns the start that means ``(K, *event)`` alone determine, where they do."""
+        return None
+
+    def begin(self, start: State, rows: Rows) -> State:
+        """Returns the first state from a batch of mixtures, or of states where an earlier run ended."""
+        return start
+
+    def mixture(self, state: State) -> Mixture:
+        """Returns the mixture that stands for a state."""
+        return state
+
+    def short(self, iterations: int) -> Method:
+        """Returns the method for trying a start: a few iterations, no convergence."""
+        limit = min(iterations, self.max_iterations)
+        return replace(self, max_iterations=limit, tolerance=0)  # type: ignore[type-var]
+
+    def pursue(self, rows: Rows, start: State, floor: Tensor, report: Report | None = None) -> list[Run]:
+        """Runs every start to its end: the loop, for most methods."""
+        return run(self, rows, start, floor, report)
+
+    def result(self, runs: list[Run], rows: Rows) -> Fit:
+        """Returns what the runs, best first, amount to."""
+        best = runs[0]
+        return Fit(self.mixture(best.state), **self.account(runs, rows))
+
+    def account(self, runs: list[Run], rows: Rows) -> dict[str, Any]:
+        """Returns what every fit says about how it was reached."""
+        best = runs[0]
+        return {
+            "method": best.method,
+            "reason": best.reason,
+            "detail": best.detail,
+            "trace": torch.tensor(best.trace, dtype=torch.float64),
+            "restarts": torch.tensor([one.objective for one in runs], dtype=torch.float64),
+            "rows": rows,
+        }

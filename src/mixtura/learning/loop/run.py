@@ -1,0 +1,119 @@
+r"""The one loop of learning.
+
+    repeat: statistics = sum over blocks of expect(state, block); state = update(statistics, state)
+
+A method is two small functions: the labels rule used by ``expect``, and ``update``. Mostly the state is a mixture; it
+may be any value from which a method can make one, such as the posterior of variational Bayes. The loop runs a whole
+batch of starts at once through each block, watches each one's objective and says why it stopped.
+
+Convergence is judged by the gain still to come. Near a fixed point the gains :math:`g_t` of the objective (nats per
+row) shrink geometrically at a rate :math:`a = g_t / g_{t-1}`, so what remains is :math:`g_t\, a / (1 - a)` (Aitken); a
+start has converged when that is below the tolerance. A method that draws or tempers has no such limit: it says that it
+is not monotone, and is then neither stopped for a fall nor for a small gain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ...components import Statistics
+from ...data import Rows
+from .reason import Reason
+from .traces import Report, Run, State
+
+if TYPE_CHECKING:
+    from .method import Method
+
+__all__ = ["Watch", "run"]
+
+Watch = Callable[[int, list[int], State, list[float]], None]
+"""Called every iteration with its number, the starts still going, their states and objectives: how draws are kept."""
+
+
+def run(
+    method: Method, rows: Rows, start: State, floor: Tensor, report: Report | None = None, watch: Watch | None = None
+) -> list[Run]:
+    """Runs the loop from every entry of a batch of mixtures.
+
+    Arguments:
+        method: The method, with its limit and tolerance.
+        rows: The rows; each pass goes through them once for all starts together.
+        start: The starts, with batch shape ``(B,)``.
+        floor: The variance of each feature below which a component counts as collapsed, with shape ``(*event)``.
+        report: Called after each iteration.
+        watch: Called with every iteration's states.
+
+    Returns:
+        One `Run` per start. Ctrl-C ends the loop and returns what there is.
+    """
+    method = method.informed(rows, start)
+    runs = [Run(method, start, entry) for entry in range(len(method.expected(start).logits))]
+    try:
+        _iterate(method, rows, method.begin(start, rows), floor, runs, report, watch)
+    except KeyboardInterrupt:
+        for one in runs:
+            if one.reason is Reason.MAX_ITERATIONS:
+                one.reason = Reason.INTERRUPTED
+    return runs
+
+
+def _iterate(
+    method: Method, rows: Rows, state: State, floor: Tensor, runs: list[Run], report: Report | None, watch: Watch | None
+) -> None:
+    alive = list(range(len(runs)))
+    for iteration in range(method.max_iterations + 1):
+        now = method.at(iteration)
+        statistics = now.expect(state, rows)
+        objective = (now.objective(statistics, state) / rows.total_weight).tolist()
+        going = [_record(runs[i], state, b, objective[b], now) for b, i in enumerate(alive)]
+        if watch is not None:
+            watch(iteration, alive, state, objective)
+        if report is not None:
+            report(iteration, max(one.objective for one in runs))
+        if iteration == method.max_iterations or not any(going):
+            return
+        proposed = now.update(statistics, state)
+        collapsed = now.collapsed(proposed, floor)
+        going = _judge_collapse(collapsed, statistics, going, [runs[i] for i in alive])
+        alive, state = _keep(alive, proposed, going)
+        if not alive:
+            return
+
+
+def _record(one: Run, state: State, entry: int, objective: float, method: Method) -> bool:
+    """Notes the objective of a start, keeps its state unless it got worse, and tells whether it goes on."""
+    mixture = method.expected(state)
+    slack = 100 * torch.finfo(mixture.dtype).eps * max(1.0, abs(objective), mixture.components.magnitude)
+    if not math.isfinite(objective):
+        one.trace = one.trace or [-math.inf]
+        return one.ended(Reason.NOT_FINITE)
+    if method.monotone and len(one.trace) > one.climb and objective < one.trace[-1] - slack:
+        return one.ended(Reason.FELL, f"It fell by {one.trace[-1] - objective:.3g} nats per row.")
+    one.trace.append(objective)
+    one.batch, one.entry = state, entry
+    if not method.monotone:
+        one.climb = len(one.trace)
+    return not method.converged(one, slack / 100) or one.ended(Reason.CONVERGED)
+
+
+def _judge_collapse(collapsed: Tensor, statistics: Statistics, going: list[bool], runs: list[Run]) -> list[bool]:
+    """Stops the starts whose proposed components collapsed; they keep their last good state."""
+    if not bool(collapsed.any()):
+        return going
+    for b, (one, bad) in enumerate(zip(runs, collapsed.tolist(), strict=True)):
+        if any(bad) and going[b]:
+            k = min((k for k, is_bad in enumerate(bad) if is_bad), key=statistics.weight[b].tolist().__getitem__)
+            going[b] = one.ended(Reason.COLLAPSED, f"Component {k} holds {statistics.weight[b, k].item():.3g} rows.")
+    return going
+
+
+def _keep(alive: list[int], state: State, going: list[bool]) -> tuple[list[int], State]:
+    if all(going):
+        return alive, state
+    kept = [b for b, goes in enumerate(going) if goes]
+    return [alive[b] for b in kept], state.batch(kept)

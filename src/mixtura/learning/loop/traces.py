@@ -1,0 +1,90 @@
+r"""Judging a trace: how one start went, and whether it gains any more.
+
+Near a fixed point the gains :math:`g_t` of the objective (nats per row) shrink geometrically at a rate
+:math:`a = g_t / g_{t-1}`, so what remains is :math:`g_t\, a / (1 - a)` (Aitken).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor
+
+from .reason import Reason
+
+if TYPE_CHECKING:
+    from .method import Method
+
+__all__ = ["Report", "Run", "State", "no_gain_left", "small_change", "stack"]
+
+State = Any
+"""What a method carries from one iteration to the next: a mixture, or a value of tensors with `map` and `batch`."""
+
+
+Report = Callable[[int, float], None]
+"""Called after every iteration with its number and the best objective, in nats per row."""
+
+
+@dataclass
+class Run:
+    """How one start went: its objective before each update (nats per row), where it ended, and why."""
+
+    method: Method
+    batch: State
+    entry: int
+    trace: list[float] = field(default_factory=list)
+    reason: Reason = Reason.MAX_ITERATIONS
+    detail: str = ""
+    climb: int = 0  # where in the trace the objective began to be monotone
+    kept: list[State] = field(default_factory=list)  # what a sampler keeps
+
+    @property
+    def state(self) -> State:
+        """The state where the run ended, without batch dimension."""
+        return self.batch.batch(self.entry)
+
+    @property
+    def objective(self) -> float:
+        """The objective of the state where the run ended, in nats per row."""
+        return self.trace[-1] if self.trace else -math.inf
+
+    def ended(self, reason: Reason, detail: str = "") -> bool:
+        """Notes why the run stopped."""
+        self.reason, self.detail = reason, detail
+        return False
+
+    def after(self, earlier: Run) -> Self:
+        """Returns this run with the trace of the one before it, which ended where this one starts."""
+        return replace(self, trace=earlier.trace[:-1] + self.trace)
+
+
+def stack(states: list[State]) -> State:
+    """Returns states of one kind as a batch."""
+    columns = zip(*map(_tensors, states), strict=True)
+    return states[0].map(lambda tensor: torch.stack(next(columns)))
+
+
+def _tensors(state: State) -> list[Tensor]:
+    found: list[Tensor] = []
+    state.map(lambda tensor: found.append(tensor) or tensor)
+    return found
+
+
+def small_change(trace: list[float], tolerance: float) -> bool:
+    """Tells whether the last change of the objective, up or down, is below the tolerance."""
+    return len(trace) > 1 and abs(trace[-1] - trace[-2]) < tolerance
+
+
+def no_gain_left(trace: list[float], tolerance: float, rounding: float) -> bool:
+    """Tells whether the gain still to come is below the tolerance, or lost in rounding."""
+    if len(trace) < 3:
+        return False
+    gain, before = trace[-1] - trace[-2], trace[-2] - trace[-3]
+    if gain <= rounding:
+        return True
+    rate = gain / before if before > 0 else 1.0
+    return rate < 1 and gain < 10 * tolerance and gain * rate / (1 - rate) < tolerance

@@ -1,0 +1,53 @@
+"""The default prior of Bayesian methods: what a prior leaves open is filled in from the data."""
+
+from __future__ import annotations
+
+from ...components import Gaussian, Normal
+from ...components.exponential_family import ExponentialFamily
+from ...data import Rows, summary
+from ...errors import refuse
+from ...mixture import Mixture
+from ...mixture.prior import Prior, weak_components
+from ...priors import Conjugate, ConjugatePrior
+from ...priors.weights import WeightsPrior
+from ..expectation.expect import expect
+from ..expectation.labels import soft
+
+__all__ = ["conjugate", "informed"]
+
+
+def informed(prior: Prior | None, rows: Rows, start: Mixture, concentration: float | WeightsPrior) -> Prior:
+    """Returns the prior with components' priors from the data where it has none.
+
+    Gaussians get `Prior.weak`; exponential families one pseudo-row whose statistics are the mean ones of the data.
+
+    Arguments:
+        prior: The prior, or none.
+        rows: The rows.
+        start: A batch of mixtures of the family, with K components.
+        concentration: The concentration where there is no prior at all.
+
+    Raises:
+        MixtureError: If the family has no default prior.
+    """
+    if prior is not None and prior.components is not None:
+        return prior
+    return Prior(concentration if prior is None else prior.concentration, _weak(rows, start))
+
+
+def _weak(rows: Rows, start: Mixture) -> ConjugatePrior:
+    components = start.components
+    if isinstance(components, (Gaussian, Normal)):
+        return weak_components(summary(rows), components.batch_shape[-1])
+    if isinstance(components, ExponentialFamily):
+        statistics = expect(start.batch([0]), rows, soft)
+        return Conjugate(1.0, statistics.moments[0][0].sum(0) / statistics.weight.sum())
+    name = type(components).__name__
+    refuse("prior", f"given for {name} components", None, "Give `mx.Prior(components=...)` a conjugate prior.")
+
+
+def conjugate(prior: Prior) -> ConjugatePrior:
+    """Returns the components' prior; an error where it is not conjugate."""
+    if not isinstance(prior.components, ConjugatePrior):
+        refuse("prior", "a prior with conjugate components", prior.components)
+    return prior.components

@@ -1,0 +1,104 @@
+r"""Expectation maximisation: maximum likelihood, and MAP with conjugate priors.
+
+E-step: :math:`r_{nk} = w_k p_k(x_n) / \sum_l w_l p_l(x_n)`. M-step: :math:`w_k = N_k / \sum_l N_l`, and components
+whose expected statistics match the sums. A prior adds its pseudo-sums: a Dirichlet of concentration :math:`\alpha`
+makes :math:`w_k \propto N_k + \alpha - 1`. Neither step can lower the (penalised) log-likelihood (Dempster, Laird and
+Rubin, 1977).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from torch import Tensor
+
+from ...components import Labels, Statistics
+from ...errors import refuse
+from ...mixture import Mixture
+from ...mixture.prior import Prior
+from ...priors.ridge import Ridge
+from ..expectation.labels import soft
+from ..loop.method import Method
+from ..loop.traces import Run, small_change
+from .freeze import Freeze
+
+__all__ = ["EM", "check_limits"]
+
+
+@dataclass(frozen=True)
+class EM(Method):
+    """Expectation maximisation.
+
+    Arguments:
+        max_iterations: The largest number of updates, at least 1.
+        tolerance: The gain still to come, in nats per row, below which a fit has converged; 0 runs all iterations.
+        prior: A conjugate prior, which turns maximum likelihood into MAP; none by default.
+        frozen: What stays as in the start; ``freeze=`` of `fit` sets it.
+
+    Example:
+        >>> fit = mx.fit(mx.datasets.old_faithful(), components=2, method=mx.EM(tolerance=1e-6))
+        >>> fit.reason
+        <Reason.CONVERGED: "The objective's remaining gain is below the tolerance.">
+    """
+
+    max_iterations: int = 1000
+    tolerance: float = 1e-7
+    prior: Prior | None = None
+    frozen: Freeze | None = field(default=None, kw_only=True)
+
+    observes = True
+
+    def __post_init__(self) -> None:
+        check_limits(self.max_iterations, self.tolerance)
+        if self.prior is not None:
+            self.prior.extra  # noqa: B018 (refuses a prior without a mode)
+
+    @property
+    def labels(self) -> Labels:
+        return soft
+
+    @property
+    def monotone(self) -> bool:  # type: ignore[override]
+        return self.prior is None or not isinstance(self.prior.components, Ridge)
+
+    def converged(self, one: Run, rounding: float) -> bool:
+        """Judges by the gain still to come; by the last change alone where a ridge may let the objective fall."""
+        return super().converged(one, rounding) if self.monotone else small_change(one.trace, self.tolerance)
+
+    def freezing(self, freeze: Freeze) -> EM:
+        if freeze.means and self.prior is not None and self.prior.components is not None:
+            refuse(
+                "freeze", "without means under a prior on the components", freeze, "Give a prior on the weights alone."
+            )
+        return replace(self, frozen=freeze)
+
+    def parameters(self, mixture: Mixture) -> int:
+        return mixture.parameters - (self.frozen.parameters(mixture) if self.frozen else 0)
+
+    def update(self, statistics: Statistics, mixture: Mixture) -> Mixture:
+        return (
+            self._free(statistics, mixture) if self.frozen is None else self._partly(self.frozen, statistics, mixture)
+        )
+
+    def _partly(self, frozen: Freeze, statistics: Statistics, mixture: Mixture) -> Mixture:
+        return frozen.kept(self._free(frozen.held(statistics), mixture), mixture)
+
+    def _free(self, statistics: Statistics, mixture: Mixture) -> Mixture:
+        extra = 0.0 if self.prior is None else self.prior.extra
+        weight = statistics.weight + extra
+        logits = (weight / weight.sum(-1, keepdim=True)).log().to(mixture.dtype)
+        prior = None if self.prior is None else self.prior.components
+        return Mixture._of(logits, mixture.components.update(statistics, prior))
+
+    def objective(self, statistics: Statistics, mixture: Mixture) -> Tensor:
+        if self.prior is None:
+            return statistics.log_likelihood
+        return statistics.log_likelihood + self.prior.log_prob(mixture)
+
+
+def check_limits(max_iterations: int, tolerance: float) -> None:
+    """Refuses a limit below 1 and a tolerance that is negative or NaN."""
+    if not max_iterations >= 1:
+        refuse("max_iterations", "at least 1", max_iterations)
+    if not tolerance >= 0:
+        refuse("tolerance", "at least 0 (nats per row)", tolerance)

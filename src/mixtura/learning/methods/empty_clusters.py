@@ -1,0 +1,60 @@
+"""Clusters of K-means without rows: each takes one of the rows farthest from their centres."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from ...components import Statistics
+from ...data import Rows
+from ...kernels.nearest import nearest
+from ..expectation.expect import block_size
+
+__all__ = ["refilled"]
+
+
+class _Row(NamedTuple):
+    """A row far from its centre."""
+
+    distance: float
+    x: Tensor
+    weight: float
+    giver: int
+
+
+def refilled(statistics: Statistics, rows: Rows, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns weight, shift and scatter with one far row moved to each cluster that has none.
+
+    Arguments:
+        statistics: The sums of all rows about the centres.
+        rows: The rows; gone through once more.
+        mean: The centres, with shape ``(B, K, D)``.
+    """
+    weight, shift, scatter = (sums.clone() for sums in (statistics.weight, *statistics.moments))
+    for b in (weight == 0).any(-1).nonzero().squeeze(-1).tolist():
+        empty = (weight[b] == 0).nonzero().squeeze(-1).tolist()
+        for taker, row in zip(empty, _farthest(rows, mean[b], len(empty)), strict=False):
+            for cluster, sign in ((row.giver, -row.weight), (taker, row.weight)):
+                gap = row.x - mean[b, cluster].double()
+                weight[b, cluster] += sign
+                shift[b, cluster] += sign * gap
+                scatter[b] += sign * gap.square().sum()
+    return weight, shift, scatter
+
+
+def _farthest(rows: Rows, mean: Tensor, count: int) -> list[_Row]:
+    """Returns the rows farthest from the nearest of the centres ``(K, D)``, farthest first, none of them on one."""
+    found: list[_Row] = []
+    for x, weight, *_ in rows.blocks(block_size(rows)):
+        found = sorted(found + _candidates(x.reshape(len(x), -1), weight, mean, count), key=lambda row: -row.distance)
+    return [row for row in found[:count] if row.distance > 0]
+
+
+def _candidates(x: Tensor, weight: Tensor | None, mean: Tensor, count: int) -> list[_Row]:
+    distance, giver = (field.squeeze(1) for field in nearest(x, mean.unsqueeze(0)))
+    counted = distance if weight is None else distance * (weight > 0)
+    top = counted.topk(min(count, len(x))).indices.tolist()
+    return [
+        _Row(counted[n].item(), x[n].double(), 1.0 if weight is None else weight[n].item(), int(giver[n])) for n in top
+    ]

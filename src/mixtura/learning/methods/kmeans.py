@@ -1,0 +1,166 @@
+r"""K-means: the same loop with hard labels and one shared spherical scale.
+
+With equal weights and a shared scale the most probable component is the nearest one, so hard labels are Lloyd's
+assignment, and matching the sums moves each mean to the centre of its rows. The objective is the classification
+log-likelihood at its best scale, :math:`s^2 = J / (N D)`,
+
+.. math:: \ell = -\tfrac{ND}{2}\big(1 + \log(2\pi J/(ND))\big) - N \log K, \qquad
+    J = \sum_n \min_k |x_n - \mu_k|^2,
+
+which rises exactly when the sum of squares J falls (Lloyd, 1982).
+
+A cluster without rows takes the row farthest from its own centre: J falls by that row's squared distance at once, and
+by more when the centre it left moves. So J never rises, whatever happens to a cluster.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+
+import torch
+from torch import Tensor
+
+from ...components import Gaussian, Labels, Normal, Spherical, Statistics
+from ...components.gaussian_pairs import as_gaussian
+from ...data import Rows
+from ...kernels.nearest import nearest_pass
+from ...mixture import Mixture
+from ..expectation.expect import block_size
+from ..expectation.known_labels import UNKNOWN, Labelled
+from ..expectation.labels import hard
+from ..families import Family, GaussianFamily
+from ..loop.method import Method
+from ..loop.traces import Run
+from ..results.fit import Fit
+from .em import check_limits
+from .empty_clusters import refilled
+
+__all__ = ["KMeans", "KMeansFit", "centres"]
+
+
+@dataclass(frozen=True)
+class KMeans(Method):
+    """K-means as hard expectation maximisation (Lloyd's algorithm, exact).
+
+    Arguments:
+        max_iterations: The largest number of updates, at least 1.
+        tolerance: The gain of one update, in nats per row, below which it has converged; 0 runs all iterations.
+
+    A cluster that loses all its rows takes the row farthest from its own centre.
+
+    Example:
+        >>> fit = mx.fit(mx.datasets.old_faithful(), components=2, method=mx.KMeans())
+        >>> fit.mixture.order().components.mean[:, 1].round()
+        tensor([80., 55.], dtype=torch.float64)
+        >>> round(fit.inertia, 2)
+        8901.77
+    """
+
+    max_iterations: int = 300
+    tolerance: float = 1e-9
+
+    def __post_init__(self) -> None:
+        check_limits(self.max_iterations, self.tolerance)
+
+    @property
+    def labels(self) -> Labels:
+        return hard
+
+    def start(self, family: Family, x: Tensor, r: Tensor) -> Mixture:
+        vectors = x.unsqueeze(-1) if x.ndim == 1 else x
+        components = GaussianFamily(Spherical(tied=True)).start(vectors, r)
+        logits = components.location.new_full(components.batch_shape, -math.log(r.shape[-1]))
+        return Mixture._of(logits, Normal.of(components) if x.ndim == 1 else components)
+
+    def at_means(self, means: Tensor) -> Mixture:
+        start = centres(_vectors(means).unsqueeze(0), means.new_ones(()))
+        return Mixture._of(start.logits, Normal.of(as_gaussian(start.components))) if means.ndim == 1 else start
+
+    def expect(self, state: Mixture, rows: Rows) -> Statistics:
+        mean = as_gaussian(state.components).location
+        total = reduce(add, _all_clusters(rows, mean))
+        if bool((total.weight > 0).all()):
+            return total
+        return replace(total, moments=(*total.moments, *refilled(total, rows, mean)))
+
+    def update(self, statistics: Statistics, state: Mixture) -> Mixture:
+        gaussian = as_gaussian(state.components)
+        weight, shift, scatter = statistics.moments[2:] or (statistics.weight, *statistics.moments)
+        step = torch.where(weight.unsqueeze(-1) > 0, shift / weight.unsqueeze(-1), 0)
+        mean = (gaussian.location + step).to(state.dtype)
+        between = (step.square().sum(-1) * weight).sum(-1, keepdim=True)
+        total = weight.sum(-1, keepdim=True) * gaussian.features
+        scale = ((scatter - between).clamp_min(0) / total).sqrt().to(state.dtype)
+        updated = gaussian._of(location=mean, structure=gaussian.structure._replace(factor=scale))
+        return Mixture._of(state.logits, Normal.of(updated) if isinstance(state.components, Normal) else updated)
+
+    def objective(self, statistics: Statistics, state: Mixture) -> Tensor:
+        total = statistics.weight.sum(-1)
+        values = total * math.prod(state.event_shape)
+        # A perfect fit has no finite likelihood; its objective is the largest that rounding can tell from it.
+        spread = (statistics.moments[1].squeeze(-1) / values).clamp_min(torch.finfo(torch.float64).tiny)
+        return -0.5 * values * (1 + (2 * math.pi * spread).log()) - total * math.log(state.logits.shape[-1])
+
+    def converged(self, one: Run, rounding: float) -> bool:
+        """Judges by the last gain alone: gains of K-means come in jumps, and are zero once no row moves."""
+        return (
+            self.tolerance > 0 and len(one.trace) > 1 and one.trace[-1] - one.trace[-2] <= max(self.tolerance, rounding)
+        )
+
+    def collapsed(self, state: Mixture, floor: Tensor) -> Tensor:
+        """A cluster may be a point; only a centre that is not finite has collapsed."""
+        return ~as_gaussian(state.components).location.isfinite().all(-1)
+
+    def result(self, runs: list[Run], rows: Rows) -> KMeansFit:
+        return KMeansFit(self.mixture(runs[0].state), **self.account(runs, rows))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class KMeansFit(Fit):
+    """What K-means returns: equal weights, one shared variance, and the sum of squares it brought down."""
+
+    @property
+    def inertias(self) -> Tensor:
+        """The sum of squared distances to the nearest centre before each update and at the end."""
+        values = self.rows.total_weight * self.rows.features
+        per_row = -2 * (self.trace + math.log(self.mixture.logits.shape[-1])) / self.rows.features
+        return values / (2 * math.pi) * (per_row - 1).exp()
+
+    @property
+    def inertia(self) -> float:
+        """The sum of squared distances to the nearest centre at the end."""
+        return self.inertias[-1].item()
+
+
+def centres(mean: Tensor, variance: Tensor) -> Mixture:
+    """Returns the mixture that K-means learns: these means ``(*B, K, D)``, equal weights, one shared variance."""
+    factor = variance.sqrt().expand(*mean.shape[:-2], 1).to(mean)
+    components = Gaussian._of(location=mean, structure=Spherical._of(factor=factor, tied=True))
+    return Mixture._of(mean.new_full(mean.shape[:-1], -math.log(mean.shape[-2])), components)
+
+
+def _vectors(x: Tensor) -> Tensor:
+    return x.unsqueeze(-1) if x.ndim == 1 else x
+
+
+def _all_clusters(rows: Rows, mean: Tensor) -> Iterator[Statistics]:
+    """Yields the sums of each block; rows whose label is known go to that cluster, however far."""
+    groups = rows.groups if isinstance(rows, Labelled) else [(UNKNOWN, rows)]
+    for label, group in groups:
+        for x, weight, *_ in group.blocks(block_size(group)):
+            yield _clusters(_vectors(x), weight, mean) if label < 0 else _given(_vectors(x), weight, mean, label)
+
+
+def _given(x: Tensor, weight: Tensor | None, mean: Tensor, label: int) -> Statistics:
+    mass, shift, inertia = nearest_pass(x, weight, mean[:, [label]])
+    at = torch.nn.functional.one_hot(torch.tensor(label, device=x.device), mean.shape[1]).double()
+    return Statistics(torch.zeros_like(inertia), mass * at, (shift * at.unsqueeze(-1), inertia.unsqueeze(-1)))
+
+
+def _clusters(x: Tensor, weight: Tensor | None, mean: Tensor) -> Statistics:
+    mass, shift, inertia = nearest_pass(x, weight, mean)
+    return Statistics(torch.zeros_like(inertia), mass, (shift, inertia.unsqueeze(-1)))

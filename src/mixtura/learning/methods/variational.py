@@ -1,0 +1,285 @@
+r"""Variational Bayes: the posterior of a mixture's parameters, approximated by independent factors.
+
+Labels and parameters are taken as independent, :math:`q(z, \pi, \theta) = q(z)\, q(\pi) \prod_k q(\theta_k)`, and each
+factor is set in turn to the best one given the others (Attias, 2000; Bishop, 2006, chapter 10):
+
+.. math::
+
+    r_{nk} &\propto \exp\big(\mathbb E[\log\pi_k] + \mathbb E[\log p(x_n | \theta_k)]\big), \\
+    q(\pi) &= p(\pi | N), \qquad q(\theta_k) = p(\theta_k | N_k, M_k),
+
+the conjugate posteriors given the fractional sums. The bound on the log-evidence, with the best r put in, is
+
+.. math:: \mathcal L = \sum_n w_n \log \sum_k e^{\mathbb E[\log\pi_k] + \mathbb E[\log p(x_n|\theta_k)]}
+    - KL(q(\pi) \| p(\pi)) - \sum_k KL(q(\theta_k) \| p(\theta_k)),
+
+so the E-step is that of EM with other logits, and no update can lower the bound. Under a stick-breaking prior the
+components are put in the order of falling size where that raises the bound (Kurihara, Welling and Teh, 2007).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Generator, Tensor
+
+from ..._value import Value
+from ...components import Component, Full, Labels, Normal, Statistics, StudentT
+from ...data import Rows
+from ...errors import NotClosedForm, refuse
+from ...mixture import Mixture
+from ...mixture.prior import Prior
+from ...priors import ConjugatePosterior
+from ...priors.normal_inverse_wishart import NormalInverseWishartPosterior
+from ...priors.weights import WeightsPosterior
+from ..expectation.expect import expect
+from ..expectation.known_labels import Labelled
+from ..expectation.labels import soft
+from ..loop.improve import improved
+from ..loop.method import Method
+from ..loop.run import run
+from ..loop.traces import Report, Run, State
+from ..results.fit import Fit
+from ..results.reorder import reorder, reorder_statistics
+from .default_prior import conjugate, informed
+from .em import check_limits
+
+if TYPE_CHECKING:
+    from arviz import InferenceData
+
+__all__ = ["Posterior", "Variational", "VariationalFit"]
+
+_ROWS = 20_000  # beyond which elimination is left to the sample that starts are tried on
+_TRIED = 6  # how many components a round of elimination tries to empty
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Posterior(Value):
+    """The law of a mixture's parameters: independent factors for the weights and the components.
+
+    Arguments:
+        weights: The law of the weights.
+        components: The joint law of the components' parameters.
+        rows: The expected number of rows in each component, with shape ``(*B, K)``.
+    """
+
+    weights: WeightsPosterior
+    components: ConjugatePosterior
+    rows: Tensor
+
+    def expected(self) -> Mixture:
+        """Returns the unnormalised mixture whose log joint is the expected one."""
+        components, offset = self.components.expected()
+        return Mixture._of((self.weights.expected_log + offset).to(components.dtype), components)
+
+    @property
+    def mean(self) -> Mixture:
+        """The mixture at the posterior mean of the weights and of the components' moments.
+
+        Where a covariance has no mean, the components are those of the expected precision.
+        """
+        components = self.components.mean
+        if not all(bool(tensor.isfinite().all()) for tensor in components.tensors()):
+            components, _ = self.components.expected()
+        return Mixture._of(self.weights.mean.log().to(components.dtype), components)
+
+    def draw(self, generator: Generator | None = None) -> Mixture:
+        """Draws a mixture."""
+        components = self.components.draw(generator)
+        return Mixture._of(self.weights.draw(generator).to(components.dtype), components)
+
+    @property
+    def predictive(self) -> Mixture:
+        r"""The law of a further row with the parameters integrated out: a mixture of Student-t components.
+
+        With a normal-inverse-Wishart law, :math:`\nu - D + 1` degrees of freedom, centre :math:`m_k` and
+        :math:`\Psi_k (\kappa_k + 1)/(\kappa_k(\nu_k - D + 1))` (Gelman et al., 2013, section 3.6).
+
+        Raises:
+            NotClosedForm: If the components are not Gaussians with full covariances, or numbers.
+        """
+        components = student(self.components)
+        return Mixture._of(self.weights.mean.log().to(components.dtype), components)
+
+    def divergence(self, prior: Prior) -> Tensor:
+        """Returns the divergence from the prior in nats, with shape ``(*B,)``."""
+        return self.weights.divergence(prior.weights) + self.components.divergence(conjugate(prior))
+
+    def batch(self, index: Any) -> Posterior:
+        """Returns the entries that ``index`` selects along the first batch dimension."""
+        return self.map(lambda tensor: tensor[index])
+
+
+@dataclass(frozen=True)
+class Variational(Method):
+    r"""Variational Bayes with conjugate priors: a posterior over mixtures and a bound on the evidence.
+
+    Arguments:
+        prior: The prior; by default concentration :math:`1/K` and weakly informative components. A `StickBreaking`
+            concentration makes the model a Dirichlet process truncated at K components.
+        max_iterations: The largest number of updates, at least 1.
+        tolerance: The gain of the bound still to come, in nats per row; 0 runs all iterations.
+        unused: Components that hold fewer rows than this are left out of the fit's mixture.
+        elimination: Whether to try, after convergence, to empty one component after another where that raises the
+            bound: small components that hold a few rows die slowly or never by themselves. Where rows are many, this
+            happens on the sample that starts are tried on.
+
+    Example:
+        >>> fit = mx.fit(mx.datasets.old_faithful(), components=8, method=mx.Variational())
+        >>> len(fit.mixture.weights) < 8, fit.bound < fit.log_likelihood
+        (True, True)
+    """
+
+    prior: Prior | None = None
+    max_iterations: int = 1000
+    tolerance: float = 1e-7
+    unused: float = 1.0
+    elimination: bool = True
+
+    def __post_init__(self) -> None:
+        check_limits(self.max_iterations, self.tolerance)
+
+    @property
+    def labels(self) -> Labels:
+        return soft
+
+    def informed(self, rows: Rows, start: State) -> Variational:
+        if isinstance(rows, Labelled) and self.prior is not None and self.prior.weights.ordered:
+            refuse("prior", "a symmetric Dirichlet where labels are known", self.prior.concentration)
+        mixture = self.expected(start)
+        return replace(self, prior=informed(self.prior, rows, mixture, 1 / mixture.logits.shape[-1]))
+
+    def begin(self, start: State, rows: Rows) -> Posterior:
+        return start if isinstance(start, Posterior) else self._posterior(expect(start, rows, soft), start.components)
+
+    def expected(self, state: State) -> Mixture:
+        return state.expected() if isinstance(state, Posterior) else state
+
+    def update(self, statistics: Statistics, state: Posterior) -> Posterior:
+        return self._posterior(statistics, state.components.expected()[0])
+
+    def objective(self, statistics: Statistics, state: Posterior) -> Tensor:
+        return statistics.log_likelihood - state.divergence(self.settled)
+
+    def collapsed(self, state: State, floor: Tensor) -> Tensor:
+        """No component of a posterior can: the prior holds it."""
+        return (
+            torch.zeros_like(state.rows, dtype=torch.bool)
+            if isinstance(state, Posterior)
+            else super().collapsed(state, floor)
+        )
+
+    def mixture(self, state: Posterior) -> Mixture:
+        used = (state.rows >= min(self.unused, state.rows.max().item())).nonzero().squeeze(-1)
+        mean = state.mean
+        return Mixture._of(torch.log_softmax(mean.logits[used], -1), mean.components.take(used))
+
+    def pursue(self, rows: Rows, start: State, floor: Tensor, report: Report | None = None) -> list[Run]:
+        """Runs every start, then tries to do without one component after another in the best."""
+        runs = run(self, rows, start, floor, report)
+        best = max(runs, key=lambda one: one.objective)
+        worthwhile = self.elimination and len(rows) <= _ROWS
+        better = improved(best.method, best, rows, floor, _without_one) if worthwhile else best
+        return [better if one is best else one for one in runs]
+
+    def result(self, runs: list[Run], rows: Rows) -> VariationalFit:
+        return VariationalFit(self.mixture(runs[0].state), **self.account(runs, rows), posterior=runs[0].state)
+
+    @property
+    def settled(self) -> Prior:
+        """The prior, which `informed` has seen to."""
+        if self.prior is None:
+            raise RuntimeError("The prior is settled when the loop begins.")
+        return self.prior
+
+    def _posterior(self, statistics: Statistics, centre: Component) -> Posterior:
+        """Returns the conjugate posterior given sums taken about ``centre``."""
+        if self.settled.weights.ordered:
+            statistics, centre = _by_size(statistics, centre)
+        components = conjugate(self.settled).posterior(statistics, centre)
+        return Posterior._of(
+            weights=self.settled.weights.posterior(statistics.weight), components=components, rows=statistics.weight
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class VariationalFit(Fit):
+    """What variational Bayes returns: the mixture at the posterior mean, and the posterior itself.
+
+    Arguments:
+        posterior: The posterior of weights and components, all K of them.
+    """
+
+    posterior: Posterior = field(repr=False)
+
+    @property
+    def prior(self) -> Prior:
+        """The prior under which the posterior was found."""
+        return self.method.prior  # type: ignore[attr-defined]
+
+    @property
+    def predictive(self) -> Mixture:
+        """The law of a further row with the parameters integrated out; see `Posterior.predictive`."""
+        return self.posterior.predictive
+
+    def to_arviz(
+        self,
+        draws: int = 1000,
+        log_likelihood: bool = True,
+        predictive: int = 0,
+        generator: Generator | None = None,
+    ) -> InferenceData:
+        """Returns independent draws from the posterior as ArviZ's data: one chain, all K components.
+
+        Arguments:
+            draws: How many mixtures to draw.
+            log_likelihood: Whether to add the log-likelihood of every row, in nats.
+            predictive: How many rows to add for each draw.
+            generator: The source of randomness.
+
+        Raises:
+            ImportError: If ArviZ is not installed.
+        """
+        from ..results.arviz import inference_data
+
+        mixtures = self.posterior.map(lambda tensor: tensor.expand(draws, *tensor.shape)).draw(generator)
+        return inference_data(mixtures, 1, self.rows, log_likelihood, predictive, generator)
+
+    @property
+    def bound(self) -> float:
+        """The lower bound on the log-evidence of all rows, in nats."""
+        return self.trace[-1].item() * self.rows.total_weight
+
+
+def student(law: ConjugatePosterior) -> StudentT:
+    """Returns the predictive laws of a row from each component."""
+    if not isinstance(law, NormalInverseWishartPosterior) or not (law.features == 1 or isinstance(law.structure, Full)):
+        raise NotClosedForm("Only full Gaussians and Normal components have a closed-form posterior predictive law.")
+    dtype = law.template.dtype
+    degrees = (law.degrees - law.features + 1).expand(law.strength.shape)
+    moment = law.moment.reshape(*law.degrees.shape, law.features, law.features)
+    matrix = moment * ((1 + 1 / law.strength) / degrees)[..., None, None]
+    if isinstance(law.template, Normal):
+        return StudentT(law.location.squeeze(-1).to(dtype), matrix.sqrt()[..., 0, 0].to(dtype), degrees.to(dtype))
+    return StudentT(law.location.to(dtype), Full(matrix.to(dtype)), degrees.to(dtype))
+
+
+def _without_one(state: Posterior, rows: Rows) -> list[Mixture]:
+    """Proposes to empty each of the smaller components in use: the mixtures without them."""
+    used = (state.rows > 1e-3).nonzero().squeeze(-1)
+    smallest = used[state.rows[used].argsort()][: min(_TRIED, len(used) - 1)]
+    middle = Mixture._of(state.weights.mean.log().to(state.expected().dtype), state.components.expected()[0])
+    return [_emptied(middle, k) for k in smallest.tolist()]
+
+
+def _emptied(mixture: Mixture, component: int) -> Mixture:
+    logits = mixture.logits.clone()
+    logits[component] = -torch.inf
+    return Mixture._of(torch.log_softmax(logits, -1), mixture.components)
+
+
+def _by_size(statistics: Statistics, centre: Component) -> tuple[Statistics, Component]:
+    order = torch.argsort(statistics.weight, dim=-1, descending=True, stable=True)
+    return reorder_statistics(statistics, order), reorder(centre, order)

@@ -1,0 +1,1 @@
+"""What a learner returns, and what is asked of it afterwards."""

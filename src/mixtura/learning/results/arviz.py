@@ -1,0 +1,89 @@
+"""Draws of mixtures as ArviZ's data, with named dimensions: chain, draw, component, feature, row."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from ..._value import Value
+from ...components import Gaussian
+from ...data import Rows
+from ...mixture import Mixture
+
+if TYPE_CHECKING:
+    from arviz import InferenceData
+
+__all__ = ["inference_data"]
+
+_INNER = ["component", "feature", "feature_"]
+
+
+def inference_data(
+    draws: Mixture, chains: int, rows: Rows, log_likelihood: bool, predictive: int, generator: Generator | None
+) -> InferenceData:
+    """Returns a batch of draws ``(chains * draws,)`` as ArviZ's data; see `GibbsFit.to_arviz`."""
+    posterior = {"weights": draws.weights, **parameters(draws.components)}
+    groups = {"posterior": {name: _by_chain(value, chains) for name, value in posterior.items()}}
+    dims = {"posterior": {name: _INNER[: value.ndim - 2] for name, value in groups["posterior"].items()}}
+    row = ["feature"] if rows.event_shape else []
+    if log_likelihood:
+        groups["log_likelihood"] = {"x": _by_chain(_log_likelihood(draws, rows), chains)}
+        dims["log_likelihood"] = {"x": ["row"]}
+    if predictive:
+        sample = draws.sample((predictive,), generator).movedim(0, 1)
+        groups["posterior_predictive"] = {"x": _by_chain(sample, chains)}
+        dims["posterior_predictive"] = {"x": ["sample", *row]}
+    groups["observed_data"] = {"x": rows.tensor().cpu().numpy()}
+    dims["observed_data"] = {"x": ["row", *row]}
+    return _joined({group: _dataset(group, groups[group], dims[group], rows) for group in groups})
+
+
+def parameters(components: Any) -> dict[str, Tensor]:
+    """Returns the parameters of components by name: mean and covariance of Gaussians, else the family's own."""
+    if isinstance(components, Gaussian):
+        return {"mean": components.mean, "covariance": components.covariance}
+    fields = components._fields()
+    if any(isinstance(value, Value) for value in fields.values()):
+        return {"mean": components.mean, "variance": components.variance}
+    return {name: value for name, value in fields.items() if isinstance(value, Tensor)}
+
+
+def _log_likelihood(draws: Mixture, rows: Rows) -> Tensor:
+    """Returns the log-density of each row under each draw, ``(S, N)``."""
+    x = rows.tensor()
+    with torch.no_grad():
+        return torch.stack([draws.batch(s).log_prob(x) for s in range(len(draws.logits))])
+
+
+def _by_chain(value: Tensor, chains: int) -> np.ndarray[Any, Any]:
+    return value.reshape(chains, -1, *value.shape[1:]).cpu().numpy()
+
+
+def _dataset(group: str, values: dict[str, Any], dims: dict[str, list[str]], rows: Rows) -> Any:
+    import xarray
+
+    lead = [] if group == "observed_data" else ["chain", "draw"]
+    arrays = {name: ([*lead, *dims[name]], value) for name, value in values.items()}
+    sizes = {dim: size for named, value in arrays.values() for dim, size in zip(named, value.shape, strict=True)}
+    return xarray.Dataset(arrays, coords={dim: _coordinate(dim, size, rows) for dim, size in sizes.items()})
+
+
+def _coordinate(dim: str, size: int, rows: Rows) -> list[Any]:
+    named = dim.startswith("feature") and rows.columns is not None
+    return list(rows.columns or ()) if named else list(range(size))
+
+
+def _joined(groups: dict[str, Any]) -> Any:
+    """Returns `InferenceData` where ArviZ has it (before 1.0), and the `DataTree` that replaces it elsewhere."""
+    import xarray
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of ArviZ about its own next version
+        import arviz
+    if hasattr(arviz, "InferenceData"):
+        return arviz.InferenceData(**groups)
+    return xarray.DataTree.from_dict(groups)

@@ -1,0 +1,114 @@
+r"""What a learner returns: the mixture, the trace, the reason and the criteria.
+
+With total log-likelihood :math:`\ell` (nats), p free parameters and total row weight n,
+
+.. math:: AIC = 2p - 2\ell, \qquad BIC = p\log n - 2\ell, \qquad
+    ICL = BIC - 2\sum_n w_n \log \max_k r_{nk}.
+
+Lower is better for all three (mclust's have the opposite sign). Integer row weights count as repeated rows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ...data import Rows
+from ...mixture import Mixture
+from ..expectation.expect import expect, responsibilities
+from ..expectation.labels import soft
+from ..loop.reason import Reason
+
+if TYPE_CHECKING:
+    from ..loop.method import Method
+
+__all__ = ["Fit"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit:
+    """A learned mixture and how it was reached.
+
+    Arguments:
+        mixture: The mixture.
+        method: The method that learned it.
+        reason: Why it stopped.
+        detail: The particulars of the reason, such as the component that collapsed.
+        trace: What the method ascends, in nats per row, before each update and at the end.
+        restarts: The final objective of every start that was continued, in nats per row, best first.
+        rows: The data, kept for the criteria that need another pass.
+
+    Example:
+        >>> fit = mx.fit(mx.datasets.old_faithful(), components=2)
+        >>> fit.converged, fit.parameters
+        (True, 11)
+    """
+
+    mixture: Mixture
+    method: Method
+    reason: Reason
+    detail: str
+    trace: Tensor
+    restarts: Tensor
+    rows: Rows = field(repr=False)
+
+    @property
+    def converged(self) -> bool:
+        """Whether the tolerance was met."""
+        return self.reason is Reason.CONVERGED
+
+    @property
+    def iterations(self) -> int:
+        """The number of updates."""
+        return len(self.trace) - 1
+
+    @property
+    def advice(self) -> str:
+        """The reason in words, with its particulars and what to do."""
+        parts = (f"{self.reason.name}:", self.detail, self.reason.value, self.mixture.components.remark)
+        return " ".join(part for part in parts if part)
+
+    @property
+    def parameters(self) -> int:
+        """The number of free parameters."""
+        return self.method.parameters(self.mixture)
+
+    @cached_property
+    def log_likelihood(self) -> float:
+        """The total log-likelihood of the data under the mixture, in nats, row weights included."""
+        return expect(self._batched, self.rows, soft).log_likelihood.item()
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion; lower is better."""
+        return 2 * self.parameters - 2 * self.log_likelihood
+
+    @property
+    def bic(self) -> float:
+        """The Bayesian information criterion (Schwarz, 1978); lower is better."""
+        return self.parameters * math.log(self.rows.total_weight) - 2 * self.log_likelihood
+
+    @cached_property
+    def icl(self) -> float:
+        """The integrated completed likelihood (Biernacki, Celeux and Govaert, 2000); lower is better."""
+        certainty = 0.0
+        with torch.no_grad():
+            for r, weight in responsibilities(self.mixture, self.rows):
+                best = r.amax(-1).log().double()
+                certainty += (best if weight is None else torch.where(weight > 0, best * weight, 0)).sum().item()
+        return self.bic - 2 * certainty
+
+    @property
+    def _batched(self) -> Mixture:
+        return self.mixture.map(lambda tensor: tensor.unsqueeze(0))
+
+    def __repr__(self) -> str:
+        return (
+            f"Fit({self.mixture.logits.shape[-1]} components, {self.reason.name.lower()} after {self.iterations} "
+            f"iterations, {self.trace[-1].item():.6g} nats per row)"
+        )

@@ -1,0 +1,115 @@
+r"""Where learning starts: centres of a batch of restarts, found on a sample of the rows.
+
+Greedy k-means++ (Arthur and Vassilvitskii, 2007) draws each next centre with probability proportional to the weighted
+squared distance to the nearest centre so far, trying a few candidates and keeping the one that leaves the least
+distance. All restarts are drawn together.
+
+An initialiser is any function from rows, row weights, K, the number of restarts and a generator to centres
+``(restarts, K, D)``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from ...data import TensorRows
+from ..loop.reason import Reason
+from ..loop.run import run
+from ..methods.kmeans import KMeans, centres
+
+__all__ = ["Initialiser", "KMeansPlusPlus", "KMeansStart", "MixedStart", "RandomRows"]
+
+
+class Initialiser(Protocol):
+    """A way to choose starting centres."""
+
+    def __call__(
+        self, x: Tensor, weight: Tensor, components: int, restarts: int, generator: Generator | None
+    ) -> Tensor:
+        """Returns centres ``(restarts, K, D)`` for rows ``(N, D)`` with weights ``(N,)``."""
+        ...
+
+
+@dataclass(frozen=True)
+class RandomRows:
+    """Starts from different rows drawn at random, by weight.
+
+    Example:
+        >>> mx.learning.RandomRows()(torch.arange(4.0)[:, None], torch.ones(4), 2, 3, None).shape
+        torch.Size([3, 2, 1])
+    """
+
+    def __call__(
+        self, x: Tensor, weight: Tensor, components: int, restarts: int, generator: Generator | None
+    ) -> Tensor:
+        return x[torch.multinomial(weight.expand(restarts, -1), components, generator=generator)]
+
+
+@dataclass(frozen=True)
+class KMeansPlusPlus:
+    """Greedy k-means++: each next centre far from those before, the best of a few candidates."""
+
+    def __call__(
+        self, x: Tensor, weight: Tensor, components: int, restarts: int, generator: Generator | None
+    ) -> Tensor:
+        candidates = 2 + int(math.log(components))
+        first = torch.multinomial(weight, restarts, replacement=True, generator=generator)
+        chosen, nearest = [x[first]], _square_distance(x, x[first])
+        for _ in range(components - 1):
+            index = torch.multinomial(_possible(nearest * weight, weight), candidates, True, generator=generator)
+            tried = torch.minimum(_square_distance(x, x[index]), nearest.unsqueeze(1))
+            best = (tried @ weight).argmin(1)
+            every = torch.arange(restarts, device=x.device)
+            nearest = tried[every, best]
+            chosen.append(x[index[every, best]])
+        return torch.stack(chosen, 1)
+
+
+@dataclass(frozen=True)
+class KMeansStart:
+    """Greedy k-means++ followed by a few iterations of K-means."""
+
+    iterations: int = 10
+
+    def __call__(
+        self, x: Tensor, weight: Tensor, components: int, restarts: int, generator: Generator | None
+    ) -> Tensor:
+        means = KMeansPlusPlus()(x, weight, components, restarts, generator)
+        start = centres(means, x.var(0).mean())
+        floor = torch.zeros_like(x[0])
+        method = KMeans(max_iterations=self.iterations, tolerance=0)
+        runs = run(method, TensorRows(x, weight), start, floor)
+        if any(one.reason is Reason.INTERRUPTED for one in runs):
+            raise KeyboardInterrupt  # there is nothing worth keeping yet
+        return torch.stack([one.state.components.mean for one in runs])
+
+
+@dataclass(frozen=True)
+class MixedStart:
+    """The default: half the restarts from K-means, a quarter from k-means++, a quarter from random rows.
+
+    K-means finds round groups and k-means++ remote ones; random rows put several centres where most of the data are,
+    which overlapping and nested groups need.
+    """
+
+    def __call__(
+        self, x: Tensor, weight: Tensor, components: int, restarts: int, generator: Generator | None
+    ) -> Tensor:
+        random = restarts // 4
+        shares = ((KMeansStart(), restarts - 2 * random), (KMeansPlusPlus(), random), (RandomRows(), random))
+        return torch.cat([start(x, weight, components, share, generator) for start, share in shares if share])
+
+
+def _square_distance(x: Tensor, centre: Tensor) -> Tensor:
+    """Returns squared distances ``(*M, N)`` from rows ``(N, D)`` to centres ``(*M, D)``."""
+    return torch.cdist(centre.reshape(-1, x.shape[-1]), x).square().reshape(*centre.shape[:-1], len(x))
+
+
+def _possible(mass: Tensor, weight: Tensor) -> Tensor:
+    """Falls back to the row weights where every row already lies on a centre."""
+    return torch.where(mass.sum(-1, keepdim=True) > 0, mass, weight)

@@ -1,0 +1,160 @@
+r"""The inverse-Wishart law on the matrices of each covariance structure.
+
+On matrices C of a structure's shape, with scale :math:`\Psi` kept in the structure's own form and :math:`\nu` degrees,
+
+.. math:: p(C) = Z(\Psi, \nu)^{-1} |C|^{-(\nu + D + 1)/2} \exp(-\tfrac12\mathrm{tr}\, C^{-1}\Psi) .
+
+- `Full`: the inverse-Wishart, :math:`\log Z = \log\Gamma_D(\nu/2) + \tfrac{\nu D}2\log 2 - \tfrac\nu2\log|\Psi|`;
+- `Diagonal`: an inverse gamma per feature, of shape :math:`a = (\nu + D - 1)/2` and rate :math:`b_d = \Psi_{dd}/2`;
+- `Spherical`: one inverse gamma, of shape :math:`a = D(\nu + D + 1)/2 - 1` and rate :math:`b = \mathrm{tr}\,\Psi/2`.
+
+:math:`\mathbb E[C^{-1}] = \bar C^{-1}` with :math:`\bar C = \Psi/\delta`, and `deficit` is
+:math:`\tfrac12(\mathbb E\log|C^{-1}| + \log|\bar C|) \le 0`. Moments lead with
+``(*B, K or 1)``; degrees have that shape.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Generator, Tensor
+
+from ..components.covariance.diagonal import Diagonal
+from ..components.covariance.full import Full
+from ..components.covariance.spherical import Spherical
+from ..components.covariance.structure import Structure
+from ..components.special.gamma_draws import gamma
+from ..errors import NotClosedForm
+
+__all__ = ["Law", "law"]
+
+
+class Law(Protocol):
+    """The inverse-Wishart law for one covariance structure."""
+
+    def divisor(self, degrees: Tensor, features: int) -> Tensor:
+        r"""Returns :math:`\delta`, the divisor of :math:`\Psi` that gives :math:`\bar C`."""
+        ...
+
+    def mean_divisor(self, degrees: Tensor, features: int) -> Tensor:
+        r"""Returns the divisor of :math:`\Psi` that gives :math:`\mathbb E[C]`, where that exists."""
+        ...
+
+    def log_normaliser(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
+        r"""Returns :math:`\log Z(\Psi, \nu)`."""
+        ...
+
+    def deficit(self, degrees: Tensor, features: int) -> Tensor:
+        r"""Returns :math:`\tfrac12(\mathbb E\log|C^{-1}| + \log|\bar C|)`."""
+        ...
+
+    def trace(self, structure: Structure, moment: Tensor) -> Tensor:
+        r"""Returns :math:`\mathrm{tr}\,C^{-1}\Psi`."""
+        ...
+
+    def draw(self, moment: Tensor, degrees: Tensor, features: int, generator: Generator | None) -> Tensor:
+        """Draws a covariance, returned as the structure's factor."""
+        ...
+
+
+def law(structure: Structure) -> Law:
+    """Returns the law on matrices of this structure.
+
+    Raises:
+        NotClosedForm: If the structure has no conjugate law.
+    """
+    if type(structure) not in _LAWS:
+        raise NotClosedForm(
+            f"{type(structure).__name__} covariances have no conjugate law, only a most probable value, which EM "
+            "finds; Full, Diagonal and Spherical ones have."
+        )
+    return _LAWS[type(structure)]
+
+
+def _proper(logarithm: Tensor) -> Tensor:
+    """Drops what a singular scale matrix adds: an improper law has no normaliser, but still a mode given rows."""
+    return torch.where(logarithm.isfinite(), logarithm, 0)
+
+
+class _Full:
+    def divisor(self, degrees: Tensor, features: int) -> Tensor:
+        return degrees
+
+    def mean_divisor(self, degrees: Tensor, features: int) -> Tensor:
+        return degrees - features - 1
+
+    def log_normaliser(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
+        half = 0.5 * degrees
+        gammas = torch.special.multigammaln(half, features)
+        return gammas + half * (features * math.log(2) - _proper(torch.logdet(moment)))
+
+    def deficit(self, degrees: Tensor, features: int) -> Tensor:
+        halves = 0.5 * (degrees.unsqueeze(-1) - torch.arange(features, dtype=degrees.dtype, device=degrees.device))
+        return 0.5 * (torch.digamma(halves) - (0.5 * degrees).log().unsqueeze(-1)).sum(-1)
+
+    def trace(self, structure: Structure, moment: Tensor) -> Tensor:
+        return (torch.cholesky_inverse(structure.given) * moment).sum((-2, -1))
+
+    def draw(self, moment: Tensor, degrees: Tensor, features: int, generator: Generator | None) -> Tensor:
+        # C = L A^-T A^-1 L^T with an upper triangular A (Bartlett, 1933, in reversed order), so L A^-T is its factor.
+        upper = torch.randn(moment.shape, dtype=moment.dtype, device=moment.device, generator=generator).triu(1)
+        halves = 0.5 * (degrees.unsqueeze(-1) - torch.arange(features - 1, -1, -1, device=degrees.device))
+        upper = upper + torch.diag_embed((2 * gamma(halves, generator)).sqrt())
+        tril = torch.linalg.cholesky(moment)
+        return torch.linalg.solve_triangular(upper.mT, tril, upper=False, left=False)
+
+
+class _Diagonal:
+    def shape(self, degrees: Tensor, features: int) -> Tensor:
+        return 0.5 * (degrees + features - 1)
+
+    def divisor(self, degrees: Tensor, features: int) -> Tensor:
+        return degrees + features - 1
+
+    def mean_divisor(self, degrees: Tensor, features: int) -> Tensor:
+        return degrees + features - 3
+
+    def log_normaliser(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
+        shape = self.shape(degrees, features)
+        return features * torch.lgamma(shape) - shape * _proper((0.5 * moment).log()).sum(-1)
+
+    def deficit(self, degrees: Tensor, features: int) -> Tensor:
+        shape = self.shape(degrees, features)
+        return 0.5 * features * (torch.digamma(shape) - shape.log())
+
+    def trace(self, structure: Structure, moment: Tensor) -> Tensor:
+        return (moment / structure.given.square()).sum(-1)
+
+    def draw(self, moment: Tensor, degrees: Tensor, features: int, generator: Generator | None) -> Tensor:
+        shape = self.shape(degrees, features).unsqueeze(-1).expand(moment.shape)
+        return (0.5 * moment / gamma(shape, generator)).sqrt()
+
+
+class _Spherical:
+    def shape(self, degrees: Tensor, features: int) -> Tensor:
+        return 0.5 * features * (degrees + features + 1) - 1
+
+    def divisor(self, degrees: Tensor, features: int) -> Tensor:
+        return degrees + features + 1 - 2 / features
+
+    def mean_divisor(self, degrees: Tensor, features: int) -> Tensor:
+        return degrees + features + 1 - 4 / features
+
+    def log_normaliser(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
+        shape = self.shape(degrees, features)
+        return torch.lgamma(shape) - shape * _proper((0.5 * moment).log())
+
+    def deficit(self, degrees: Tensor, features: int) -> Tensor:
+        shape = self.shape(degrees, features)
+        return 0.5 * features * (torch.digamma(shape) - shape.log())
+
+    def trace(self, structure: Structure, moment: Tensor) -> Tensor:
+        return moment / structure.given.square()
+
+    def draw(self, moment: Tensor, degrees: Tensor, features: int, generator: Generator | None) -> Tensor:
+        return (0.5 * moment / gamma(self.shape(degrees, features).expand(moment.shape), generator)).sqrt()
+
+
+_LAWS: dict[type[Structure], Law] = {Full: _Full(), Diagonal: _Diagonal(), Spherical: _Spherical()}

@@ -1,0 +1,85 @@
+"""Priors on the parts of a product of families, independent of each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from ..components import Component, Product, Statistics
+from ..errors import refuse
+from .conjugate import ConjugatePosterior, ConjugatePrior
+
+__all__ = ["JointPosterior", "JointPrior"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class JointPrior(ConjugatePrior):
+    """Priors on the parts of a `Product`, independent of each other.
+
+    Arguments:
+        parts: For each part its prior, or none for maximum likelihood.
+
+    Example:
+        >>> mx.priors.JointPrior((None, mx.Conjugate.beta(1.0, 1.0))).parts[1].strength
+        2.0
+    """
+
+    parts: tuple[ConjugatePrior | None, ...]
+
+    def of_parts(self, count: int) -> tuple[ConjugatePrior | None, ...]:
+        return self.parts if len(self.parts) == count else super().of_parts(count)
+
+    def posterior(self, statistics: Statistics, components: Component) -> JointPosterior:
+        """Returns the law of all parts' parameters, for parts that all have a prior."""
+        if not isinstance(components, Product):
+            refuse("components", "a Product", type(components).__name__)
+        pairs = zip(self.of_parts(len(components.parts)), components.split(statistics), components.parts, strict=True)
+        laws = [_needed(law).posterior(sums, part) for law, sums, part in pairs]
+        return JointPosterior._of(template=components, parts=tuple(laws))
+
+    def log_prob(self, components: Component) -> Tensor:
+        """Returns the sum of the parts' log-densities."""
+        if not isinstance(components, Product):
+            refuse("components", "a Product", type(components).__name__)
+        zero = torch.zeros(components.batch_shape[:-1], dtype=torch.float64, device=components.device)
+        pairs = zip(self.of_parts(len(components.parts)), components.parts, strict=True)
+        return sum((law.log_prob(part) for law, part in pairs if law is not None), zero)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class JointPosterior(ConjugatePosterior):
+    """The law of the parameters of all parts of a `Product`."""
+
+    template: Product
+    parts: tuple[ConjugatePosterior, ...]
+
+    def mode(self) -> Component:
+        return self.template._replace(parts=tuple(part.mode() for part in self.parts))
+
+    @property
+    def mean(self) -> Component:
+        """The product of the parts' means."""
+        return self.template._replace(parts=tuple(part.mean for part in self.parts))
+
+    def draw(self, generator: Generator | None = None) -> Component:
+        return self.template._replace(parts=tuple(part.draw(generator) for part in self.parts))
+
+    def expected(self) -> tuple[Component, Tensor]:
+        parts, offsets = zip(*(part.expected() for part in self.parts), strict=True)
+        return self.template._replace(parts=parts), torch.stack(offsets).sum(0)
+
+    def log_prob(self, components: Component) -> Tensor:
+        if not isinstance(components, Product):
+            refuse("components", "a Product", type(components).__name__)
+        pairs = zip(self.parts, components.parts, strict=True)
+        return torch.stack([law.log_prob(part) for law, part in pairs]).sum(0)
+
+    def divergence(self, prior: ConjugatePrior) -> Tensor:
+        pairs = zip(self.parts, prior.of_parts(len(self.parts)), strict=True)
+        return torch.stack([law.divergence(_needed(one)) for law, one in pairs]).sum(0)
+
+
+def _needed(prior: ConjugatePrior | None) -> ConjugatePrior:
+    return refuse("prior", "given for every part, to be averaged over", None) if prior is None else prior
