@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 import mixtura as mx
 from mixtura.cli import main
 from mixtura.cli.app import app
-from mixtura.mixture.files import read_columns
 
 FAITHFUL = str(mx.datasets.path("old_faithful"))
 SMALL = ["--components", "1:3", "--covariance", "full,tied-full", "--restarts", "2"]
@@ -74,7 +73,7 @@ class TestFit:
         mixture = mx.load(result[0] / "model.safetensors")
         torch.testing.assert_close(mixture.components.mean, found.best.mixture.order().components.mean)
         assert bool((mixture.weights.diff() <= 0).all())
-        assert read_columns(result[0] / "model.safetensors") == ("eruptions", "waiting")
+        assert mixture.columns == ("eruptions", "waiting")
 
     def test_assignments_are_the_models(self, result):
         mixture, x = mx.load(result[0] / "model.safetensors"), mx.datasets.old_faithful()

@@ -114,7 +114,7 @@ def test_penguins_are_fitted_and_filled_without_dropping_a_row():
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (torch.ones(3), r"`rows` must be a tensor \(N, 3\)"),
+        (torch.ones(3), r"`rows` must be a table \(N, 3\)"),
         (torch.ones(2, 4), r"\(N, 3\)"),
         (torch.full((1, 3), torch.inf), "infinity"),
     ],

@@ -14,7 +14,6 @@ from ..datasets import path as bundled
 from ..errors import refuse
 from ..learning import Fit, Selection
 from ..mixture import load
-from ..mixture.files import read_columns
 from ..plots.style import matplotlib
 from . import options as o
 from .guarded import Guarded
@@ -164,7 +163,7 @@ def sample(
         refuse("N", "at least 1", count)
     mixture = load(model)
     features = mixture.event_shape.numel()
-    names = read_columns(model) or (("x",) if features == 1 else tuple(f"x{d}" for d in range(features)))
+    names = mixture.columns or (("x",) if features == 1 else tuple(f"x{d}" for d in range(features)))
     write_table(out, draws(mixture, count, names, torch.Generator().manual_seed(seed)))
     say(f"Wrote {count} draws to {out}.")
 

@@ -11,7 +11,6 @@ from ..data import Rows, check_finite
 from ..data import rows as as_rows
 from ..errors import MixtureError, refuse
 from ..mixture import Mixture, load
-from ..mixture.files import read_columns
 
 __all__ = ["read", "read_for"]
 
@@ -32,7 +31,7 @@ def read_for(model: Path, data: Path, columns: Sequence[str] | None) -> tuple[Mi
     mixture = load(model)
     if mixture.batch_shape:
         refuse("MODEL", "one mixture", f"batch shape {tuple(mixture.batch_shape)}", "Save one: mixture.batch(0).")
-    names = columns or read_columns(model)
+    names = columns or mixture.columns
     rows = read(data, names, dtype=mixture.dtype)
     features = mixture.event_shape.numel()
     if rows.features != features:

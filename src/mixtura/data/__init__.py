@@ -10,7 +10,7 @@ from mixtura.data.blocks import Block, Rows, TensorRows
 from mixtura.data.check import check_data, check_finite, check_rows, check_spread
 from mixtura.data.files import ArrowRows, CsvRows, ParquetRows, StreamedRows
 from mixtura.data.moments import Summary, summary
-from mixtura.data.reading import read, read_table, rows
+from mixtura.data.reading import is_table, read, read_table, rows
 
 __all__ = [
     "ArrayRows",
@@ -26,6 +26,7 @@ __all__ = [
     "check_finite",
     "check_rows",
     "check_spread",
+    "is_table",
     "read",
     "read_table",
     "rows",

@@ -17,7 +17,7 @@ from mixtura.data.dtypes import common
 from mixtura.data.names import first_text, refuse_text
 from mixtura.errors import refuse
 
-__all__ = ["columns_of", "numbers", "series_name", "side_by_side"]
+__all__ = ["columns_of", "is_series", "numbers", "series_name", "side_by_side"]
 
 
 def _is_one_of(x: object, library: str, names: tuple[str, ...]) -> bool:
@@ -55,8 +55,13 @@ def _named(columns: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
 
 def series_name(x: Any) -> str | None:
     """The name of a single column of a table (a pandas or polars series), None where it has none."""
-    name = getattr(x, "name", None) if numbers_by(x) is not _from_sequence else None
+    name = getattr(x, "name", None) if is_series(x) else None
     return str(name) if name else None
+
+
+def is_series(x: Any) -> bool:
+    """Whether `x` is a single column of a pandas or polars frame, or of an Arrow table."""
+    return numbers_by(x) is not _from_sequence
 
 
 def side_by_side(table: Mapping[str, Any], names: Sequence[str], dtype: torch.dtype | None) -> Tensor:

@@ -15,12 +15,12 @@ from mixtura.data.arrays import ArrayRows, check_numeric, to_tensor
 from mixtura.data.blocks import Rows, TensorRows
 from mixtura.data.dtypes import check_dtype, floating
 from mixtura.data.files import ArrowRows, CsvRows, ParquetRows, TsvRows
-from mixtura.data.frames import columns_of, numbers, series_name, side_by_side
+from mixtura.data.frames import columns_of, is_series, numbers, series_name, side_by_side
 from mixtura.data.names import choose
 from mixtura.data.weights import as_weight
 from mixtura.errors import MixtureError, refuse
 
-__all__ = ["read", "read_table", "rows"]
+__all__ = ["is_table", "read", "read_table", "rows"]
 
 
 def rows(
@@ -73,6 +73,18 @@ def rows(
     if table is not None:
         return _from_table(table, columns, weight, dtype, device)
     return _from_array(x, columns, weight, dtype, device)
+
+
+def is_table(x: Any) -> bool:
+    """Whether `x` holds rows that may have names: a frame, a series, a mapping, the path of a file, or `Rows`.
+
+    Example:
+        >>> is_table({"a": [1, 2]}), is_table("data.csv"), is_table([1.0, 2.0])
+        (True, True, False)
+    """
+    if isinstance(x, Tensor):
+        return False
+    return isinstance(x, str | Path | Rows) or is_series(x) or columns_of(x) is not None
 
 
 def _as_they_are(x: Rows, *others: object) -> Rows:

@@ -157,7 +157,13 @@ class Job:
 
     def result(self, runs: list[Run]) -> Fit:
         """Returns what the runs amount to: for most methods, the best of them."""
-        return self.method.result(sorted(runs, key=_rank), self.rows)
+        fit = self.method.result(sorted(runs, key=_rank), self.rows)
+        return replace(fit, mixture=fit.mixture.named(self.columns))
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The names of the columns of a row as it was drawn."""
+        return self.rows.columns
 
     def _from_centres(self, means: Tensor) -> Mixture:
         x, weight = self.embedded, _weight(self.sample)
@@ -209,6 +215,10 @@ class ObservedJob(Job):
     @property
     def drawn(self) -> TensorRows:
         return self.clean.rows
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        return self.rows.observation.clean_columns(self.rows.columns)  # type: ignore[attr-defined]
 
     def _all_drawn(self) -> TensorRows:
         return Clean.of(self.rows, len(self.rows), self.rows.total_weight).rows  # type: ignore[arg-type]

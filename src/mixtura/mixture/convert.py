@@ -30,19 +30,39 @@ if TYPE_CHECKING:
 __all__ = ["component", "distribution", "from_torch", "to_torch"]
 
 
-def to_torch(mixture: Mixture) -> MixtureSameFamily:
-    """Returns the mixture as a ``MixtureSameFamily``."""
-    return MixtureSameFamily(Categorical(logits=mixture.logits), distribution(mixture.components), validate_args=False)
+def to_torch(self: Mixture) -> MixtureSameFamily:
+    """Returns the same mixture as a ``torch.distributions.MixtureSameFamily``; gradients flow through.
+
+    Raises:
+        NotClosedForm: If torch has no distribution for this family of components.
+
+    Example:
+        >>> one = mx.Mixture(torch.ones(1), mx.Normal(torch.zeros(1), torch.ones(1)))
+        >>> one.to_torch().component_distribution
+        Normal(loc: tensor([0.]), scale: tensor([1.]))
+    """
+    return MixtureSameFamily(Categorical(logits=self.logits), distribution(self.components), validate_args=False)
 
 
-def from_torch(distribution: MixtureSameFamily) -> Mixture:
-    """Returns a ``MixtureSameFamily`` as a mixture."""
-    from .value import Mixture
+def from_torch(cls: type[Mixture], distribution: MixtureSameFamily) -> Mixture:
+    """Returns a ``torch.distributions.MixtureSameFamily`` as a mixture; gradients flow through.
 
+    ``MultivariateNormal`` and ``Independent(Normal, 1)`` become `Gaussian`, ``Normal`` becomes `Normal`, and any
+    other family a `TorchComponent`.
+
+    Raises:
+        MixtureError: If it is no ``MixtureSameFamily``, or its components have more than one event dimension.
+
+    Example:
+        >>> weights = torch.distributions.Categorical(torch.ones(2))
+        >>> gammas = torch.distributions.Gamma(torch.tensor([1.0, 2.0]), torch.ones(2))
+        >>> mx.Mixture.from_torch(torch.distributions.MixtureSameFamily(weights, gammas)).mean
+        tensor(1.5000)
+    """
     if not isinstance(distribution, MixtureSameFamily):
         refuse("distribution", "a torch.distributions.MixtureSameFamily", type(distribution).__name__)
     components = component(distribution.component_distribution)
-    return Mixture(logits=distribution.mixture_distribution.logits, components=components)
+    return cls(logits=distribution.mixture_distribution.logits, components=components)
 
 
 @singledispatch

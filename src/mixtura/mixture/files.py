@@ -7,7 +7,6 @@ their path. Nothing in a file is executed, and only classes that Mixtura knows c
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,27 +19,23 @@ from torch.distributions import Distribution, Independent
 from .._value import Value, registry
 from .._writing import whole_file
 from ..components.torch_component import _parameters, _settings
-from ..errors import FileFormatError, NotClosedForm, refuse
+from ..errors import FileFormatError, NotClosedForm
 
 if TYPE_CHECKING:
     from .value import Mixture
 
-__all__ = ["load", "read_columns", "save"]
+__all__ = ["load", "save"]
 
 FORMAT = 1
 _KEY = "mixtura"
 
 
-def save(mixture: Mixture, path: str | Path, columns: Sequence[str] | None = None) -> None:
+def save(mixture: Mixture, path: str | Path) -> None:
     """Writes a mixture and the names of its columns; the file appears complete or not at all."""
-    features = mixture.event_shape.numel()
-    if columns is not None and (isinstance(columns, str) or len(columns) != features):
-        refuse("columns", f"a list of {features} names, one for each column", repr(columns))
     tensors: dict[str, Tensor] = {}
     tree = {"logits": _describe(mixture.logits, "logits", tensors)}
     tree["components"] = _describe(mixture.components, "components", tensors)
-    names = None if columns is None else list(columns)
-    header = {_KEY: json.dumps({"format": FORMAT, "mixture": tree, "columns": names})}
+    header = {_KEY: json.dumps({"format": FORMAT, "mixture": tree, "columns": mixture.columns})}
     with whole_file(path) as temporary:
         save_file(tensors, temporary, metadata=header)
 
@@ -67,29 +62,12 @@ def load(path: str | Path) -> Mixture:
     header, tensors = _read(Path(path))
     try:
         tree = header["mixture"]
-        return Mixture._of(tensors[tree["logits"]["tensor"]], _build(tree["components"], tensors))
+        mixture = Mixture._of(tensors[tree["logits"]["tensor"]], _build(tree["components"], tensors))
+        return mixture.named(header.get("columns"))
     except FileFormatError:
         raise
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise FileFormatError(f"{path} has a header that does not describe a mixture ({error!r}).") from error
-
-
-def read_columns(path: str | Path) -> tuple[str, ...] | None:
-    """Returns the names of the columns that a saved mixture was learned from; None where it was saved without.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        FileFormatError: As `load`.
-
-    Example:
-        >>> mixture = mx.Mixture(torch.ones(1), mx.Normal(torch.zeros(1), torch.ones(1)))
-        >>> mixture.save("model.safetensors", columns=["waiting"])
-        >>> mx.mixture.files.read_columns("model.safetensors")
-        ('waiting',)
-    """
-    header, _ = _read(Path(path))
-    names = header.get("columns")
-    return None if names is None else tuple(names)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

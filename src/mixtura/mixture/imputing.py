@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import Generator, Tensor
 
+from ..data import is_table
 from ..errors import NotClosedForm, refuse
+from .columns import rows_of
 
 if TYPE_CHECKING:
     from .value import Mixture
@@ -109,12 +111,13 @@ class Draw:
         return given.sample((), self.generator)
 
 
-def impute(mixture: Mixture, rows: Tensor, how: Way) -> Imputed:
+def impute(mixture: Mixture, rows: Any, how: Way) -> Imputed:
     """Fills the gaps of rows ``(N, D)``, those with the same gaps together."""
     if mixture.batch_shape or len(mixture.event_shape) != 1:
         raise NotClosedForm("Gaps are filled by one mixture on vectors; index its batch.")
-    if not isinstance(rows, Tensor) or rows.ndim != 2 or rows.shape[1:] != mixture.event_shape:
-        refuse("rows", f"a tensor (N, {mixture.event_shape[0]})", getattr(rows, "shape", type(rows).__name__))
+    rows = rows_of(mixture, rows).tensor() if is_table(rows) else torch.as_tensor(rows)
+    if rows.ndim != 2 or rows.shape[1:] != mixture.event_shape:
+        refuse("rows", f"a table (N, {mixture.event_shape[0]})", tuple(rows.shape))
     if bool(rows.isinf().any()):
         refuse("rows", "finite, or NaN where there is a gap", "infinity")
     rows = rows.to(mixture.device, mixture.dtype)

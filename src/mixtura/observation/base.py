@@ -87,6 +87,10 @@ class Observation(Value, ABC):
         """Returns how many numbers a clean row has where so many are recorded."""
         return recorded
 
+    def clean_columns(self, recorded: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        """Returns the names of the clean row's columns where those that are recorded have these."""
+        return recorded
+
     @property
     def gaps(self) -> bool:
         """Whether NaN in what is recorded means that nothing was."""

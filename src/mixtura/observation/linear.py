@@ -79,6 +79,9 @@ class Linear(Observation):
     def clean_features(self, recorded: int) -> int:
         return recorded if self.matrix is None else self.matrix.shape[-1]
 
+    def clean_columns(self, recorded: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return recorded if self.matrix is None else None
+
     def recorded_shape(self, components: Component) -> torch.Size:
         return torch.Size((self.width,)) if components.event_shape else torch.Size()
 

@@ -119,6 +119,11 @@ class Chain(Observation):
             recorded = step.clean_features(recorded)
         return recorded
 
+    def clean_columns(self, recorded: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for step in reversed(self.steps):
+            recorded = step.clean_columns(recorded)
+        return recorded
+
     def _pair(self) -> tuple[Linear, Observation]:
         first, *others = self.steps
         both = bool(first.side and others[0].side) and not isinstance(others[0], Box)

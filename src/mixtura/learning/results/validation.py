@@ -21,6 +21,7 @@ from torch import Generator, Tensor
 from ...data import rows as as_rows
 from ...errors import refuse
 from ...mixture import Mixture
+from ...mixture.columns import rows_of
 from ..fit import fit
 
 __all__ = ["CrossValidation", "HeldOut", "cross_validate", "held_out"]
@@ -40,16 +41,16 @@ def held_out(mixture: Mixture, x: Any, sample_weight: Any = None, columns: Any =
         mixture: The mixture.
         x: The rows, in any form that `fit` takes.
         sample_weight: How much each row counts.
-        columns: Which columns of a table.
+        columns: Which columns of a table; those of the mixture's names by default.
 
     Example:
         >>> x = mx.datasets.old_faithful()
         >>> mx.held_out(mx.fit(x[:200], 2).mixture, x[200:]).log_density < -3
         True
     """
-    rows = as_rows(x, columns, sample_weight)
+    rows = rows_of(mixture, x, columns, sample_weight)
     with torch.no_grad():
-        return _mean(mixture.log_prob(rows.tensor()), rows.weight)
+        return _mean(mixture.log_prob(rows.tensor().reshape(-1, *mixture.event_shape)), rows.weight)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,147 @@
+r"""The algebra of mixtures: marginals, conditionals, affine maps, convolutions, products, and fewer components.
+
+Each is closed: of a mixture comes a mixture. With :math:`x = (a, b)`,
+
+.. math:: p(a) = \sum_k w_k\, p_k(a), \qquad
+    p(a|b) = \sum_k r_k(b)\, p_k(a|b), \quad r_k(b) \propto w_k\, p_k(b) .
+
+Coordinates are given by number, or by name where the mixture knows its columns; what is left keeps its names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..errors import refuse
+from . import merging
+from .columns import common, kept, positions, values_of
+
+if TYPE_CHECKING:
+    from .value import Mixture
+
+__all__ = ["affine", "condition", "convolve", "marginal", "overlap", "product", "reduce"]
+
+Dims = Sequence[int] | Sequence[str] | int | str
+
+
+def marginal(self: Mixture, dims: Dims) -> Mixture:
+    """Returns the mixture of some coordinates, in the order given.
+
+    Arguments:
+        dims: The coordinates, by number or by name.
+
+    Raises:
+        MixtureError: If a coordinate does not exist or is named twice.
+
+    Example:
+        >>> mixture = mx.Mixture(torch.ones(1), mx.Gaussian(torch.tensor([[1.0, 2.0]]), torch.eye(2)[None]))
+        >>> mixture.marginal([1]).mean
+        tensor([2.])
+        >>> mixture.named(["height", "mass"]).marginal(["mass"]).columns
+        ('mass',)
+    """
+    chosen = positions(self, dims)
+    return self._of(self.logits, self.components.marginal(chosen), kept(self, chosen))
+
+
+def condition(self: Mixture, dims: Dims, values: Any) -> Mixture:
+    """Returns the mixture of the other coordinates given ``values`` ``(*S, *B, len(dims))`` of some.
+
+    Arguments:
+        dims: The coordinates that are known, by number or by name.
+        values: Their values: numbers, a tensor, or a table or file that has columns of their names.
+
+    Raises:
+        MixtureError: If ``dims`` names a coordinate twice or all of them, or ``values`` does not fit.
+
+    Example:
+        >>> mean = torch.tensor([[0.0, 1.0], [1.0, 2.0]])
+        >>> mixture = mx.Mixture(torch.ones(2), mx.Gaussian(mean, torch.eye(2).expand(2, 2, 2)))
+        >>> mixture.condition([0], torch.tensor([0.0])).mean
+        tensor([1.3775])
+        >>> mixture.named(["alcohol", "colour"]).condition(["alcohol"], [0.0]).columns
+        ('colour',)
+    """
+    known = positions(self, dims)
+    if not 0 < len(known) < self.event_shape[0]:
+        refuse("dims", f"some, but not all, of {self.event_shape[0]} coordinates", known)
+    values = values_of(self, known, values)
+    if values.shape[-1:] != (len(known),):
+        refuse("values", f"of shape (..., {len(known)}), one value per coordinate given", tuple(values.shape))
+    components, evidence = self.components.condition(known, values)
+    others = [d for d in range(self.event_shape[0]) if d not in known]
+    return self._of(torch.log_softmax(self.logits + evidence, -1), components, kept(self, others))
+
+
+def affine(self: Mixture, matrix: Tensor, offset: Tensor | None = None) -> Mixture:
+    """Returns the mixture of ``matrix @ x + offset``, with ``matrix`` of shape ``(D', D)`` and full row rank.
+
+    For numbers ``matrix`` is a number. What comes out are other columns, without names.
+    """
+    matrix = torch.as_tensor(matrix, dtype=self.dtype, device=self.device)
+    offset = None if offset is None else torch.as_tensor(offset, dtype=self.dtype, device=self.device)
+    if self.event_shape and (matrix.ndim != 2 or matrix.shape[-1] != self.event_shape[0]):
+        refuse("matrix", f"of shape (rows, {self.event_shape[0]})", tuple(matrix.shape))
+    if self.event_shape and offset is not None and offset.shape != matrix.shape[:1]:
+        refuse("offset", f"of shape {tuple(matrix.shape[:1])}, as the rows of `matrix`", tuple(offset.shape))
+    return self._of(self.logits, self.components.affine(matrix, offset))
+
+
+def convolve(self: Mixture, covariance: Tensor) -> Mixture:
+    """Returns the mixture of x plus independent zero-mean Gaussian noise of that covariance ``(D, D)``."""
+    covariance = torch.as_tensor(covariance, dtype=self.dtype, device=self.device)
+    if self.event_shape and covariance.shape[-2:] != self.event_shape * 2:
+        refuse("covariance", f"of shape {tuple(self.event_shape * 2)}", tuple(covariance.shape))
+    return self._of(self.logits, self.components.convolve(covariance), self.columns)
+
+
+def product(self: Mixture, other: Mixture) -> Mixture:
+    r"""Returns the normalised product :math:`p(x) q(x) / \int p q`: a mixture of all pairs of components.
+
+    The log of the integral is available as ``p.overlap(q)``.
+
+    Raises:
+        MixtureError: If both have names of columns, and they differ.
+
+    Example:
+        >>> one = mx.Mixture(torch.ones(1), mx.Normal(torch.zeros(1), torch.ones(1)))
+        >>> one.product(one).variance
+        tensor(0.5000)
+    """
+    columns = common(self, other)
+    components, log_mass = self.components.product(other.components)
+    return self._of(torch.log_softmax(_pair_logits(self, other) + log_mass, -1), components, columns)
+
+
+def overlap(self: Mixture, other: Mixture) -> Tensor:
+    r"""Returns :math:`\log\int p(x) q(x) dx` in nats, with shape ``(*B)``.
+
+    Example:
+        >>> one = mx.Mixture(torch.ones(1), mx.Normal(torch.zeros(1), torch.ones(1)))
+        >>> one.overlap(one)
+        tensor(-1.2655)
+    """
+    _, log_mass = self.components.product(other.components)
+    return torch.logsumexp(_pair_logits(self, other) + log_mass, -1)
+
+
+def reduce(self: Mixture, components: int) -> Mixture:
+    """Returns a mixture of fewer components with the same mean and covariance (Runnalls, 2007).
+
+    Arguments:
+        components: The number of components to keep, between 1 and K.
+
+    Example:
+        >>> mixture = mx.Mixture(torch.ones(3), mx.Normal(torch.tensor([0.0, 0.1, 5.0]), torch.ones(3)))
+        >>> mixture.reduce(2).components.mean
+        tensor([0.0500, 5.0000])
+    """
+    return merging.reduce(self, components).named(self.columns)
+
+
+def _pair_logits(mixture: Mixture, other: Mixture) -> Tensor:
+    return (mixture.logits.unsqueeze(-1) + other.logits.unsqueeze(-2)).flatten(-2)
