@@ -112,7 +112,7 @@ def kl_variational(p: Mixture, q: Mixture) -> Tensor:
         >>> mx.divergences.kl_variational(p, p)
         tensor(0.)
     """
-    f, g = pairs.as_gaussian(p.components), pairs.as_gaussian(q.components)
+    f, g = p.components.gaussian_law, q.components.gaussian_law
     own = torch.logsumexp(p.logits.unsqueeze(-2) - pairs.kl(f, f), -1)
     other = torch.logsumexp(q.logits.unsqueeze(-2) - pairs.kl(f, g), -1)
     return (p.weights * (own - other)).sum(-1)
@@ -123,7 +123,7 @@ def kl_lower(p: Mixture, q: Mixture) -> Tensor:
 
     .. math:: \sum_a w_a \Big[\log \sum_{a'} w_{a'} e^{-KL(f_a \| f_{a'})} - H(f_a) - \log \sum_b v_b \int f_a g_b\Big]
     """
-    f, g = pairs.as_gaussian(p.components), pairs.as_gaussian(q.components)
+    f, g = p.components.gaussian_law, q.components.gaussian_law
     _, log_mass = f.product(g)
     mass = log_mass.unflatten(-1, (p.logits.shape[-1], q.logits.shape[-1]))
     own = torch.logsumexp(p.logits.unsqueeze(-2) - pairs.kl(f, f), -1) - pairs.entropy(f)
@@ -141,7 +141,7 @@ def kl_upper(p: Mixture, q: Mixture) -> Tensor:
         >>> mx.divergences.kl_upper(p, p).abs() < 1e-6
         tensor(True)
     """
-    cost = pairs.kl(pairs.as_gaussian(p.components), pairs.as_gaussian(q.components))
+    cost = pairs.kl(p.components.gaussian_law, q.components.gaussian_law)
     log_w, log_v = p.logits.unsqueeze(-1), q.logits.unsqueeze(-2)
     with torch.no_grad():
         towards = torch.log_softmax(log_v - cost, -1)  # how a component of p is split
@@ -165,7 +165,7 @@ def kl_matched(p: Mixture, q: Mixture) -> Tensor:
     """
     if p.logits.shape[-1] != q.logits.shape[-1]:
         refuse("q", f"of {p.logits.shape[-1]} components, as many as `p`", q.logits.shape[-1], "Use `kl_upper`.")
-    cost = pairs.kl(pairs.as_gaussian(p.components), pairs.as_gaussian(q.components))
+    cost = pairs.kl(p.components.gaussian_law, q.components.gaussian_law)
     cost = p.weights.unsqueeze(-1) * (cost + p.logits.unsqueeze(-1) - q.logits.unsqueeze(-2))
     cost = torch.where(p.weights.unsqueeze(-1) > 0, cost, 0)
     match = _each(_assignment, cost)
@@ -205,7 +205,7 @@ def bhattacharyya(p: Mixture, q: Mixture) -> Bounds:
 
     with couplings as in `kl_upper`. The distance is minus the logarithm of the coefficient.
     """
-    distance = pairs.bhattacharyya(pairs.as_gaussian(p.components), pairs.as_gaussian(q.components))
+    distance = pairs.bhattacharyya(p.components.gaussian_law, q.components.gaussian_law)
     log_w, log_v = p.logits.unsqueeze(-1), q.logits.unsqueeze(-2)
     with torch.no_grad():
         back = log_w.expand(distance.shape)
@@ -246,7 +246,7 @@ def wasserstein(p: Mixture, q: Mixture) -> Transport:
 
 def _square_transport(p: Mixture, q: Mixture) -> Tensor:
     """Returns the squared 2-Wasserstein distance between all pairs of components, ``(*B, K_p, K_q)``."""
-    f, g = pairs.as_gaussian(p.components), pairs.as_gaussian(q.components)
+    f, g = p.components.gaussian_law, q.components.gaussian_law
     gap = f.location.unsqueeze(-2) - g.location.unsqueeze(-3)
     trace_f, trace_g = f.variance.sum(-1).unsqueeze(-1), g.variance.sum(-1).unsqueeze(-2)
     tril_f, tril_g = (torch.linalg.cholesky(c.covariance) for c in (f, g))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from functools import reduce
 from operator import add
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Generator, Tensor
@@ -23,6 +23,9 @@ from .._value import Value
 from ..errors import NotClosedForm, refuse
 from .family import Template
 from .statistics import Statistics
+
+if TYPE_CHECKING:
+    from .gaussian import Gaussian
 
 __all__ = ["Component", "Labels"]
 
@@ -60,6 +63,55 @@ class Component(Value, ABC):
     @abstractmethod
     def parameters(self) -> int:
         """The number of free parameters of one batch entry, weights not counted."""
+
+    # -- the Gaussian inside, where there is one
+
+    @property
+    def has_gaussian(self) -> bool:
+        """Whether there is a Gaussian inside, such as that of a Student-t's centres and matrices."""
+        return False
+
+    @property
+    def gaussian_image(self) -> bool:
+        """Whether rows are a fixed one-to-one map of the Gaussian's, so that its sums and conjugate prior serve."""
+        return False
+
+    @property
+    def is_gaussian(self) -> bool:
+        """Whether the law of a row is Gaussian."""
+        return False
+
+    @property
+    def gaussian(self) -> Gaussian:
+        """The Gaussians on vectors that are inside; a number is a vector of one feature.
+
+        Raises:
+            NotClosedForm: If the family has none.
+
+        Example:
+            >>> mx.LogNormal(torch.tensor([0.0]), torch.tensor([2.0])).gaussian.covariance
+            tensor([[[4.]]])
+        """
+        raise NotClosedForm(f"There is no Gaussian inside of {type(self).__name__} components.")
+
+    def with_gaussian(self, gaussian: Gaussian) -> Component:
+        """Returns the same family around other Gaussians on vectors.
+
+        Raises:
+            NotClosedForm: If the family has none inside.
+        """
+        raise NotClosedForm(f"There is no Gaussian inside of {type(self).__name__} components.")
+
+    @property
+    def gaussian_law(self) -> Gaussian:
+        """The components as Gaussians on vectors, where the law of a row is Gaussian.
+
+        Raises:
+            NotClosedForm: If it is not.
+        """
+        if self.is_gaussian:
+            return self.gaussian
+        raise NotClosedForm(f"{type(self).__name__} components have no closed form here; Gaussian and Normal have.")
 
     # -- density and draws
 
@@ -134,6 +186,38 @@ class Component(Value, ABC):
         log_likelihood = (row_weight * torch.logsumexp(joint, -1)).sum(0, dtype=torch.float64)
         r = labels(joint) * row_weight.unsqueeze(-1)
         return Statistics(log_likelihood, r.sum(0, dtype=torch.float64), self.statistics(x, r))
+
+    @property
+    def shares(self) -> bool:
+        """Whether the update of one component moves parameters of another."""
+        return False
+
+    def untied(self) -> Self:
+        """Returns the same components with parameters of their own in the place of shared ones."""
+        return self
+
+    # -- holding parameters
+
+    @property
+    def holds_moments(self) -> bool:
+        """Whether means and covariances can be held while the rest is learned: those of a Gaussian inside."""
+        return self.has_gaussian
+
+    def holding_means(self, statistics: Statistics) -> Statistics:
+        """Returns the sums under which an update leaves the means of Gaussians where they are."""
+        return statistics
+
+    def with_moments_of(self, old: Self, means: bool, covariances: bool) -> Self:
+        """Returns the components with means, or covariances, or both, of the Gaussians in ``old``."""
+        return self
+
+    def with_frozen(self, old: Self, free: Tensor) -> Self:
+        """Returns the components that are free, by a mask ``(*B, K)``, and those of ``old`` elsewhere."""
+        return self.where(free, old)
+
+    def held_parameters(self, frozen: Sequence[int], means: bool, covariances: bool) -> int:
+        """Returns how many parameters are not free, by the components frozen and the Gaussians' moments held."""
+        return len(frozen) * self.parameters // self.batch_shape[-1]
 
     @property
     def remark(self) -> str:

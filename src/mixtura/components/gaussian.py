@@ -70,6 +70,25 @@ class Gaussian(Component):
     # -- what it is
 
     @property
+    def gaussian(self) -> Gaussian:
+        return self
+
+    def with_gaussian(self, gaussian: Gaussian) -> Gaussian:
+        return gaussian
+
+    @property
+    def has_gaussian(self) -> bool:
+        return True
+
+    @property
+    def gaussian_image(self) -> bool:
+        return True
+
+    @property
+    def is_gaussian(self) -> bool:
+        return True
+
+    @property
     def batch_shape(self) -> torch.Size:
         return self.location.shape[:-1]
 
@@ -227,6 +246,33 @@ class Gaussian(Component):
         mean = self.location + shift / weight.unsqueeze(-1)
         return self._of(location=mean.to(self.dtype), structure=structure.to(self.dtype))
 
+    @property
+    def shares(self) -> bool:
+        return self.structure.shares
+
+    def untied(self) -> Self:
+        structure = self.structure
+        return self._replace(structure=structure.untied(self.batch_shape[-1])) if structure.tied else self
+
+    def holding_means(self, statistics: Statistics) -> Statistics:
+        """Returns second moments about the held means, and no pull away from them."""
+        shift, scatter = statistics.moments
+        return Statistics(statistics.log_likelihood, statistics.weight, (torch.zeros_like(shift), scatter))
+
+    def with_moments_of(self, old: Self, means: bool, covariances: bool) -> Self:
+        location = old.location if means else self.location
+        return self._of(location=location, structure=old.structure if covariances else self.structure)
+
+    def with_frozen(self, old: Self, free: Tensor) -> Self:
+        location = torch.where(free.unsqueeze(-1), self.location, old.location)
+        return self._of(location=location, structure=self.structure.with_frozen(old.structure, free))
+
+    def held_parameters(self, frozen: Sequence[int], means: bool, covariances: bool) -> int:
+        count, alone = self.batch_shape[-1], len(frozen)
+        matrices = self.structure.parameters(count, self.features)
+        located = (count if means else alone) * self.features
+        return located + (matrices if covariances else alone * matrices // count)
+
     def start(self, x: Tensor, r: Tensor) -> Self:
         rows = x if x.ndim > 1 else x.unsqueeze(-1)
         location, structure = starting_moments(self.structure or Full(), rows, r)
@@ -269,8 +315,9 @@ class Gaussian(Component):
         return self._of(location=self.location, structure=_full(dense, tied, "covariance", "positive semi-definite"))
 
     def product(self, other: Component) -> tuple[Gaussian, Tensor]:
-        if not isinstance(other, Gaussian):
+        if not other.is_gaussian or not other.event_shape:
             refuse("other", "a mixture of Gaussians", type(other).__name__)
+        other = other.gaussian
         mine, theirs = self.covariance.unsqueeze(-3), other.covariance.unsqueeze(-4)
         gap = other.location.unsqueeze(-3) - self.location.unsqueeze(-2)
         total = torch.linalg.cholesky(mine + theirs)

@@ -17,21 +17,9 @@ import math
 import torch
 from torch import Tensor
 
-from ..errors import NotClosedForm
-from .base import Component
 from .gaussian import Gaussian
-from .normal import Normal
 
-__all__ = ["as_gaussian", "bhattacharyya", "entropy", "kl"]
-
-
-def as_gaussian(components: Component) -> Gaussian:
-    """Returns the components as Gaussians on vectors; an error for any other family."""
-    if isinstance(components, Normal):
-        return components.gaussian
-    if isinstance(components, Gaussian):
-        return components
-    raise NotClosedForm(f"{type(components).__name__} components have no closed form here; Gaussian and Normal have.")
+__all__ = ["bhattacharyya", "entropy", "kl"]
 
 
 def entropy(components: Gaussian) -> Tensor:

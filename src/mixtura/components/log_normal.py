@@ -19,14 +19,14 @@ from .base import Component, Labels
 from .covariance.diagonal import Diagonal
 from .covariance.structure import Structure
 from .gaussian import Gaussian
-from .normal import Normal
+from .gaussian_inside import GaussianInside
 from .statistics import Statistics
 
 __all__ = ["LogNormal"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class LogNormal(Component):
+class LogNormal(GaussianInside):
     r"""K log-normal distributions on positive numbers, or on vectors of them with correlated logarithms.
 
     Arguments:
@@ -42,27 +42,14 @@ class LogNormal(Component):
         tensor([1.6487, 3.0802])
     """
 
-    gaussian: Gaussian
-    vectors: bool = True
     structure: Structure | None = None
 
     def __init__(self, loc: Tensor, scale: Tensor | Structure) -> None:
-        vectors = isinstance(scale, Structure)
-        gaussian = Gaussian(loc, scale) if isinstance(scale, Structure) else Normal(loc, scale).gaussian
-        for name, value in {"gaussian": gaussian, "vectors": vectors, "structure": None}.items():
-            object.__setattr__(self, name, value)
+        self._set_inner(loc, scale)
 
     @property
-    def batch_shape(self) -> torch.Size:
-        return self.gaussian.batch_shape
-
-    @property
-    def event_shape(self) -> torch.Size:
-        return self.gaussian.event_shape if self.vectors else torch.Size()
-
-    @property
-    def parameters(self) -> int:
-        return self.gaussian.parameters
+    def gaussian_image(self) -> bool:
+        return True
 
     @property
     def support(self) -> Any:
@@ -77,11 +64,6 @@ class LogNormal(Component):
 
     def embed(self, x: Tensor) -> Tensor:
         return x.log().reshape(len(x), -1)
-
-    @property
-    def loc(self) -> Tensor:
-        """The means of log x, with shape ``(*B, K, *event)``."""
-        return self._event(self.gaussian.location)
 
     @property
     def mean(self) -> Tensor:
@@ -120,14 +102,10 @@ class LogNormal(Component):
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         return self.with_gaussian(self.gaussian.update(statistics, prior))
 
-    def with_gaussian(self, gaussian: Gaussian) -> Self:
-        """Returns the components with another Gaussian of their logarithms."""
-        return self._replace(gaussian=gaussian)
-
     def start(self, x: Tensor, r: Tensor) -> Self:
         rows = x.log() if x.ndim > 1 else x.log().unsqueeze(-1)
         gaussian = Gaussian._of(location=None, structure=self.structure or Diagonal()).start(rows, r)
-        return self._replace(gaussian=gaussian, vectors=x.ndim > 1, structure=None)
+        return self._replace(inner=gaussian, vectors=x.ndim > 1, structure=None)
 
     def collapsed(self, floor: Tensor) -> Tensor:
         return ~(self.gaussian.variance.amin(-1) >= 16 * torch.finfo(self.dtype).eps)
@@ -151,9 +129,3 @@ class LogNormal(Component):
     @property
     def has_rosenblatt(self) -> bool:
         return True
-
-    def _vector(self, x: Tensor) -> Tensor:
-        return x if self.vectors else x.unsqueeze(-1)
-
-    def _event(self, vectors: Tensor) -> Tensor:
-        return vectors if self.vectors else vectors.squeeze(-1)

@@ -8,20 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
-import torch
 from torch import Generator, Tensor
 
 from ..errors import refuse
 from .base import Component, Labels
 from .covariance.spherical import Spherical
 from .gaussian import Gaussian
+from .gaussian_inside import GaussianInside, gaussian_of_numbers
 from .statistics import Statistics
 
 __all__ = ["Normal"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Normal(Component):
+class Normal(GaussianInside):
     r"""K normal distributions on numbers.
 
     Arguments:
@@ -36,47 +36,35 @@ class Normal(Component):
         tensor([-0.9189, -8.2258])
     """
 
-    gaussian: Gaussian
+    vectors: bool = False
 
     def __init__(self, loc: Tensor, scale: Tensor | float) -> None:
-        if not isinstance(loc, Tensor) or loc.ndim < 1 or not loc.is_floating_point():
-            refuse("loc", "a floating point tensor (..., K)", getattr(loc, "shape", type(loc).__name__))
-        scale = torch.as_tensor(scale, dtype=loc.dtype, device=loc.device)
-        if not bool(((scale > 0) & scale.isfinite()).all()):
-            refuse("scale", "positive and finite (a standard deviation)", scale.detach().min().item())
-        shape = torch.broadcast_shapes(loc.shape, scale.shape)
-        structure = Spherical._of(factor=scale.expand(shape), tied=False)
-        object.__setattr__(self, "gaussian", Gaussian(loc.expand(shape).unsqueeze(-1), structure))
+        object.__setattr__(self, "inner", gaussian_of_numbers(loc, scale))
 
     @classmethod
     def of(cls, gaussian: Gaussian) -> Normal:
         """Drops the vector dimension of Gaussians of one feature."""
         if gaussian.features != 1:
             refuse("gaussian", "of one feature", f"{gaussian.features} features")
-        return cls._of(gaussian=gaussian)
+        return cls._of(inner=gaussian)
+
+    def with_gaussian(self, gaussian: Gaussian) -> Any:
+        """Returns the law of numbers for Gaussians of one feature; of several, these are the law of vectors."""
+        return self._of(inner=gaussian) if gaussian.features == 1 else gaussian
 
     @property
-    def loc(self) -> Tensor:
-        """The means, with shape ``(*B, K)``."""
-        return self.gaussian.location.squeeze(-1)
+    def gaussian_image(self) -> bool:
+        return True
+
+    @property
+    def is_gaussian(self) -> bool:
+        return True
 
     @property
     def scale(self) -> Tensor:
         """The standard deviations, with shape ``(*B, K)``."""
         scales = self.gaussian.structure.scales(1).squeeze(-1)
         return scales.expand(self.batch_shape)
-
-    @property
-    def batch_shape(self) -> torch.Size:
-        return self.gaussian.batch_shape
-
-    @property
-    def event_shape(self) -> torch.Size:
-        return torch.Size()
-
-    @property
-    def parameters(self) -> int:
-        return self.gaussian.parameters
 
     @property
     def mean(self) -> Tensor:
@@ -109,29 +97,25 @@ class Normal(Component):
         return self.gaussian.restated(statistics, old.gaussian)
 
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
-        return self._of(gaussian=self.gaussian.update(statistics, prior))
+        return self._of(inner=self.gaussian.update(statistics, prior))
 
     def start(self, x: Tensor, r: Tensor) -> Self:
-        blank = self.gaussian or Gaussian._of(location=None, structure=Spherical())
-        return self._of(gaussian=blank.start(x.unsqueeze(-1), r))
+        blank = self.inner or Gaussian._of(location=None, structure=Spherical())
+        return self._of(inner=blank.start(x.unsqueeze(-1), r))
 
     def collapsed(self, floor: Tensor) -> Tensor:
         return self.gaussian.collapsed(floor.unsqueeze(-1))
 
     def affine(self, matrix: Tensor, offset: Tensor | None) -> Normal:
         """Returns the law of ``matrix * x + offset`` for a number ``matrix``."""
-        shift = None if offset is None else self._number(offset).unsqueeze(-1)
-        return Normal.of(self.gaussian.affine(self._number(matrix)[..., None, None], shift))
+        return self._image(matrix, offset)
 
     def convolve(self, covariance: Tensor) -> Normal:
         """Returns the law of x plus independent noise of this variance."""
         return Normal.of(self.gaussian.convolve(self._number(covariance)[..., None, None]))
 
-    def _number(self, value: Tensor | float) -> Tensor:
-        return torch.as_tensor(value, dtype=self.dtype, device=self.device)
-
     def product(self, other: Component) -> tuple[Normal, Tensor]:
-        if not isinstance(other, Normal):
+        if not other.is_gaussian or other.event_shape:
             refuse("other", "a mixture of Normals", type(other).__name__)
         pairs, log_mass = self.gaussian.product(other.gaussian)
         return Normal.of(pairs), log_mass

@@ -32,7 +32,7 @@ from .base import Component, Labels
 from .covariance.diagonal import Diagonal
 from .covariance.structure import Structure
 from .gaussian import Gaussian
-from .normal import Normal
+from .gaussian_inside import GaussianInside
 from .special.gamma_draws import gamma
 from .special.gamma_shape import gamma_shape, log_gamma_ratio
 from .statistics import Statistics
@@ -45,7 +45,7 @@ _START = 10.0
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class StudentT(Component):
+class StudentT(GaussianInside):
     r"""K Student-t distributions on numbers or vectors.
 
     Arguments:
@@ -69,47 +69,27 @@ class StudentT(Component):
         (tensor([0.3750, 0.0178]), tensor([2., 8.]))
     """
 
-    gaussian: Gaussian
     dof: Tensor
-    vectors: bool = True
     shared: bool = False
     fixed: float | None = None
     structure: Structure | None = None
 
     def __init__(self, loc: Tensor, scale: Tensor | Structure, dof: Tensor | float) -> None:
-        vectors = isinstance(scale, Structure)
-        gaussian = Gaussian(loc, scale) if isinstance(scale, Structure) else Normal(loc, scale).gaussian
-        dof = torch.as_tensor(dof, dtype=gaussian.dtype, device=gaussian.device)
+        self._set_inner(loc, scale)
+        dof = torch.as_tensor(dof, dtype=self.inner.dtype, device=self.inner.device)
         if not bool((dof > 0).all()):
             refuse("dof", "positive degrees of freedom", dof.detach().min().item())
-        values = {"gaussian": gaussian, "dof": dof.expand(gaussian.batch_shape), "vectors": vectors}
-        for name, value in {**values, "shared": False, "fixed": None, "structure": None}.items():
-            object.__setattr__(self, name, value)
+        object.__setattr__(self, "dof", dof.expand(self.batch_shape))
 
     # -- what it is
 
     @property
-    def batch_shape(self) -> torch.Size:
-        return self.gaussian.batch_shape
-
-    @property
-    def event_shape(self) -> torch.Size:
-        return self.gaussian.event_shape if self.vectors else torch.Size()
-
-    @property
-    def features(self) -> int:
-        """The number of coordinates D."""
-        return self.gaussian.features
-
-    @property
     def parameters(self) -> int:
-        learned = 0 if self.fixed is not None else 1 if self.shared else self.batch_shape[-1]
-        return self.gaussian.parameters + learned
+        return self.gaussian.parameters + self._learned(self.batch_shape[-1])
 
-    @property
-    def loc(self) -> Tensor:
-        """The centres, with shape ``(*B, K, *event)``."""
-        return self._event(self.gaussian.location)
+    def _learned(self, components: int) -> int:
+        """How many degrees of freedom of so many components are learned."""
+        return 0 if self.fixed is not None else min(components, 1) if self.shared else components
 
     @property
     def mean(self) -> Tensor:
@@ -138,7 +118,7 @@ class StudentT(Component):
     # -- density and draws
 
     def log_prob(self, x: Tensor) -> Tensor:
-        distance = self._distance(x if self.vectors else x.unsqueeze(-1))
+        distance = self._distance(self._vector(x))
         return self._constants() - 0.5 * (self.dof + self.features) * torch.log1p(distance / self.dof)
 
     def _distance(self, x: Tensor) -> Tensor:
@@ -172,7 +152,7 @@ class StudentT(Component):
         batch, gaussian = self.batch_shape[:-1], self.gaussian
         sums = student_pass.sums(
             gaussian.structure.kernel,
-            x if self.vectors else x.unsqueeze(-1),
+            self._vector(x),
             weight,
             gaussian.location.reshape(-1, *gaussian.location.shape[-2:]),
             gaussian._inverse(),
@@ -185,8 +165,8 @@ class StudentT(Component):
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         r"""Returns the sums of :math:`\log q`, of u, and of first and second moments weighted with u."""
-        rows = x if self.vectors else x.unsqueeze(-1)
-        q = 1 + self._distance(self._shared(x) if self.vectors else self._shared(x).unsqueeze(-1)) / self.dof
+        rows = self._vector(x)
+        q = 1 + self._distance(self._vector(self._shared(x))) / self.dof
         u = (self.dof + self.features) / (self.dof * q)
         pull = r * u
         sums = (r * q.log()).sum(0).double(), (pull * u).sum(0).double(), pull.sum(0).double()
@@ -210,9 +190,7 @@ class StudentT(Component):
             structure = structure.estimate(mass, shift, scatter, divisor)
         mean = self.gaussian.location.double() + shift / mass.unsqueeze(-1)
         gaussian = Gaussian._of(location=mean, structure=structure).to(self.dtype)
-        return self._replace(
-            gaussian=gaussian, dof=self._new_dof(weight, logs, squares, pull, expansion).to(self.dtype)
-        )
+        return self._replace(inner=gaussian, dof=self._new_dof(weight, logs, squares, pull, expansion).to(self.dtype))
 
     def _new_dof(self, weight: Tensor, logs: Tensor, squares: Tensor, pull: Tensor, expansion: Tensor) -> Tensor:
         """Degrees of freedom after a Newton step in their logarithm; an EM step where the likelihood is not concave."""
@@ -252,7 +230,22 @@ class StudentT(Component):
         rows = x if x.ndim > 1 else x.unsqueeze(-1)
         gaussian = Gaussian._of(location=None, structure=self.structure or Diagonal()).start(rows, r)
         dof = torch.full_like(gaussian.location[..., 0], _START if self.fixed is None else self.fixed)
-        return self._replace(gaussian=gaussian, dof=dof, vectors=x.ndim > 1, structure=None)
+        return self._replace(inner=gaussian, dof=dof, vectors=x.ndim > 1, structure=None)
+
+    # -- holding parameters
+
+    def holding_means(self, statistics: Statistics) -> Statistics:
+        logs, squares, pull, shift, scatter = statistics.moments
+        moments = logs, squares, pull, torch.zeros_like(shift), scatter
+        return Statistics(statistics.log_likelihood, statistics.weight, moments)
+
+    def with_frozen(self, old: Self, free: Tensor) -> Self:
+        """Degrees of freedom shared with a frozen component are frozen."""
+        free_dof = free.all(-1, keepdim=True) if self.shared else free
+        return super().with_frozen(old, free)._replace(dof=torch.where(free_dof, self.dof, old.dof))
+
+    def held_parameters(self, frozen: Sequence[int], means: bool, covariances: bool) -> int:
+        return super().held_parameters(frozen, means, covariances) + self._learned(len(frozen))
 
     def collapsed(self, floor: Tensor) -> Tensor:
         return self.gaussian.collapsed(floor if self.vectors else floor.unsqueeze(-1)) | ~self.dof.isfinite()
@@ -260,7 +253,7 @@ class StudentT(Component):
     # -- algebra
 
     def marginal(self, dims: Sequence[int]) -> Self:
-        return self._replace(gaussian=self.gaussian.marginal(dims))
+        return self.with_gaussian(self.gaussian.marginal(dims))
 
     def condition(self, dims: Sequence[int], values: Tensor) -> tuple[Component, Tensor]:
         given = self.marginal(dims)
@@ -271,13 +264,10 @@ class StudentT(Component):
         structure = structure.untied(self.batch_shape[-1]) if structure.tied else structure
         conditioned = gaussian._replace(structure=structure.scaled(stretch))
         dof = (self.dof + len(dims)).expand(stretch.shape)
-        return self._replace(gaussian=conditioned, dof=dof, shared=False), given.log_prob(values)
+        return self._replace(inner=conditioned, dof=dof, shared=False), given.log_prob(values)
 
     def affine(self, matrix: Tensor, offset: Tensor | None) -> Component:
-        if not self.vectors:
-            image = Normal.of(self.gaussian).affine(matrix, offset).gaussian
-            return self._replace(gaussian=image)
-        return self._replace(gaussian=self.gaussian.affine(matrix, offset))
+        return self._image(matrix, offset)
 
     # -- inside
 
@@ -285,9 +275,6 @@ class StudentT(Component):
         """The covariance over the matrix: infinite, or none at all, where tails are too heavy."""
         ratio = self.dof / (self.dof - 2)
         return ratio.where(self.dof > 2, torch.where(self.dof > 1, torch.inf, torch.nan))
-
-    def _event(self, vectors: Tensor) -> Tensor:
-        return vectors if self.vectors else vectors.squeeze(-1)
 
     def _wide(self, numbers: Tensor) -> Tensor:
         return numbers.unsqueeze(-1) if self.vectors else numbers

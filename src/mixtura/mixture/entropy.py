@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 
 from ..components import Component
 from ..components import gaussian_pairs as pairs
-from ..errors import NotClosedForm, refuse
+from ..errors import refuse
 
 if TYPE_CHECKING:
     from .value import Mixture
@@ -48,11 +48,10 @@ def entropy(mixture: Mixture, samples: int, generator: Generator | None) -> Entr
 
 
 def _bounds(mixture: Mixture) -> tuple[Tensor, Tensor]:
-    try:
-        gaussian = pairs.as_gaussian(mixture.components)
-    except NotClosedForm:
+    if not mixture.components.is_gaussian:
         unbounded = mixture.logits.new_full(mixture.batch_shape, torch.inf)
         return -unbounded, unbounded
+    gaussian = mixture.components.gaussian
     own = (mixture.weights * pairs.entropy(gaussian)).sum(-1)
     lower = own + _confusion(mixture, pairs.bhattacharyya(gaussian, gaussian))
     upper = own + _confusion(mixture, pairs.kl(gaussian, gaussian))

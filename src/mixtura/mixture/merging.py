@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..components import Full, Gaussian, Normal
-from ..components import gaussian_pairs as pairs
+from ..components import Full, Gaussian
 from ..errors import refuse
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def reduce(mixture: Mixture, components: int) -> Mixture:
     """Merges the closest components until that many remain; see `Mixture.reduce`."""
     if not 1 <= components <= mixture.logits.shape[-1]:
         refuse("components", f"between 1 and {mixture.logits.shape[-1]}", components)
-    gaussian = pairs.as_gaussian(mixture.components)
+    gaussian = mixture.components.gaussian_law
     batch = mixture.batch_shape
     entries = zip(
         mixture.weights.reshape(-1, mixture.logits.shape[-1]),
@@ -44,8 +43,7 @@ def reduce(mixture: Mixture, components: int) -> Mixture:
         torch.stack(parts).reshape(*batch, *parts[0].shape) for parts in zip(*reduced, strict=True)
     )
     merged = Gaussian(mean, Full._of(factor=torch.linalg.cholesky(covariance), tied=False))
-    family = Normal.of(merged) if isinstance(mixture.components, Normal) else merged
-    return type(mixture)(weights, family)
+    return type(mixture)(weights, mixture.components.with_gaussian(merged))
 
 
 def _merge_down(weights: Tensor, mean: Tensor, covariance: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -23,7 +23,6 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component, Diagonal, Gaussian, Labels, Spherical, Statistics
-from ..components.gaussian_pairs import as_gaussian
 from ..errors import MixtureError, NotClosedForm, refuse
 from ..mixture import Mixture
 from .base import Frame, Observation, aligned, believe, frame_of, lead, over, weighted
@@ -73,19 +72,19 @@ class Box(Observation):
         return inside.shift, inside.second
 
     def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        return weighted(as_gaussian(components), r, *self.clean_moments(components, over(y, components)))
+        return weighted(components.gaussian_law, r, *self.clean_moments(components, over(y, components)))
 
     def expect(
         self, components: Component, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
     ) -> Statistics:
-        gaussian = as_gaussian(components)
+        gaussian = components.gaussian_law
         inside = self._inside(components, over(y, components))
         r, log_likelihood = believe(logits + inside.log_prob, weight, labels)
         sums = Statistics(log_likelihood, r.sum(0).double(), weighted(gaussian, r, inside.shift, inside.second))
         return sums if self.selection() is None else sums + self._unrecorded(components, logits, len(y), weight)
 
     def _inside(self, components: Component, y: Tensor) -> InBox:
-        gaussian = as_gaussian(components)
+        gaussian = components.gaussian_law
         rows = y if components.event_shape else y.unsqueeze(-1)
         low, high = self.limits(rows, components)
         gap = rows.isnan()
@@ -98,12 +97,12 @@ class Box(Observation):
         low, high = self.selection()  # type: ignore[misc]
         inner = (1,) * (len(components.batch_shape) - 1)
         low, high = (limit.reshape(len(limit), *inner, limit.shape[-1]) for limit in (low, high))
-        inside = _moments(as_gaussian(components), low, high)
+        inside = _moments(components.gaussian_law, low, high)
         return inside if len(low) > 1 else InBox(*(tensor.squeeze(0) for tensor in inside))
 
     def _unrecorded(self, components: Component, logits: Tensor, rows: int, weight: Tensor | None) -> Statistics:
         """The sums of the rows that were not recorded, as far as those that were tell of them."""
-        gaussian, inside = as_gaussian(components), self._recorded(components)
+        gaussian, inside = components.gaussian_law, self._recorded(components)
         count = torch.ones(rows, dtype=logits.dtype, device=logits.device) if weight is None else weight
         if inside.log_prob.ndim == logits.ndim:  # limits shared by all rows: as many alike as there are rows
             inside, count = InBox(*(tensor.unsqueeze(0) for tensor in inside)), count.sum(0, keepdim=True)
@@ -203,7 +202,7 @@ class Censored(_Limited):
 
     def moments(self, components: Component) -> tuple[Tensor, Tensor]:
         """Mean and variance of the clipped value, coordinate by coordinate."""
-        gaussian = as_gaussian(components)
+        gaussian = components.gaussian_law
         lower, upper = (aligned(limit, components) for limit in (self.lower, self.upper))
         scale = gaussian.variance.sqrt()
         a, b = ((limit - gaussian.location) / scale for limit in (lower, upper))
@@ -257,7 +256,7 @@ class Truncated(_Limited):
         return y, y
 
     def moments(self, components: Component) -> tuple[Tensor, Tensor]:
-        gaussian, inside = as_gaussian(components), self._recorded(components)
+        gaussian, inside = components.gaussian_law, self._recorded(components)
         variance = inside.second.diagonal(dim1=-2, dim2=-1) - inside.shift.square()
         mean = gaussian.location + inside.shift
         return (mean, variance) if components.event_shape else (mean.squeeze(-1), variance.squeeze(-1))
@@ -429,7 +428,7 @@ def beside(limit: Tensor, y: Tensor, components: Component) -> Tensor:
     """
     if len(limit) == 1:
         return limit[0, 0]
-    gaussian = as_gaussian(components)
+    gaussian = components.gaussian_law
     inner = len(components.batch_shape) - 1 - (gaussian.location.ndim == y.ndim + 1)
     return limit.reshape(len(limit), *(1,) * inner, limit.shape[-1])
 

@@ -30,8 +30,7 @@ from functools import cached_property
 import torch
 from torch import Generator, Tensor
 
-from ..components import Component, Diagonal, Full, Gaussian, Labels, Normal, Spherical, Statistics, Structure
-from ..components.gaussian_pairs import as_gaussian
+from ..components import Component, Diagonal, Full, Gaussian, Labels, Spherical, Statistics, Structure
 from ..errors import MixtureError, refuse
 from ..kernels import deconvolution as deconvolve
 from ..mixture import Mixture
@@ -102,13 +101,13 @@ class Linear(Observation):
     def observed(self, components: Component) -> Component:
         return super().observed(components) if self.missing else self._law(components)
 
-    def _law(self, components: Component) -> Gaussian | Normal:
-        gaussian = as_gaussian(components)
+    def _law(self, components: Component) -> Component:
+        gaussian = components.gaussian_law
         mean = _image(self.matrix, gaussian.location, components) + aligned(self.offset, components)
         leading = aligned(self.noise, components).shape[: -1 if self.diagonal else -2]
         mean = mean.expand(*torch.broadcast_shapes(mean.shape[:-1], leading), self.width)
         recorded = Gaussian._of(location=mean, structure=self._structure(gaussian, mean.shape))
-        return Normal.of(recorded) if isinstance(components, Normal) and recorded.features == 1 else recorded
+        return components.with_gaussian(recorded)
 
     def _structure(self, gaussian: Gaussian, shape: torch.Size) -> Structure:
         if self.diagonal and self.matrix is None and _elementwise(gaussian):
@@ -120,11 +119,10 @@ class Linear(Observation):
         return Full._of(factor=_cholesky(covariance.expand(*shape, shape[-1])), tied=False)
 
     def log_prob(self, components: Component, y: Tensor) -> Tensor:
-        if isinstance(components, Normal):
-            y = y.unsqueeze(-1)
+        y = y if components.event_shape else y.unsqueeze(-1)
         if not self.side and not self._has_gaps(self._refused_gaps(y)):
-            return as_gaussian(self._law(components)).log_prob(y)
-        return torch.cat([one.log_prob for one in self._each(as_gaussian(components), y)])
+            return self._law(components).gaussian_law.log_prob(y)
+        return torch.cat([one.log_prob for one in self._each(components.gaussian_law, y)])
 
     def moments(self, components: Component) -> tuple[Tensor, Tensor]:
         recorded = self._law(components)
@@ -143,21 +141,20 @@ class Linear(Observation):
     # -- the clean value given what was recorded
 
     def posterior(self, mixture: Mixture, y: Tensor) -> Mixture:
-        scalar = isinstance(mixture.components, Normal)
-        gaussian = as_gaussian(mixture.components)
-        rows = self._refused_gaps(y.unsqueeze(-1) if scalar else y)
+        gaussian = mixture.components.gaussian_law
+        rows = self._refused_gaps(y if mixture.event_shape else y.unsqueeze(-1))
         if self.matrix is None and self.diagonal and _elementwise(gaussian):
             offset, noise = aligned(self.offset, gaussian), aligned(self.noise, gaussian)
             evidence, components = _elementwise_posterior(gaussian, offset, noise, rows)
         else:
             evidence, components = _Seen.of(self, gaussian, rows).posterior()
         logits = torch.log_softmax(mixture.logits + evidence, -1)
-        return Mixture._of(logits, Normal.of(components) if scalar else components)
+        return Mixture._of(logits, mixture.components.with_gaussian(components))
 
     # -- learning
 
     def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        gaussian = as_gaussian(components)
+        gaussian = components.gaussian_law
         rows = over(y.reshape(len(y), -1), components)
         parts, start = [], 0
         for one in self._each(gaussian, rows):
@@ -168,7 +165,7 @@ class Linear(Observation):
         return _finish(gaussian, r.sum(0).double(), first, second)
 
     def clean_moments(self, components: Component, y: Tensor) -> tuple[Tensor, Tensor]:
-        gaussian = as_gaussian(components)
+        gaussian = components.gaussian_law
         rows = y if components.event_shape else y.unsqueeze(-1)
         parts = [one.moments() for one in self._each(gaussian, rows)]
         shift, second = zip(*parts, strict=True)
@@ -196,7 +193,7 @@ class Linear(Observation):
     def expect(
         self, components: Component, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
     ) -> Statistics:
-        gaussian, rows = as_gaussian(components), y.reshape(len(y), -1)
+        gaussian, rows = components.gaussian_law, y.reshape(len(y), -1)
         if not self.side:
             return self._expect_shared(gaussian, logits, rows, weight, labels)
         if deconvolve.fits(self.matrix, self.noise, self.offset, gaussian.structure, logits, labels):
@@ -258,7 +255,7 @@ class Linear(Observation):
 
     def carried_back(self, gaussian: Gaussian, sums: Statistics) -> Statistics:
         """The clean rows' sums from those of what this observation makes of them; errors shared by all rows."""
-        law = as_gaussian(self._law(gaussian))
+        law = self._law(gaussian).gaussian_law
         second = sums.moments[1]
         if isinstance(law.structure, Spherical):
             second = second.unsqueeze(-1)

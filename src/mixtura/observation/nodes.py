@@ -17,7 +17,6 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component
-from ..components.gaussian_pairs import as_gaussian
 from ..mixture import Mixture
 from .base import Observation, frame_of, over, weighted
 
@@ -94,7 +93,7 @@ class NodeObservation(Observation):
         return torch.cat([torch.logsumexp(one.nodes(components, rows).log_weight, -1) for one, rows in pieces])
 
     def clean_moments(self, components: Component, y: Tensor) -> tuple[Tensor, Tensor]:
-        gaussian = as_gaussian(components)
+        gaussian = components.gaussian_law
         parts = []
         for one, rows in self._pieces(components, y):
             x, log_weight = one.nodes(components, rows)
@@ -106,7 +105,7 @@ class NodeObservation(Observation):
         return torch.cat(shift), torch.cat(second)
 
     def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        return weighted(as_gaussian(components), r, *self.clean_moments(components, over(y, components)))
+        return weighted(components.gaussian_law, r, *self.clean_moments(components, over(y, components)))
 
     def posterior(self, mixture: Mixture, y: Tensor) -> Mixture:
         """Returns the distribution of the clean value given y: a mixture of points, one per component and node."""

@@ -31,8 +31,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from ..components import Component, Normal
-from ..components.gaussian_pairs import as_gaussian
+from ..components import Component
 from ..errors import NotClosedForm
 from .base import Frame, aligned, lead, of_label, over, weighted
 from .nodes import NodeObservation, Nodes
@@ -104,7 +103,7 @@ class ScaleNoise(NodeObservation):
             ratio = s / wide
             shift.append((share * ratio.square() * gap).sum(-1))
             second.append((share * (s.square() * (1 - ratio) + ratio**3 * gap.square())).sum(-1))
-        gaussian = as_gaussian(components)
+        gaussian = components.gaussian_law
         return weighted(gaussian, r, torch.cat(shift).unsqueeze(-1), torch.cat(second)[..., None, None])
 
     def moments(self, components: Component) -> tuple[Tensor, Tensor]:
@@ -125,9 +124,11 @@ class ScaleNoise(NodeObservation):
 
 
 def _normal(components: Component) -> tuple[Tensor, Tensor]:
-    if not isinstance(components, Normal):
+    if components.event_shape or not components.is_gaussian:
         raise NotClosedForm(f"ScaleNoise is for Normal components; got {type(components).__name__}.")
-    return components.loc, components.scale
+    gaussian = components.gaussian
+    scale = gaussian.structure.scales(1).squeeze(-1).expand(gaussian.batch_shape)
+    return gaussian.location.squeeze(-1), scale
 
 
 @lru_cache

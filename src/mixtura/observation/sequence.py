@@ -17,7 +17,6 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component, Labels, Statistics
-from ..components.gaussian_pairs import as_gaussian
 from ..errors import NotClosedForm, refuse
 from ..mixture import Mixture
 from .base import Frame, Observation, aligned, frame_of, over, weighted
@@ -168,19 +167,19 @@ class Chain(Observation):
         if first.side:
             return super().expect(components, logits, y, weight, labels)
         sums = last.expect(first._law(components), logits, y, weight, labels)
-        return first.carried_back(as_gaussian(components), sums)
+        return first.carried_back(components.gaussian_law, sums)
 
     def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         shift, second = self.clean_moments(components, over(y, components))
-        return weighted(as_gaussian(components), r, shift, second)
+        return weighted(components.gaussian_law, r, shift, second)
 
     def clean_moments(self, components: Component, y: Tensor) -> tuple[Tensor, Tensor]:
         first, last = self._pair()
-        gaussian = as_gaussian(components)
+        gaussian = components.gaussian_law
         law = first._law(components)
         shift, second = last.clean_moments(law, y)
         back = gaussian.covariance if first.matrix is None else gaussian.covariance @ aligned(first.matrix, gaussian).mT
-        covariance = as_gaussian(law).covariance
+        covariance = law.gaussian_law.covariance
         gain = torch.linalg.solve(covariance, back.mT).mT
         left = gaussian.covariance - gain @ back.mT
         return (gain @ shift.unsqueeze(-1)).squeeze(-1), gain @ second @ gain.mT + left

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from ..components import Component, Gaussian, Normal
+from ..components import Component
 from ..errors import refuse
 from ..mixture import Mixture
 from .base import Frame, aligned, frame_of, of_label, over
@@ -135,12 +135,11 @@ class ShiftNoise(NodeObservation):
         logits = (mixture.logits.unsqueeze(-1) + resolved.log_probability[0]).flatten(-2)
         repeated = mixture.components.take(torch.arange(mixture.logits.shape[-1]).repeat_interleave(self.count))
         shifts = resolved.shifts[0, 0].repeat(mixture.logits.shape[-1], *(1,) * len(mixture.event_shape))
-        if isinstance(repeated, Normal):
-            moved = repeated.gaussian._replace(location=repeated.gaussian.location + shifts.unsqueeze(-1))
-            return Mixture._of(logits, Normal.of(moved))
-        if isinstance(repeated, Gaussian):
-            return Mixture._of(logits, repeated._replace(location=repeated.location + shifts))
-        refuse("mixture", "of Gaussians or Normals", type(repeated).__name__)
+        if not repeated.is_gaussian:
+            refuse("mixture", "of Gaussians or Normals", type(repeated).__name__)
+        gaussian = repeated.gaussian
+        moved = gaussian._replace(location=gaussian.location + shifts.reshape(len(shifts), -1))
+        return Mixture._of(logits, repeated.with_gaussian(moved))
 
 
 def _whole(low: Any, high: Any) -> tuple[int, int]:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -26,8 +25,6 @@ from torch import Generator, Tensor
 from ..components.base import Component
 from ..components.covariance.structure import Structure
 from ..components.gaussian import Gaussian
-from ..components.gaussian_pairs import as_gaussian
-from ..components.normal import Normal
 from ..components.statistics import Statistics
 from ..errors import refuse
 from .conjugate import ConjugatePosterior, ConjugatePrior
@@ -118,7 +115,7 @@ class NormalInverseWishart(ConjugatePrior):
         Where components share volume, shape, orientation or factors it is the density of their matrices one by one, up
         to a constant within the structure.
         """
-        gaussian = _gaussian(getattr(components, "gaussian", components))
+        gaussian = _gaussian(components.gaussian if components.has_gaussian else components)
         return super().log_prob(gaussian._replace(structure=gaussian.structure.unconstrained))
 
     def _rows_of_mode(self, components: Gaussian) -> float:
@@ -227,9 +224,8 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
         return self.law.log_normaliser(self.moment, self.degrees, self.features)
 
     def _components(self, location: Tensor, structure: Structure) -> Component:
-        gaussian: Any = Gaussian._of(location=location, structure=structure).to(self.template.dtype)
-        rebuild = getattr(self.template, "with_gaussian", Normal.of if isinstance(self.template, Normal) else None)
-        return gaussian if rebuild is None else rebuild(gaussian)
+        gaussian = Gaussian._of(location=location, structure=structure).to(self.template.dtype)
+        return self.template.with_gaussian(gaussian)
 
     def _like(self, prior: ConjugatePrior) -> NormalInverseWishartPosterior:
         other = prior.alone(self.template)
@@ -240,9 +236,7 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
 
 def _gaussian(components: Component) -> Gaussian:
     """The Gaussians that carry the parameters: of a log-normal, those of its logarithms."""
-    if hasattr(components, "with_gaussian"):
-        return components.gaussian  # type: ignore[attr-defined]
-    if not isinstance(components, (Gaussian, Normal)):
+    if not components.gaussian_image:
         came = f"a NormalInverseWishart for {type(components).__name__} components"
         refuse("prior", "one for the family", came, "Exponential families take a mx.Conjugate.")
-    return as_gaussian(components)
+    return components.gaussian

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..components import gaussian_pairs as pairs
 from ..data import Rows
-from ..errors import NotClosedForm, refuse
+from ..errors import refuse
 from ..learning import Fit, Selection
 from ..mixture import Mixture
 from ..plots.subject import Model, subject
@@ -100,10 +99,8 @@ def story(
 
 def covariance_name(mixture: Mixture) -> str:
     """The name of the mixture's covariance structure; the family's where it has none."""
-    try:
-        return pairs.as_gaussian(mixture.components).structure.name
-    except NotClosedForm:
-        return type(mixture.components).__name__
+    components = mixture.components
+    return components.gaussian.structure.name if components.is_gaussian else type(components).__name__
 
 
 def in_words(covariance: str, features: int) -> str:

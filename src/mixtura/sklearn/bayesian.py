@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from ..components.gaussian_pairs import as_gaussian
 from ..data import TensorRows
 from ..learning import Posterior
 from ..mixture import Mixture, Prior
@@ -189,7 +188,7 @@ class BayesianGaussianMixture(IteratedGaussian):
         components = state.components
         assert isinstance(components, NormalInverseWishartPosterior)
         self.posterior_ = state
-        self._set_arrays(state.weights.mean, as_gaussian(components.expected()[0]))
+        self._set_arrays(state.weights.mean, components.expected()[0].gaussian_law)
         self.weight_concentration_ = _concentration(state.weights)
         self.mean_precision_ = components.strength.numpy()
         degrees = components.degrees.numpy()

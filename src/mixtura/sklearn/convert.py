@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from ..components import Full, Gaussian, Normal
-from ..components.gaussian_pairs import as_gaussian
+from ..components import Full, Gaussian
 from ..errors import refuse
 from ..mixture import Mixture
 from .kinds import KINDS, Kind, kind_of
@@ -63,9 +62,9 @@ def to_sklearn(mixture: Mixture) -> GaussianMixture:
     """
     from sklearn.mixture import GaussianMixture
 
-    if mixture.batch_shape or not isinstance(mixture.components, (Gaussian, Normal)):
+    if mixture.batch_shape or not mixture.components.is_gaussian:
         refuse("mixture", "one mixture of Gaussian or Normal components", repr(mixture))
-    kind, gaussian = _typed(as_gaussian(mixture.components).detach())
+    kind, gaussian = _typed(mixture.components.gaussian_law.detach())
     estimator = GaussianMixture(gaussian.batch_shape[0], covariance_type=kind.name)
     cholesky = kind.precisions_cholesky(gaussian.structure)
     estimator.weights_ = _array(mixture.weights)

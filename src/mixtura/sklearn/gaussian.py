@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from torch import Tensor
 
-from ..components.gaussian_pairs import as_gaussian
 from ..data import TensorRows
 from ..mixture import Mixture
 from .checks import checked_array, checked_precisions, checked_weights
@@ -152,7 +151,7 @@ class GaussianMixture(IteratedGaussian):
         return trace[:-1]
 
     def _set(self, state: Mixture) -> None:
-        self._set_arrays(state.weights, as_gaussian(state.components))
+        self._set_arrays(state.weights, state.components.gaussian_law)
 
     def _given(self, features: int) -> dict[str, Tensor]:
         """Checks those of the initial parameters that the user gave."""

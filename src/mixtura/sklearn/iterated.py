@@ -18,7 +18,6 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ..components import Gaussian, Statistics
-from ..components.gaussian_pairs import as_gaussian
 from ..data import Rows, TensorRows
 from ..data.arrays import to_tensor
 from ..learning import Reason
@@ -126,7 +125,7 @@ class IteratedGaussian(MixtureEstimator):
         mixture, random = self._sampling(n_samples)
         counts = random.multinomial(n_samples, mixture.weights.numpy())
         labels = torch.arange(len(counts)).repeat_interleave(torch.from_numpy(counts))
-        components = as_gaussian(mixture.components)
+        components = mixture.components.gaussian_law
         noise = torch.from_numpy(random.standard_normal((n_samples, components.features)))
         return components.color(labels, noise).numpy(), labels.numpy()
 

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from ..components import Component, Statistics
-from ..components.gaussian_pairs import as_gaussian
 from ..learning import EM, Posterior, Variational
 from ..learning.loop.traces import Run, small_change
 from ..mixture import Mixture, Prior
@@ -82,7 +81,7 @@ class ChangeVariational(Variational):
         return len(one.trace) > (1 if self.warm else 2) and small_change(one.trace, self.tolerance)
 
     def _posterior(self, statistics: Statistics, centre: Component) -> Posterior:
-        weight, shift, scatter, _ = self.ridge.add(as_gaussian(centre), statistics.weight, *statistics.moments)
+        weight, shift, scatter, _ = self.ridge.add(centre.gaussian_law, statistics.weight, *statistics.moments)
         return super()._posterior(Statistics(statistics.log_likelihood, weight, (shift, scatter)), centre)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Self
 
 import torch
@@ -178,6 +179,35 @@ class Product(Component):
             found.append(Statistics(statistics.log_likelihood, statistics.weight, tuple(left[:count])))
             left = left[count:]
         return found
+
+    # -- holding parameters
+
+    @property
+    def shares(self) -> bool:
+        return any(part.shares for part in self.parts)
+
+    def untied(self) -> Self:
+        return self._replace(parts=tuple(part.untied() for part in self.parts))
+
+    @property
+    def holds_moments(self) -> bool:
+        return any(part.holds_moments for part in self.parts)
+
+    def holding_means(self, statistics: Statistics) -> Statistics:
+        pairs = zip(self.parts, self.split(statistics), strict=True)
+        held = (part.holding_means(sums).moments for part, sums in pairs)
+        return Statistics(statistics.log_likelihood, statistics.weight, tuple(chain.from_iterable(held)))
+
+    def with_moments_of(self, old: Self, means: bool, covariances: bool) -> Self:
+        pairs = zip(self.parts, old.parts, strict=True)
+        return self._replace(parts=tuple(part.with_moments_of(other, means, covariances) for part, other in pairs))
+
+    def with_frozen(self, old: Self, free: Tensor) -> Self:
+        pairs = zip(self.parts, old.parts, strict=True)
+        return self._replace(parts=tuple(part.with_frozen(other, free) for part, other in pairs))
+
+    def held_parameters(self, frozen: Sequence[int], means: bool, covariances: bool) -> int:
+        return sum(part.held_parameters(frozen, means, covariances) for part in self.parts)
 
     @property
     def title(self) -> str:

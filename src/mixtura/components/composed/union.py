@@ -140,11 +140,50 @@ class Beside(Component):
 
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         """Updates both; a prior is on the first family's components."""
+        one, other = self._sums(statistics)
+        return self._replace(first=self.first.update(one, prior), second=self.second.update(other))
+
+    def _sums(self, statistics: Statistics) -> tuple[Statistics, Statistics]:
+        """The sums of each family."""
         weights = self._split(statistics.weight)
         count = len(self.first.statistics(*self._no_rows()))
         moments = statistics.moments[:count], statistics.moments[count:]
-        sums = [Statistics(statistics.log_likelihood, *pair) for pair in zip(weights, moments, strict=True)]
-        return self._replace(first=self.first.update(sums[0], prior), second=self.second.update(sums[1]))
+        one, other = (Statistics(statistics.log_likelihood, *pair) for pair in zip(weights, moments, strict=True))
+        return one, other
+
+    # -- holding parameters
+
+    @property
+    def shares(self) -> bool:
+        return self.first.shares or self.second.shares
+
+    def untied(self) -> Self:
+        return self._replace(first=self.first.untied(), second=self.second.untied())
+
+    @property
+    def holds_moments(self) -> bool:
+        return self.first.holds_moments or self.second.holds_moments
+
+    def holding_means(self, statistics: Statistics) -> Statistics:
+        one, other = self._sums(statistics)
+        moments = self.first.holding_means(one).moments + self.second.holding_means(other).moments
+        return Statistics(statistics.log_likelihood, statistics.weight, moments)
+
+    def with_moments_of(self, old: Self, means: bool, covariances: bool) -> Self:
+        first = self.first.with_moments_of(old.first, means, covariances)
+        return self._replace(first=first, second=self.second.with_moments_of(old.second, means, covariances))
+
+    def with_frozen(self, old: Self, free: Tensor) -> Self:
+        one, other = self._split(free)
+        first = self.first.with_frozen(old.first, one)
+        return self._replace(first=first, second=self.second.with_frozen(old.second, other))
+
+    def held_parameters(self, frozen: Sequence[int], means: bool, covariances: bool) -> int:
+        size, places = self.first.batch_shape[-1], self.places or range(self.batch_shape[-1])
+        mine = [places[k] for k in frozen if places[k] < size]
+        theirs = [places[k] - size for k in frozen if places[k] >= size]
+        first = self.first.held_parameters(mine, means, covariances)
+        return first + self.second.held_parameters(theirs, means, covariances)
 
     @property
     def title(self) -> str:

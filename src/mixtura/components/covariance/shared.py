@@ -71,6 +71,10 @@ class VolumeShape(Structure):
         return True
 
     @property
+    def shares(self) -> bool:
+        return True
+
+    @property
     def unconstrained(self) -> Structure:
         return self._alone(None)._replace(factor=self.factor)
 

@@ -135,6 +135,18 @@ class Structure(Value, ABC):
         return False
 
     @property
+    def shares(self) -> bool:
+        """Whether the update of one component's covariance moves another's."""
+        return self.tied
+
+    def with_frozen(self, old: Self, free: Tensor) -> Self:
+        """Returns the covariances that are free, by a mask ``(*B, K)``, and those of ``old`` elsewhere.
+
+        Where components share parts these can only be held together, and both are then the same.
+        """
+        return self if self.shares else self.where(free, old)
+
+    @property
     def unconstrained(self) -> Structure:
         """The same covariances in a structure of which every factor is one, for which conjugate priors have a law."""
         return self

@@ -15,7 +15,6 @@ import torch
 from torch import Generator, Tensor
 
 from ...components import Full, Gaussian, Normal, Statistics
-from ...components.gaussian_pairs import as_gaussian
 from ...data import Block, Rows, Summary, TensorRows
 from ...data import rows as as_rows
 from ...errors import MixtureError, refuse
@@ -206,7 +205,7 @@ class Clean:
         y, weight, seen = sample.tensor(), sample.weight, sample.pooled
         shift, second = seen.clean_moments(one.components, y)
         shift, second = shift[:, 0], second[:, 0]
-        gaussian = as_gaussian(one.components)
+        gaussian = one.components.gaussian_law
         x = gaussian.location[0] + shift
         spread = (second - shift.unsqueeze(-1) * shift.unsqueeze(-2)).mean(0)
         variance = gaussian.variance[0].double().reshape(sample.clean_shape)
@@ -216,13 +215,12 @@ class Clean:
 
     def widen(self, start: Mixture) -> Mixture:
         """Adds to the start's covariances what the expected rows lack."""
-        scalar = isinstance(start.components, Normal)
-        if not scalar and not isinstance(start.components, Gaussian):
+        if not start.components.is_gaussian:
             return start
-        gaussian = as_gaussian(start.components)
+        gaussian = start.components.gaussian_law
         dense = gaussian.structure.dense(gaussian.features) + self.spread
         wider = gaussian._replace(structure=gaussian.structure.with_covariance(dense))
-        return Mixture._of(start.logits, Normal.of(wider) if scalar else wider)
+        return Mixture._of(start.logits, start.components.with_gaussian(wider))
 
 
 @torch.no_grad()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ...components import Gaussian, Normal
 from ...components.exponential_family import ExponentialFamily
 from ...data import Rows, summary
 from ...errors import refuse
@@ -37,7 +36,7 @@ def informed(prior: Prior | None, rows: Rows, start: Mixture, concentration: flo
 
 def _weak(rows: Rows, start: Mixture) -> ConjugatePrior:
     components = start.components
-    if isinstance(components, (Gaussian, Normal)):
+    if components.is_gaussian:
         return weak_components(summary(rows), components.batch_shape[-1])
     if isinstance(components, ExponentialFamily):
         statistics = expect(start.batch([0]), rows, soft)

@@ -81,7 +81,7 @@ class EM(Method):
         )
 
     def _partly(self, frozen: Freeze, statistics: Statistics, mixture: Mixture) -> Mixture:
-        return frozen.kept(self._free(frozen.held(statistics), mixture), mixture)
+        return frozen.kept(self._free(frozen.held(statistics, mixture.components), mixture), mixture)
 
     def _free(self, statistics: Statistics, mixture: Mixture) -> Mixture:
         extra = 0.0 if self.prior is None else self.prior.extra

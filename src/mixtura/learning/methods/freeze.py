@@ -7,14 +7,11 @@ makes it the maximum over what is free. Frozen weights, covariances and componen
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from ...components import Component, Gaussian, Normal, Statistics
-from ...components.covariance.shared import VolumeShape
-from ...components.gaussian_pairs import as_gaussian
+from ...components import Component, Statistics
 from ...errors import refuse
 from ...mixture import Mixture
 
@@ -48,72 +45,36 @@ class Freeze:
         count, components = start.logits.shape[-1], start.components
         if not all(0 <= k < count for k in self.components):
             refuse("freeze", f"of components between 0 and {count - 1}", self.components)
-        moments = self.means or self.covariances
-        if moments and not isinstance(components, (Gaussian, Normal)):
+        if self._moments and not components.holds_moments:
             refuse(
                 "freeze",
                 "of weights or components for this family",
                 f"means or covariances of {type(components).__name__}",
             )
-        if self.components and not self.covariances and _sharing(components):
+        if self.components and not self.covariances and components.shares:
             refuse("freeze", "of all covariances where they share parts", self, "Set `covariances=True` as well.")
 
-    def held(self, statistics: Statistics) -> Statistics:
+    def held(self, statistics: Statistics, components: Component) -> Statistics:
         """Returns the sums from which the update of what is free follows."""
-        if not self.means:
-            return statistics
-        shift, scatter = statistics.moments
-        return replace(statistics, moments=(torch.zeros_like(shift), scatter))
+        return components.holding_means(statistics) if self.means else statistics
 
     def kept(self, new: Mixture, old: Mixture) -> Mixture:
         """Returns the new mixture with what is frozen as in the old one."""
-        components = self._moments(new.components, old.components)
-        logits = old.logits if self.weights else new.logits
-        if not self.components:
-            return Mixture._of(logits, components)
-        free = torch.ones_like(logits, dtype=torch.bool)
-        free[..., list(self.components)] = False
-        return Mixture._of(logits, _where(components, free, old.components))
+        logits, components = old.logits if self.weights else new.logits, new.components
+        if self._moments:
+            components = components.with_moments_of(old.components, self.means, self.covariances)
+        if self.components:
+            free = torch.ones_like(logits, dtype=torch.bool)
+            free[..., list(self.components)] = False
+            components = components.with_frozen(old.components, free)
+        return Mixture._of(logits, components)
 
     def parameters(self, mixture: Mixture) -> int:
         """Returns how many parameters are not free."""
-        count, components = mixture.logits.shape[-1], mixture.components
-        held = len(self.components) if not (self.means or self.covariances) else 0
-        total = self.weights * (count - 1) + held * components.parameters // count
-        if not (self.means or self.covariances):
-            return total
-        gaussian = as_gaussian(components)
-        alone = len(self.components)
-        means, matrices = count * gaussian.features, gaussian.structure.parameters(count, gaussian.features)
-        total += means if self.means else alone * gaussian.features
-        return total + (matrices if self.covariances else alone * matrices // count)
+        count = mixture.logits.shape[-1]
+        held = mixture.components.held_parameters(self.components, self.means, self.covariances)
+        return self.weights * (count - 1) + held
 
-    def _moments(self, new: Component, old: Component) -> Component:
-        if not (self.means or self.covariances):
-            return new
-        mine, theirs = as_gaussian(new), as_gaussian(old)
-        location = theirs.location if self.means else mine.location
-        kept = mine._of(location=location, structure=theirs.structure if self.covariances else mine.structure)
-        return Normal.of(kept) if isinstance(new, Normal) else kept
-
-
-def _tied(components: Component) -> bool:
-    return isinstance(components, (Gaussian, Normal)) and as_gaussian(components).structure.tied
-
-
-def _sharing(components: Component) -> bool:
-    """Whether one component's covariance cannot be held while those of others are learned."""
-    if not isinstance(components, (Gaussian, Normal)):
-        return False
-    structure = as_gaussian(components).structure
-    return structure.tied or isinstance(structure, VolumeShape)
-
-
-def _where(new: Component, free: Tensor, old: Component) -> Component:
-    """Chooses component by component; a factor that all share is the same in both."""
-    if not _tied(new):
-        return new.where(free, old)
-    gaussian = as_gaussian(new)
-    location = torch.where(free.unsqueeze(-1), gaussian.location, as_gaussian(old).location)
-    chosen = gaussian._replace(location=location)
-    return Normal.of(chosen) if isinstance(new, Normal) else chosen
+    @property
+    def _moments(self) -> bool:
+        return self.means or self.covariances

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor
 
-from ...components import Component, Gaussian, Labels, Normal, Statistics
-from ...components.gaussian_pairs import as_gaussian
+from ...components import Labels, Statistics
 from ...data import Rows
 from ...errors import MixtureError, refuse
 from ...mixture import Mixture
@@ -205,14 +204,5 @@ class GibbsFit(Fit):
 
 def flatten(draws: Mixture) -> Mixture:
     """Returns the equal mixture of a batch ``(S,)`` of mixtures: one mixture of S times K components."""
-    components = _untied(draws.components)
+    components = draws.components.untied()
     return Mixture._of(torch.log_softmax(draws.logits.flatten(), 0), components.map(lambda t: t.flatten(0, 1)))
-
-
-def _untied(components: Component) -> Component:
-    """Returns the components with a covariance each."""
-    if not isinstance(components, (Gaussian, Normal)) or not as_gaussian(components).structure.tied:
-        return components
-    gaussian = as_gaussian(components)
-    alone = gaussian._replace(structure=gaussian.structure.untied(gaussian.batch_shape[-1]))
-    return Normal.of(alone) if isinstance(components, Normal) else alone

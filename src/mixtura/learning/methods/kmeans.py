@@ -25,7 +25,6 @@ import torch
 from torch import Tensor
 
 from ...components import Gaussian, Labels, Normal, Spherical, Statistics
-from ...components.gaussian_pairs import as_gaussian
 from ...data import Rows
 from ...kernels.nearest import nearest_pass
 from ...mixture import Mixture
@@ -78,17 +77,17 @@ class KMeans(Method):
 
     def at_means(self, means: Tensor) -> Mixture:
         start = centres(_vectors(means).unsqueeze(0), means.new_ones(()))
-        return Mixture._of(start.logits, Normal.of(as_gaussian(start.components))) if means.ndim == 1 else start
+        return Mixture._of(start.logits, Normal.of(start.components.gaussian)) if means.ndim == 1 else start
 
     def expect(self, state: Mixture, rows: Rows) -> Statistics:
-        mean = as_gaussian(state.components).location
+        mean = state.components.gaussian_law.location
         total = reduce(add, _all_clusters(rows, mean))
         if bool((total.weight > 0).all()):
             return total
         return replace(total, moments=(*total.moments, *refilled(total, rows, mean)))
 
     def update(self, statistics: Statistics, state: Mixture) -> Mixture:
-        gaussian = as_gaussian(state.components)
+        gaussian = state.components.gaussian_law
         weight, shift, scatter = statistics.moments[2:] or (statistics.weight, *statistics.moments)
         step = torch.where(weight.unsqueeze(-1) > 0, shift / weight.unsqueeze(-1), 0)
         mean = (gaussian.location + step).to(state.dtype)
@@ -96,7 +95,7 @@ class KMeans(Method):
         total = weight.sum(-1, keepdim=True) * gaussian.features
         scale = ((scatter - between).clamp_min(0) / total).sqrt().to(state.dtype)
         updated = gaussian._of(location=mean, structure=gaussian.structure._replace(factor=scale))
-        return Mixture._of(state.logits, Normal.of(updated) if isinstance(state.components, Normal) else updated)
+        return Mixture._of(state.logits, state.components.with_gaussian(updated))
 
     def objective(self, statistics: Statistics, state: Mixture) -> Tensor:
         total = statistics.weight.sum(-1)
@@ -113,7 +112,7 @@ class KMeans(Method):
 
     def collapsed(self, state: Mixture, floor: Tensor) -> Tensor:
         """A cluster may be a point; only a centre that is not finite has collapsed."""
-        return ~as_gaussian(state.components).location.isfinite().all(-1)
+        return ~state.components.gaussian_law.location.isfinite().all(-1)
 
     def result(self, runs: list[Run], rows: Rows) -> KMeansFit:
         return KMeansFit(self.mixture(runs[0].state), **self.account(runs, rows))

@@ -26,7 +26,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..._value import Value
-from ...components import Component, Full, Labels, Normal, Statistics, StudentT
+from ...components import Component, Full, Labels, Statistics, StudentT
 from ...data import Rows
 from ...errors import NotClosedForm, refuse
 from ...mixture import Mixture
@@ -255,13 +255,14 @@ class VariationalFit(Fit):
 
 def student(law: ConjugatePosterior) -> StudentT:
     """Returns the predictive laws of a row from each component."""
-    if not isinstance(law, NormalInverseWishartPosterior) or not (law.features == 1 or isinstance(law.structure, Full)):
+    normal = isinstance(law, NormalInverseWishartPosterior) and law.template.is_gaussian
+    if not normal or not (law.features == 1 or isinstance(law.structure, Full)):
         raise NotClosedForm("Only full Gaussians and Normal components have a closed-form posterior predictive law.")
     dtype = law.template.dtype
     degrees = (law.degrees - law.features + 1).expand(law.strength.shape)
     moment = law.moment.reshape(*law.degrees.shape, law.features, law.features)
     matrix = moment * ((1 + 1 / law.strength) / degrees)[..., None, None]
-    if isinstance(law.template, Normal):
+    if not law.template.event_shape:
         return StudentT(law.location.squeeze(-1).to(dtype), matrix.sqrt()[..., 0, 0].to(dtype), degrees.to(dtype))
     return StudentT(law.location.to(dtype), Full(matrix.to(dtype)), degrees.to(dtype))
 

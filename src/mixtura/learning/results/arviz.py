@@ -10,7 +10,6 @@ import torch
 from torch import Generator, Tensor
 
 from ..._value import Value
-from ...components import Gaussian
 from ...data import Rows
 from ...mixture import Mixture
 
@@ -44,7 +43,7 @@ def inference_data(
 
 def parameters(components: Any) -> dict[str, Tensor]:
     """Returns the parameters of components by name: mean and covariance of Gaussians, else the family's own."""
-    if isinstance(components, Gaussian):
+    if components.is_gaussian and components.event_shape:
         return {"mean": components.mean, "covariance": components.covariance}
     fields = components._fields()
     if any(isinstance(value, Value) for value in fields.values()):

@@ -17,8 +17,6 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from ...components import Gaussian, Normal
-from ...components.gaussian_pairs import as_gaussian
 from ...mixture import Mixture
 from .reorder import reorder
 
@@ -105,16 +103,16 @@ def _by_scipy(cost: Tensor) -> Tensor:
 def average(draws: Mixture) -> Mixture:
     """Returns the mixture at the mean of relabelled draws ``(S,)``: of weights, and of the components' moments.
 
-    Components other than Gaussians are those of the draw nearest to the mean.
+    Where there is a Gaussian inside, its moments are averaged; the rest is that of the draw nearest to the mean.
     """
-    components = draws.components
-    if not isinstance(components, (Gaussian, Normal)):
-        return draws.batch(_nearest(features(draws)))
-    gaussian = as_gaussian(components)
+    nearest = draws.batch(_nearest(features(draws)))
+    if not draws.components.has_gaussian:
+        return nearest
+    gaussian = draws.components.gaussian
     dense = gaussian.structure.dense(gaussian.features).mean(0)
     middle = gaussian._of(location=gaussian.location.mean(0), structure=gaussian.structure.with_covariance(dense))
-    logits = draws.logits.logsumexp(0)
-    return Mixture._of(torch.log_softmax(logits, -1), Normal.of(middle) if isinstance(components, Normal) else middle)
+    logits = torch.log_softmax(draws.logits.logsumexp(0), -1)
+    return Mixture._of(logits, nearest.components.with_gaussian(middle))
 
 
 def _nearest(every: Tensor) -> int:

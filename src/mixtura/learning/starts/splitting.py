@@ -12,8 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from ...components import Gaussian, Normal
-from ...components.gaussian_pairs import as_gaussian
+from ...components import Gaussian
 from ...mixture import Mixture
 
 __all__ = ["joined", "splits"]
@@ -27,10 +26,10 @@ def splits(mixture: Mixture) -> Mixture | None:
         >>> mx.learning.starts.splitting.splits(one).components.loc
         tensor([[0., 2.]])
     """
-    if not isinstance(mixture.components, (Gaussian, Normal)):
+    if not mixture.components.has_gaussian:
         return None
     count = mixture.logits.shape[-1]
-    push = _half_axes(as_gaussian(mixture.components))
+    push = _half_axes(mixture.components.gaussian)
     halves = [_split(mixture, push, k) for k in range(count)]
     tensors = zip(*(_tensors(half) for half in halves), strict=True)
     stacked = (torch.stack(pieces) for pieces in tensors)
@@ -45,13 +44,14 @@ def joined(one: Mixture, other: Mixture) -> Mixture:
 
 def _split(mixture: Mixture, push: Tensor, k: int) -> Mixture:
     index = [*range(mixture.logits.shape[-1]), k]
-    gaussian = as_gaussian(mixture.components.take(index))
+    components = mixture.components.take(index)
+    gaussian = components.gaussian
     step = torch.zeros_like(gaussian.location)
     step[k], step[-1] = -push[k], push[k]
     moved = gaussian._replace(location=gaussian.location + step)
     logits = mixture.logits[index].clone()
     logits[[k, -1]] -= math.log(2)
-    return Mixture._of(logits, Normal.of(moved) if isinstance(mixture.components, Normal) else moved)
+    return Mixture._of(logits, components.with_gaussian(moved))
 
 
 def _half_axes(components: Gaussian) -> Tensor:

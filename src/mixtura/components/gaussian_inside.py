@@ -1,0 +1,128 @@
+r"""Families with a Gaussian inside: on vectors, or on numbers, which are vectors of one feature with their axis hidden.
+
+A normal law is the Gaussian itself, a log-normal one the image of a Gaussian of logarithms, a Student-t one spreads the
+tails of a Gaussian. Here, once for all of them, a number gains its axis on the way in and loses it on the way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from ..errors import refuse
+from .base import Component
+from .covariance.spherical import Spherical
+from .covariance.structure import Structure
+from .gaussian import Gaussian
+from .statistics import Statistics
+
+__all__ = ["GaussianInside", "gaussian_of_numbers"]
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class GaussianInside(Component):
+    """K members of a family that is made from Gaussians ``inner``, on vectors or on numbers."""
+
+    inner: Gaussian
+    vectors: bool = True
+
+    def _set_inner(self, loc: Tensor, scale: Tensor | float | Structure) -> None:
+        """Keeps the Gaussian of these centres: a structure is one on vectors, scales are those of numbers."""
+        vectors = isinstance(scale, Structure)
+        inner = Gaussian(loc, scale) if isinstance(scale, Structure) else gaussian_of_numbers(loc, scale)
+        object.__setattr__(self, "inner", inner)
+        object.__setattr__(self, "vectors", vectors)
+
+    # -- what it is
+
+    @property
+    def gaussian(self) -> Gaussian:
+        return self.inner
+
+    @property
+    def has_gaussian(self) -> bool:
+        return True
+
+    def with_gaussian(self, gaussian: Gaussian) -> Self:
+        if not self.vectors and gaussian.features != 1:
+            refuse("gaussian", "of one feature", f"{gaussian.features} features")
+        return self._replace(inner=gaussian)
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        return self.inner.batch_shape
+
+    @property
+    def event_shape(self) -> torch.Size:
+        return self.inner.event_shape if self.vectors else torch.Size()
+
+    @property
+    def features(self) -> int:
+        """The number of coordinates D."""
+        return self.inner.features
+
+    @property
+    def parameters(self) -> int:
+        return self.inner.parameters
+
+    @property
+    def loc(self) -> Tensor:
+        """The centres of the Gaussians inside, with shape ``(*B, K, *event)``."""
+        return self._event(self.inner.location)
+
+    # -- learning
+
+    @property
+    def shares(self) -> bool:
+        return self.inner.shares
+
+    def holding_means(self, statistics: Statistics) -> Statistics:
+        return self.inner.holding_means(statistics)
+
+    def with_moments_of(self, old: Self, means: bool, covariances: bool) -> Self:
+        return self.with_gaussian(self.inner.with_moments_of(old.inner, means, covariances))
+
+    def with_frozen(self, old: Self, free: Tensor) -> Self:
+        return self.with_gaussian(self.inner.with_frozen(old.inner, free))
+
+    def held_parameters(self, frozen: Sequence[int], means: bool, covariances: bool) -> int:
+        return self.inner.held_parameters(frozen, means, covariances)
+
+    def untied(self) -> Self:
+        return self.with_gaussian(self.inner.untied())
+
+    # -- the hidden axis
+
+    def _vector(self, x: Tensor) -> Tensor:
+        """Rows as vectors."""
+        return x if self.vectors else x.unsqueeze(-1)
+
+    def _event(self, vectors: Tensor) -> Tensor:
+        """Vectors as rows."""
+        return vectors if self.vectors else vectors.squeeze(-1)
+
+    def _image(self, matrix: Tensor | float, offset: Tensor | float | None) -> Self:
+        """The Gaussian inside under ``matrix @ x + offset``, or numbers where x is one."""
+        if self.vectors:
+            return self.with_gaussian(self.inner.affine(matrix, offset))  # type: ignore[arg-type]
+        shift = None if offset is None else self._number(offset).unsqueeze(-1)
+        return self.with_gaussian(self.inner.affine(self._number(matrix)[..., None, None], shift))
+
+    def _number(self, value: Tensor | float) -> Tensor:
+        return torch.as_tensor(value, dtype=self.dtype, device=self.device)
+
+
+def gaussian_of_numbers(loc: Tensor, scale: Tensor | float) -> Gaussian:
+    """Returns the Gaussians of one feature with these centres and scales ``(*B, K)``; refuses what is neither."""
+    if not isinstance(loc, Tensor) or loc.ndim < 1 or not loc.is_floating_point():
+        refuse("loc", "a floating point tensor (..., K)", getattr(loc, "shape", type(loc).__name__))
+    scale = torch.as_tensor(scale, dtype=loc.dtype, device=loc.device)
+    if not bool(((scale > 0) & scale.isfinite()).all()):
+        refuse("scale", "positive and finite (a standard deviation)", scale.detach().min().item())
+    shape = torch.broadcast_shapes(loc.shape, scale.shape)
+    structure = Spherical._of(factor=scale.expand(shape), tied=False)
+    return Gaussian(loc.expand(shape).unsqueeze(-1), structure)
