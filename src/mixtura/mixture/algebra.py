@@ -132,8 +132,13 @@ def overlap(self: Mixture, other: Mixture) -> Tensor:
 def reduce(self: Mixture, components: int) -> Mixture:
     """Returns a mixture of fewer components with the same mean and covariance (Runnalls, 2007).
 
+    Log-normal components keep mean and covariance of the logarithms.
+
     Arguments:
         components: The number of components to keep, between 1 and K.
+
+    Raises:
+        NotClosedForm: For other families than `Gaussian`, `Normal` and `LogNormal`.
 
     Example:
         >>> mixture = mx.Mixture(torch.ones(3), mx.Normal(torch.tensor([0.0, 0.1, 5.0]), torch.ones(3)))

@@ -7,7 +7,7 @@ Merging components i and j keeps their joint weight, mean and covariance,
 
 and costs at most :math:`\tfrac12[w\log|\Sigma| - w_i\log|\Sigma_i| - w_j\log|\Sigma_j|]` nats of Kullback-Leibler
 divergence. The cheapest pair is merged until enough are gone (Runnalls, 2007, Kullback-Leibler approach to Gaussian
-mixture reduction).
+mixture reduction). Log-normal components merge as the Gaussians of their logarithms, which costs the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..components import Full, Gaussian
-from ..errors import refuse
+from ..errors import NotClosedForm, refuse
 
 if TYPE_CHECKING:
     from .value import Mixture
@@ -30,7 +30,9 @@ def reduce(mixture: Mixture, components: int) -> Mixture:
     """Merges the closest components until that many remain; see `Mixture.reduce`."""
     if not 1 <= components <= mixture.logits.shape[-1]:
         refuse("components", f"between 1 and {mixture.logits.shape[-1]}", components)
-    gaussian = mixture.components.gaussian_law
+    if not mixture.components.gaussian_image:
+        raise NotClosedForm(f"{type(mixture.components).__name__} components have no closed form for merging.")
+    gaussian = mixture.components.gaussian
     batch = mixture.batch_shape
     entries = zip(
         mixture.weights.reshape(-1, mixture.logits.shape[-1]),

@@ -255,8 +255,11 @@ class VariationalFit(Fit):
 
 def student(law: ConjugatePosterior) -> StudentT:
     """Returns the predictive laws of a row from each component."""
-    normal = isinstance(law, NormalInverseWishartPosterior) and law.template.is_gaussian
-    if not normal or not (law.features == 1 or isinstance(law.structure, Full)):
+    if (
+        not isinstance(law, NormalInverseWishartPosterior)
+        or not law.template.is_gaussian
+        or not (law.features == 1 or isinstance(law.structure, Full))
+    ):
         raise NotClosedForm("Only full Gaussians and Normal components have a closed-form posterior predictive law.")
     dtype = law.template.dtype
     degrees = (law.degrees - law.features + 1).expand(law.strength.shape)
