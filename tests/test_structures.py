@@ -115,6 +115,66 @@ def test_selection_ranges_over_codes_and_factors():
     assert found.table[0].bic == min(row.bic for row in found.table)
 
 
+# -- the algebra: the least general structure that holds
+
+
+ROUND, AXES, MATRICES, FACTORS = mx.Spherical, Diagonal, Full, mx.LowRank
+BECOMES = {  # with round, diagonal and full noise; images that pick, turn, turn and stretch, or mix coordinates
+    **dict.fromkeys(("spherical", "tied-spherical"), (ROUND, AXES, MATRICES, ROUND, ROUND, AXES, MATRICES)),
+    **dict.fromkeys(("diagonal", "tied-diagonal", "VEI", "EVI"), (AXES, AXES, MATRICES, AXES, *[MATRICES] * 3)),
+    **dict.fromkeys(("low-rank-1", "tied-low-rank-1"), (FACTORS, FACTORS, MATRICES, FACTORS, *[MATRICES] * 3)),
+    **dict.fromkeys(("full", "tied-full", "EEV", "VEV", "EVV", "VEE", "EVE", "VVE"), (MATRICES,) * 7),
+}
+
+
+def becomes(one):
+    """What a structure becomes, in the order of the table."""
+    noises = (
+        mx.Spherical(torch.tensor(0.3).double(), tied=True),
+        Diagonal(torch.tensor([0.3, 1.0, 2.0]).double(), tied=True),
+        Full(matrices(seed=9), tied=True),
+    )
+    turn, stretch = torch.linalg.qr(normal(FEATURES, FEATURES, seed=11)).Q, torch.tensor([[0.5], [3.0], [2.0]]).double()
+    images = (torch.eye(FEATURES).double()[[2, 0]], 2 * turn, stretch * turn, normal(2, FEATURES, seed=12))
+    return [one.plus(noise) for noise in noises] + [one.image(matrix) for matrix in images]
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_a_structure_becomes_the_least_general(name):
+    found = [type(one) for one in becomes(STRUCTURES[name])]
+    assert found == list(BECOMES[name])
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_a_multiple_keeps_what_is_shared(name):
+    one, alike, own = STRUCTURES[name], torch.tensor([2.0]).double(), torch.tensor([2.0, 3.0]).double()
+    assert type(one.scaled(alike)) is type(one)
+    shared_volume = name in SHARED and name[0] == "E"
+    assert type(one.scaled(own)) is type(one.unconstrained if shared_volume else one)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_gaussians_keep_the_least_general_structure(name):
+    """Through every operation of a mixture's own."""
+    gaussian = mx.Gaussian(normal(2, FEATURES), STRUCTURES[name])
+    mixture = mx.Mixture(torch.ones(2), gaussian)
+    kinds = BECOMES[name]
+    noisy = [mixture.convolve(noise) for noise in (0.4, [0.1, 0.2, 0.3], matrices(seed=4))]
+    assert [type(one.components.structure) for one in noisy] == list(kinds[:3])
+    assert type(mixture.affine(torch.eye(3)[[1, 0]]).components.structure) is kinds[3]
+    apart = mixture.condition([1], normal(5, 1)).components.structure
+    assert type(apart) is type(STRUCTURES[name].marginal([0, 2])) and apart.tied == STRUCTURES[name].tied
+    other = mx.Mixture(torch.ones(2), mx.Gaussian(normal(2, FEATURES, seed=2), Diagonal(normal(2, FEATURES).exp())))
+    product = mixture.product(other).components.structure
+    assert type(product) is (Diagonal if STRUCTURES[name].elementwise else Full)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_one_coordinate_is_always_on_its_own(name):
+    assert STRUCTURES[name].marginal([1]).elementwise
+    assert STRUCTURES[name].elementwise == (BECOMES[name][0] in (mx.Spherical, Diagonal))
+
+
 # -- values
 
 

@@ -21,6 +21,7 @@ from torch.distributions import constraints
 
 from .._value import Value
 from ..errors import NotClosedForm, refuse
+from .covariance.structure import Structure
 from .family import Template
 from .statistics import Statistics
 
@@ -329,7 +330,7 @@ class Component(Value, ABC):
         """Returns the distribution of ``matrix @ x + offset``."""
         raise self._no("affine images")
 
-    def convolve(self, covariance: Tensor) -> Component:
+    def convolve(self, covariance: Tensor | Structure) -> Component:
         """Returns the distribution of ``x`` plus independent zero-mean Gaussian noise."""
         raise self._no("convolutions")
 

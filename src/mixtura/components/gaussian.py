@@ -26,6 +26,7 @@ from ..errors import refuse
 from . import gaussian_density as density
 from .base import Component, Labels
 from .covariance.full import Full
+from .covariance.patterns import apply
 from .covariance.structure import Structure
 from .special.normal_cdf import phi
 from .special.normal_draws import standard_normal
@@ -220,8 +221,7 @@ class Gaussian(Component):
         residual = self._shared(x).unsqueeze(-2) - self.location
         weighted = (r.unsqueeze(-1) * residual).double()
         moment = torch.einsum("n...i,n...j->...ij", weighted, residual.double())
-        pooled = moment.sum(-3, keepdim=True) if self.structure.tied else moment
-        return weighted.sum(0), self.structure.scatter(pooled)
+        return weighted.sum(0), self.structure.pooled(moment)
 
     def restated(self, statistics: Statistics, old: Self) -> Statistics:
         shift, scatter = statistics.moments
@@ -234,8 +234,7 @@ class Gaussian(Component):
         push = shift + 0.5 * weight.unsqueeze(-1) * gap
         cross = push.unsqueeze(-1) * gap.unsqueeze(-2)
         cross = cross + cross.mT
-        pooled = cross.sum(-3, keepdim=True) if self.structure.tied else cross
-        return shift + weight.unsqueeze(-1) * gap, scatter + self.structure.scatter(pooled)
+        return shift + weight.unsqueeze(-1) * gap, scatter + self.structure.pooled(cross)
 
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         weight, (shift, scatter) = statistics.weight, statistics.moments
@@ -291,45 +290,38 @@ class Gaussian(Component):
     def condition(self, dims: Sequence[int], values: Tensor) -> tuple[Gaussian, Tensor]:
         known, free = list(dims), [d for d in range(self.features) if d not in set(dims)]
         given = self.marginal(known)
-        residual = values.unsqueeze(-2) - given.location
-        covariance = self.structure.dense(self.features)
-        cross = covariance[..., known, :][..., :, free]
-        gain = torch.cholesky_solve(cross, torch.linalg.cholesky(given.structure.dense(len(known)))).mT
-        mean = self.location[..., free] + (gain @ residual.unsqueeze(-1)).squeeze(-1)
-        structure = self._conditional_structure(known, free, mean.shape)
-        return self._of(location=mean, structure=structure), given.log_prob(values)
-
-    def _conditional_structure(self, known: list[int], free: list[int], shape: torch.Size) -> Structure:
-        return _expand(self.structure.conditional(known, free), shape)
+        shift = self.structure.regression(known, free, values.unsqueeze(-2) - given.location)
+        conditional = self._placed(self.location[..., free] + shift, self.structure.conditional(known, free))
+        return conditional, given.log_prob(values)
 
     def affine(self, matrix: Tensor, offset: Tensor | None) -> Gaussian:
-        mean = (matrix @ self.location.unsqueeze(-1)).squeeze(-1)
+        mean = apply(matrix, self.location)
         mean = mean if offset is None else mean + offset
-        covariance = matrix @ self.structure.dense(self.features) @ matrix.mT
-        covariance = (covariance + covariance.mT) / 2
-        return self._of(location=mean, structure=_full(covariance, self.structure.tied, "matrix", "of full row rank"))
+        structure = _sound(self.structure.image(matrix), mean.shape[-1], "matrix", "of full row rank")
+        return self._placed(mean, structure)
 
-    def convolve(self, covariance: Tensor) -> Gaussian:
-        dense = self.structure.dense(self.features) + covariance
-        tied = self.structure.tied and dense.shape[-3] == 1  # noise of its own for each component unties them
-        return self._of(location=self.location, structure=_full(dense, tied, "covariance", "positive semi-definite"))
+    def convolve(self, covariance: Tensor | Structure) -> Gaussian:
+        noisy = _noisy(self.structure, covariance)
+        return self._placed(self.location, _sound(noisy, self.features, "covariance", "positive semi-definite"))
 
     def product(self, other: Component) -> tuple[Gaussian, Tensor]:
         if not other.is_gaussian or not other.event_shape:
             refuse("other", "a mixture of Gaussians", type(other).__name__)
         other = other.gaussian
-        mine, theirs = self.covariance.unsqueeze(-3), other.covariance.unsqueeze(-4)
+        mine, theirs = _spread(self.structure, 0), _spread(other.structure, -1)
         gap = other.location.unsqueeze(-3) - self.location.unsqueeze(-2)
-        total = torch.linalg.cholesky(mine + theirs)
-        z = torch.linalg.solve_triangular(total, gap.unsqueeze(-1), upper=False).squeeze(-1)
-        log_mass = -0.5 * z.square().sum(-1) - total.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        log_mass = log_mass - self.features * _HALF_LOG_TWO_PI
-        gain = torch.cholesky_solve(mine.expand(total.shape), total).mT
-        mean = self.location.unsqueeze(-2) + (gain @ gap.unsqueeze(-1)).squeeze(-1)
-        covariance = gain @ theirs
-        pairs = _full((covariance + covariance.mT) / 2, False, "other", "of positive definite covariances")
-        pairs = pairs.map(lambda factor: factor.flatten(-4, -3))
-        return self._of(location=mean.flatten(-3, -2), structure=pairs), log_mass.flatten(-2)
+        total, precision = mine.plus(theirs), mine.inv().plus(theirs.inv())
+        log_mass = -0.5 * total.distance(gap) - total.half_logdet(self.features) - self.features * _HALF_LOG_TWO_PI
+        mean = self.location.unsqueeze(-2) + precision.solve(theirs.solve(gap))
+        pairs = _sound(precision.inv(), self.features, "other", "of positive definite covariances")
+        return self._of(location=mean.flatten(-3, -2), structure=_pairs(pairs, mean.shape[:-1])), log_mass.flatten(-2)
+
+    def _placed(self, mean: Tensor, structure: Structure) -> Gaussian:
+        """The Gaussians of this mean and structure, each expanded to the batch of both."""
+        batch = torch.broadcast_shapes(mean.shape[:-2], structure.leading[:-1])
+        components = max(mean.shape[-2], structure.leading[-1])
+        mean = mean.expand(*batch, components, mean.shape[-1])
+        return self._of(location=mean, structure=_expanded(structure, batch))
 
     def cdf(self, x: Tensor) -> Tensor:
         if self.features != 1:
@@ -379,20 +371,39 @@ class Gaussian(Component):
         return torch.is_grad_enabled() and any(t.requires_grad for t in (*tensors, *self.tensors()))
 
 
-def _full(covariance: Tensor, tied: bool, argument: str, expected: str) -> Full:
-    """Factors covariances; where one is singular or worse, the argument that made it so is to blame."""
-    factor, info = torch.linalg.cholesky_ex(covariance)
-    alone, whole = (t.detach().diagonal(dim1=-2, dim2=-1) for t in (factor, covariance))
-    explained = alone.square() <= whole.shape[-1] * torch.finfo(covariance.dtype).eps * whole
-    if bool((info > 0).any() | explained.any()):
+def _sound(structure: Structure, features: int, argument: str, expected: str) -> Structure:
+    """The structure itself; where a covariance is singular or worse, the argument that made it so is to blame."""
+    alone, whole = structure.scales(features).detach().square(), structure.variance(features).detach()
+    if not bool((alone > features * torch.finfo(whole.dtype).eps * whole).all()):
         refuse(argument, expected, "one that makes a covariance singular or indefinite")
-    return Full._of(factor=factor, tied=tied)
+    return structure
 
 
-def _expand(structure: Structure, shape: torch.Size) -> Structure:
-    """Broadcasts a factor against a mean of this shape, so that the batch dimensions of both agree."""
-    leading = (*shape[:-2], structure.leading[-1])
-    return structure.map(lambda factor: factor.expand(*leading, *factor.shape[len(structure.leading) :]))
+def _noisy(structure: Structure, noise: Tensor | Structure) -> Structure:
+    """The structure plus noise: a structure, a variance, a variance for each coordinate, or matrices."""
+    if isinstance(noise, Structure):
+        return structure.plus(noise)
+    add = (structure.plus_spherical, structure.plus_diagonal, structure.plus_full)[min(noise.ndim, 2)]
+    return add(noise.unsqueeze(0) if noise.ndim < 3 else noise)
+
+
+def _expanded(structure: Structure, batch: torch.Size) -> Structure:
+    """The structure with this batch shape; what components share stays shared."""
+    places = len(structure.leading) - 1
+    return structure.map(lambda tensor: tensor.expand(*batch, *tensor.shape[places:]))
+
+
+def _spread(structure: Structure, place: int) -> Structure:
+    """The structure of pairs that differ in one of the two: a dimension of size one behind K, or before it."""
+    return structure.map(lambda tensor: tensor.unsqueeze(len(structure.leading) + place))
+
+
+def _pairs(structure: Structure, shape: torch.Size) -> Structure:
+    """The structure of pairs ``(*B, K, K')`` in one row; still tied where all pairs share it."""
+    shape = torch.Size((*shape[:-2], 1, 1)) if structure.tied else shape
+    places = len(structure.leading)
+    spread = structure.map(lambda tensor: tensor.expand(*shape, *tensor.shape[places:]))
+    return spread.map(lambda tensor: tensor.flatten(len(shape) - 2, len(shape) - 1))
 
 
 def _check(mean: Tensor, structure: Structure) -> None:

@@ -111,8 +111,9 @@ class Normal(GaussianInside):
         return self._image(matrix, offset)
 
     def convolve(self, covariance: Tensor) -> Normal:
-        """Returns the law of x plus independent noise of this variance."""
-        return Normal.of(self.gaussian.convolve(self._number(covariance)[..., None, None]))
+        """Returns the law of x plus independent noise of this variance, or of variances ``(*B, K)``."""
+        variance = self._number(covariance)
+        return Normal.of(self.gaussian.convolve(variance if variance.ndim == 0 else variance[..., None, None]))
 
     def product(self, other: Component) -> tuple[Normal, Tensor]:
         if not other.is_gaussian or other.event_shape:

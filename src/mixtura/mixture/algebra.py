@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from ..components import Structure
 from ..errors import refuse
 from . import merging
 from .columns import common, kept, positions, values_of
@@ -80,7 +81,9 @@ def condition(self: Mixture, dims: Dims, values: Any) -> Mixture:
 def affine(self: Mixture, matrix: Tensor, offset: Tensor | None = None) -> Mixture:
     """Returns the mixture of ``matrix @ x + offset``, with ``matrix`` of shape ``(D', D)`` and full row rank.
 
-    For numbers ``matrix`` is a number. What comes out are other columns, without names.
+    For numbers ``matrix`` is a number. What comes out are other columns, without names. The covariance structure becomes
+    the least general that holds the image: diagonal where a diagonal one's coordinates are picked or scaled, spherical
+    where a spherical one is turned.
     """
     matrix = torch.as_tensor(matrix, dtype=self.dtype, device=self.device)
     offset = None if offset is None else torch.as_tensor(offset, dtype=self.dtype, device=self.device)
@@ -91,12 +94,27 @@ def affine(self: Mixture, matrix: Tensor, offset: Tensor | None = None) -> Mixtu
     return self._of(self.logits, self.components.affine(matrix, offset))
 
 
-def convolve(self: Mixture, covariance: Tensor) -> Mixture:
-    """Returns the mixture of x plus independent zero-mean Gaussian noise of that covariance ``(D, D)``."""
-    covariance = torch.as_tensor(covariance, dtype=self.dtype, device=self.device)
-    if self.event_shape and covariance.shape[-2:] != self.event_shape * 2:
-        refuse("covariance", f"of shape {tuple(self.event_shape * 2)}", tuple(covariance.shape))
-    return self._of(self.logits, self.components.convolve(covariance), self.columns)
+def convolve(self: Mixture, covariance: Any) -> Mixture:
+    """Returns the mixture of x plus independent zero-mean Gaussian noise.
+
+    Arguments:
+        covariance: A variance, a variance for each coordinate ``(D,)``, a matrix ``(D, D)`` or one for each component,
+            or a covariance structure with values, tied where the components share it.
+
+    Raises:
+        MixtureError: If a shape does not fit, or a sum is not positive definite.
+
+    The covariance structure becomes the least general that holds the sum.
+
+    Example:
+        >>> mixture = mx.Mixture(torch.ones(1), mx.Gaussian(torch.zeros(1, 2), mx.Spherical(torch.ones(1))))
+        >>> mixture.convolve(0.5).components.structure
+        Spherical(tensor(1,))
+        >>> mixture.convolve(torch.tensor([0.5, 2.0])).covariance
+        tensor([[1.5000, 0.0000],
+                [0.0000, 3.0000]])
+    """
+    return self._of(self.logits, self.components.convolve(_noise(self, covariance)), self.columns)
 
 
 def product(self: Mixture, other: Mixture) -> Mixture:
@@ -146,6 +164,15 @@ def reduce(self: Mixture, components: int) -> Mixture:
         tensor([0.0500, 5.0000])
     """
     return merging.reduce(self, components).named(self.columns)
+
+
+def _noise(mixture: Mixture, covariance: Any) -> Tensor | Structure:
+    if isinstance(covariance, Structure):
+        return covariance
+    noise, one = torch.as_tensor(covariance, dtype=mixture.dtype, device=mixture.device), tuple(mixture.event_shape)
+    if one and noise.shape[max(0, noise.ndim - 2) :] not in ((), one, one * 2):
+        refuse("covariance", f"of shape {one * 2}, {one} or a number", tuple(noise.shape))
+    return noise
 
 
 def _pair_logits(mixture: Mixture, other: Mixture) -> Tensor:

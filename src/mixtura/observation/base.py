@@ -249,8 +249,7 @@ def weighted(gaussian: Gaussian, r: Tensor, shift: Tensor, second: Tensor) -> tu
     """The sums that `Gaussian.update` takes, from each row's expected moments about the means."""
     first = torch.einsum("n...k,n...kd->...kd", r.double(), shift.double())
     moment = torch.einsum("n...k,n...kij->...kij", r.double(), second.double())
-    pooled = moment.sum(-3, keepdim=True) if gaussian.structure.tied else moment
-    return first, gaussian.structure.scatter(pooled)
+    return first, gaussian.structure.pooled(moment)
 
 
 def over(y: Tensor, components: Component) -> Tensor:

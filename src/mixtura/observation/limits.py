@@ -128,7 +128,7 @@ class Box(Observation):
 
 def _moments(gaussian: Gaussian, low: Tensor, high: Tensor) -> InBox:
     """The box elementwise where coordinates are independent, and otherwise row by row."""
-    if isinstance(gaussian.structure, Diagonal | Spherical) or gaussian.features == 1:
+    if gaussian.structure.elementwise:
         scale = gaussian.variance.sqrt()
         return independent(gaussian.location, scale, low.unsqueeze(-2), high.unsqueeze(-2))
     rows_first = gaussian.location.ndim == low.ndim + 1

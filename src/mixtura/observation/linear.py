@@ -110,7 +110,7 @@ class Linear(Observation):
         return components.with_gaussian(recorded)
 
     def _structure(self, gaussian: Gaussian, shape: torch.Size) -> Structure:
-        if self.diagonal and self.matrix is None and _elementwise(gaussian):
+        if self.diagonal and self.matrix is None and gaussian.structure.elementwise:
             variance = gaussian.structure.variance(gaussian.features) + aligned(self.noise, gaussian)
             scales = variance.sqrt().expand(shape)
             one = shape[-1] == 1
@@ -143,7 +143,7 @@ class Linear(Observation):
     def posterior(self, mixture: Mixture, y: Tensor) -> Mixture:
         gaussian = mixture.components.gaussian_law
         rows = self._refused_gaps(y if mixture.event_shape else y.unsqueeze(-1))
-        if self.matrix is None and self.diagonal and _elementwise(gaussian):
+        if self.matrix is None and self.diagonal and gaussian.structure.elementwise:
             offset, noise = aligned(self.offset, gaussian), aligned(self.noise, gaussian)
             evidence, components = _elementwise_posterior(gaussian, offset, noise, rows)
         else:
@@ -430,8 +430,7 @@ def _finish(gaussian: Gaussian, weight: Tensor, first: Tensor, second: Tensor) -
     """The expected sums about the means, in the structure's own form, from u and Q."""
     covariance = gaussian.covariance.double()
     scatter = weight[..., None, None] * covariance + covariance @ second @ covariance
-    pooled = scatter.sum(-3, keepdim=True) if gaussian.structure.tied else scatter
-    return _apply(covariance, first), gaussian.structure.scatter(pooled)
+    return _apply(covariance, first), gaussian.structure.pooled(scatter)
 
 
 def _patterns(y: Tensor, missing: bool) -> Iterator[tuple[Tensor | None, list[int]]]:
@@ -452,10 +451,6 @@ def _codes(recorded: Tensor) -> Tensor:
         return torch.unique(recorded, dim=0, return_inverse=True)[1]
     powers = 2 ** torch.arange(recorded.shape[-1], device=recorded.device)
     return (recorded * powers).sum(-1)
-
-
-def _elementwise(gaussian: Gaussian) -> bool:
-    return isinstance(gaussian.structure, Diagonal | Spherical) or gaussian.features == 1
 
 
 def _apply(matrix: Tensor, vector: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ class NormalInverseWishart(ConjugatePrior):
         self._check(features)
         gap = self.mean.double() - components.location.double()
         moment = structure.outer(gap) * self.strength
-        moment = moment.sum(gap.ndim - 2, keepdim=True) if structure.tied else moment
+        moment = structure.pool(moment, structure.moment_trailing)
         scatter = scatter + moment + structure.scatter(self.scale.double())
         degrees = structure.pool(weight) + self._rows_of_mode(components)
         return weight + self.strength, shift + self.strength * gap, scatter, degrees
@@ -100,7 +100,7 @@ class NormalInverseWishart(ConjugatePrior):
         strength, shift, scatter, degrees = self.add(gaussian, statistics.weight, *statistics.moments)
         step = shift / torch.where(strength > 0, strength, 1).unsqueeze(-1)
         between = structure.outer(step * strength.sqrt().unsqueeze(-1))
-        between = between.sum(shift.ndim - 2, keepdim=True) if structure.tied else between
+        between = structure.pool(between, structure.moment_trailing)
         return NormalInverseWishartPosterior._of(
             template=components,
             location=gaussian.location.double() + step,
@@ -217,7 +217,7 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
         return self._with_divisor(self.law.divisor(self.degrees, self.features))
 
     def _with_divisor(self, divisor: Tensor) -> Structure:
-        shape = divisor.shape + (1,) * self.structure.trailing
+        shape = divisor.shape + (1,) * self.structure.moment_trailing
         return self.structure.with_moment(self.moment / divisor.reshape(shape), self.features)
 
     def _log_normaliser(self) -> Tensor:

@@ -56,7 +56,8 @@ class Ridge:
         degrees = structure.pool(weight)
         identity = torch.eye(components.features, dtype=scatter.dtype, device=scatter.device)
         ridge = structure.scatter(self.amount * identity)
-        return weight, shift, scatter + degrees.reshape(degrees.shape + (1,) * structure.trailing) * ridge, degrees
+        divisor = degrees.reshape(degrees.shape + (1,) * structure.moment_trailing)
+        return weight, shift, scatter + divisor * ridge, degrees
 
     def log_prob(self, components: Component) -> Tensor:
         """Returns zeros: a ridge is not a density."""

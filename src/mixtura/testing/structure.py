@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from ..components import Gaussian, Structure
-from .contract import Contract, assert_close
+from .contract import assert_close
+from .structure_algebra import AlgebraContract
 
 __all__ = ["StructureContract", "check_structure"]
 
 
-class StructureContract(Contract):
+class StructureContract(AlgebraContract):
     """The laws of a covariance structure; a subclass says how to `make` one with leading shape ``(K,)`` (or ``(1,)``).
 
     Attributes:
@@ -27,10 +28,6 @@ class StructureContract(Contract):
 
     features = 3
     components = 2
-
-    def make(self) -> Structure:
-        """Returns the structure under test."""
-        raise NotImplementedError("A contract must say how to make the structure that it tests.")
 
     # -- the same as the dense matrices
 
@@ -100,6 +97,8 @@ class StructureContract(Contract):
         outer = residual.unsqueeze(-1) * residual.unsqueeze(-2)
         assert_close(structure.outer(residual), structure.scatter(outer), 1e-12, "outer")
         assert_close(structure.scatter(3 * outer), 3 * structure.scatter(outer), 1e-12, "scatter")
+        total = structure.scatter(outer.sum(0, keepdim=True) if structure.tied else outer)
+        assert_close(structure.pooled(outer), total, 1e-12, "pooled")
 
     def test_moments_give_back_the_structure(self) -> None:
         structure = self.make()
@@ -183,16 +182,12 @@ class StructureContract(Contract):
         fit = (moment * torch.linalg.inv(dense)).sum((-2, -1))
         return (weight * torch.linalg.slogdet(dense).logabsdet + fit).sum()
 
-    def _dense(self, structure: Structure) -> Tensor:
-        return _expanded(structure.dense(self.features), self.components)
-
     def _sums(self, structure: Structure) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Weights, shifts and second moments of some weighted rows: dense, and in the structure's own form."""
         residual = self._residual(50) + 0.7
         r = torch.rand(50, self.components, generator=self.generator, dtype=torch.float64)
         dense = torch.einsum("nk,nki,nkj->kij", r, residual, residual)
-        pooled = dense.sum(0, keepdim=True) if structure.tied else dense
-        return r.sum(0), torch.einsum("nk,nki->ki", r, residual), dense, structure.scatter(pooled)
+        return r.sum(0), torch.einsum("nk,nki->ki", r, residual), dense, structure.pooled(dense)
 
 
 def check_structure(structure: Structure, features: int, components: int) -> None:

@@ -2,11 +2,25 @@ r"""What diagonal and spherical covariances share: work along the axes, one numb
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from ...errors import refuse
+from .structure import Structure
 
-__all__ = ["axis_attraction", "checked_variance", "select_rows"]
+__all__ = ["AlongAxes", "axis_attraction", "checked_variance", "select_rows"]
+
+
+class AlongAxes(Structure):
+    """Covariances without correlations: every coordinate is on its own, and tells nothing of the others."""
+
+    @property
+    def elementwise(self) -> bool:
+        return True
+
+    def regression(self, known: Sequence[int], free: Sequence[int], residual: Tensor) -> Tensor:
+        return residual.new_zeros(*residual.shape[:-1], len(free))
 
 
 def axis_attraction(precision: Tensor, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:

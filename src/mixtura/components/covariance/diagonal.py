@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from ... import kernels as passes
-from .axes import axis_attraction, checked_variance, select_rows
+from .axes import AlongAxes, axis_attraction, checked_variance, select_rows
+from .full import Full
+from .patterns import apply, picks
 from .structure import Structure, lead
 
 __all__ = ["Diagonal"]
 
 
-class Diagonal(Structure):
+class Diagonal(AlongAxes):
     r"""Axis-aligned covariances: :math:`\Sigma_k = \mathrm{diag}(v_k)`.
 
     Arguments:
@@ -68,10 +70,6 @@ class Diagonal(Structure):
     def scales(self, features: int) -> Tensor:
         return self.given
 
-    @property
-    def elementwise(self) -> bool:
-        return True
-
     def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
         return select_rows(self.given.reshape(-1, self.given.shape[-1]), index) * noise
 
@@ -98,3 +96,26 @@ class Diagonal(Structure):
 
     def marginal(self, dims: Sequence[int]) -> Diagonal:
         return self._replace(factor=self.given[..., list(dims)])
+
+    # -- algebra
+
+    def full(self, features: int) -> Full:
+        return Full._of(factor=torch.diag_embed(self.given), tied=self.tied)
+
+    def added_to(self, structure: Structure) -> Structure:
+        return structure.plus_diagonal(self.given.square())
+
+    def plus_spherical(self, variance: Tensor) -> Diagonal:
+        return self.plus_diagonal(variance.unsqueeze(-1))
+
+    def plus_diagonal(self, variance: Tensor) -> Diagonal:
+        return self._along((self.given.square() + variance).sqrt())
+
+    def image(self, matrix: Tensor, noise: Structure | None = None) -> Structure:
+        if not picks(matrix):
+            return super().image(matrix, noise)
+        image = self._along(apply(matrix.abs(), self.given))
+        return image if noise is None else image.plus(noise)
+
+    def _along(self, scale: Tensor) -> Diagonal:
+        return Diagonal._of(factor=scale, tied=self._tied_still(scale))

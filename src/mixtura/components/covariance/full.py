@@ -2,7 +2,7 @@ r"""Covariances of any volume, shape and orientation, stored as Cholesky factors
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ... import kernels as passes
 from ...errors import MixtureError, refuse
-from .structure import Structure, lead
+from .structure import Structure, by_columns, lead
 
-__all__ = ["Full"]
+__all__ = ["Full", "factored"]
 
 _CACHED = 2**16  # numbers of a block that stay in the cache
 
@@ -110,8 +110,7 @@ class Full(Structure):
         return vector.unsqueeze(-1) * vector.unsqueeze(-2)
 
     def with_moment(self, moment: Tensor, features: int) -> Self:
-        factor, info = torch.linalg.cholesky_ex(moment)
-        return self._replace(factor=factor.masked_fill((info > 0)[..., None, None], torch.nan))
+        return self._replace(factor=factored(moment, self.tied).factor)
 
     def with_covariance(self, covariance: Tensor) -> Self:
         return self.with_moment(covariance, covariance.shape[-1])
@@ -128,17 +127,31 @@ class Full(Structure):
         factor = self.marginal([*known, *free]).given
         return self._replace(factor=factor[..., len(known) :, len(known) :])
 
+    # -- algebra
 
-def by_columns(operate: Callable[[Tensor], Tensor], vectors: Tensor, inner: int) -> Tensor:
-    """Applies matrices ``(*L, D, D)`` to vectors ``(*S, *L, D)`` as columns, ``inner`` being the length of ``(*L, D)``.
+    def full(self, features: int) -> Full:
+        return Full._of(factor=self.factor, tied=self.tied)
 
-    Otherwise torch would copy the matrices for each sample.
-    """
-    outer = vectors.ndim - inner
-    if outer < 1:
-        return operate(vectors.unsqueeze(-1)).squeeze(-1)
-    columns = operate(vectors.flatten(0, outer - 1).movedim(0, -1))
-    return columns.movedim(-1, 0).reshape(vectors.shape[:outer] + columns.shape[:-1])
+    def plus_spherical(self, variance: Tensor) -> Full:
+        return self.plus_diagonal(variance.unsqueeze(-1).expand(*variance.shape, self._size))
+
+    def plus_diagonal(self, variance: Tensor) -> Full:
+        return self.plus_full(torch.diag_embed(variance))
+
+    def plus_full(self, covariance: Tensor) -> Full:
+        total = self.dense(self._size) + covariance
+        return factored(total, self._tied_still(total))
+
+    def image(self, matrix: Tensor, noise: Structure | None = None) -> Full:
+        root = matrix @ self.given
+        covariance = root @ root.mT if noise is None else root @ root.mT + noise.dense(matrix.shape[-2])
+        return factored(covariance, self._tied_still(covariance))
+
+
+def factored(covariance: Tensor, tied: bool) -> Full:
+    """Returns covariances as a `Full` structure, unchecked: NaN where not positive definite."""
+    factor, info = torch.linalg.cholesky_ex(covariance)
+    return Full._of(factor=factor.masked_fill((info > 0)[..., None, None], torch.nan), tied=tied)
 
 
 def checked_cholesky(covariance: Tensor) -> Tensor:

@@ -27,8 +27,9 @@ from torch import Tensor
 from ... import kernels as passes
 from ...errors import refuse
 from .full import Full
+from .patterns import apply, picks
 from .solvers.factor_analysis import factor_analysis
-from .structure import Structure
+from .structure import Structure, by_columns
 
 __all__ = ["LowRank"]
 
@@ -200,7 +201,7 @@ class LowRank(Structure):
             factor=torch.linalg.cholesky(inside / scale.unsqueeze(-1) / scale.unsqueeze(-2)), tied=self.tied
         )
 
-    # -- parts and estimates
+    # -- parts
 
     def marginal(self, dims: Sequence[int]) -> LowRank:
         return self._replace(factor=self.given[..., list(dims), :])
@@ -213,6 +214,36 @@ class LowRank(Structure):
         loadings = rest[..., :-1] @ torch.linalg.cholesky(small)
         return self._replace(factor=torch.cat([loadings, rest[..., -1:]], -1))
 
+    def regression(self, known: Sequence[int], free: Sequence[int], residual: Tensor) -> Tensor:
+        """Through the factors, which are all that coordinates have in common."""
+        pull = self.marginal(known).solve(residual)
+        there, here = (self.loadings[..., list(dims), :] for dims in (known, free))
+        return by_columns(lambda columns: here @ (there.mT @ columns), pull, self.given.ndim - 1)
+
+    # -- algebra
+
+    def full(self, features: int) -> Full:
+        return self.unconstrained
+
+    def plus_spherical(self, variance: Tensor) -> LowRank:
+        return self.plus_diagonal(variance.unsqueeze(-1))
+
+    def plus_diagonal(self, variance: Tensor) -> LowRank:
+        return self._joined(self.loadings, (self.noise + variance).sqrt())
+
+    def image(self, matrix: Tensor, noise: Structure | None = None) -> Structure:
+        if not picks(matrix):
+            return super().image(matrix, noise)
+        image = self._joined(matrix @ self.loadings, apply(matrix.abs(), self.given[..., -1]))
+        return image if noise is None else image.plus(noise)
+
+    def _joined(self, loadings: Tensor, scale: Tensor) -> LowRank:
+        lead = torch.broadcast_shapes(loadings.shape[:-1], scale.shape)
+        factor = torch.cat([loadings.expand(*lead, -1), scale.expand(lead).unsqueeze(-1)], -1)
+        return LowRank._packed(factor, self._tied_still(factor))
+
+    # -- estimates
+
     def scatter(self, moment: Tensor) -> Tensor:
         return moment
 
@@ -221,7 +252,7 @@ class LowRank(Structure):
 
     def estimate(self, weight: Tensor, shift: Tensor, scatter: Tensor, degrees: Tensor) -> Self:
         between = self.outer(shift / weight.sqrt().unsqueeze(-1))
-        centred = scatter - (between.sum(shift.ndim - 2, keepdim=True) if self.tied else between)
+        centred = scatter - self.pool(between, 2)
         return self._matched(centred / degrees[..., None, None], self.noise, _FEW)
 
     def with_moment(self, moment: Tensor, features: int) -> Self:

@@ -90,6 +90,10 @@ class VolumeShape(Structure):
         volumes, shapes, orientations = (count[part] for part in self.varies)
         return volumes + shapes * (features - 1) + orientations * features * (features - 1) // 2
 
+    def scaled(self, scale: Tensor) -> Structure:
+        """Returns the covariances of vectors times ``scale``; of unequal volumes where that is what was shared."""
+        return super().scaled(scale) if self.varies.volume or scale.shape[-1] == 1 else self.unconstrained.scaled(scale)
+
     def share_volume(self, weight: Tensor) -> Tensor:
         return weight if self.varies.volume else weight.sum(-1, keepdim=True)
 

@@ -9,13 +9,16 @@ import torch
 from torch import Tensor
 
 from ... import kernels as passes
-from .axes import axis_attraction, checked_variance, select_rows
+from .axes import AlongAxes, axis_attraction, checked_variance, select_rows
+from .diagonal import Diagonal
+from .full import Full
+from .patterns import orthogonal, similar
 from .structure import Structure, lead
 
 __all__ = ["Spherical"]
 
 
-class Spherical(Structure):
+class Spherical(AlongAxes):
     r"""Round covariances: :math:`\Sigma_k = v_k I`.
 
     Arguments:
@@ -69,10 +72,6 @@ class Spherical(Structure):
     def scales(self, features: int) -> Tensor:
         return self.given.unsqueeze(-1).expand(*self.given.shape, features)
 
-    @property
-    def elementwise(self) -> bool:
-        return True
-
     def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
         return select_rows(self.given.reshape(-1, 1), index) * noise
 
@@ -99,3 +98,32 @@ class Spherical(Structure):
 
     def marginal(self, dims: Sequence[int]) -> Spherical:
         return self
+
+    # -- algebra
+
+    def full(self, features: int) -> Full:
+        return Full._of(factor=torch.diag_embed(self.scales(features)), tied=self.tied)
+
+    def diagonal(self, features: int) -> Diagonal:
+        """Returns the same covariances as a `Diagonal` structure."""
+        return Diagonal._of(factor=self.scales(features), tied=self.tied)
+
+    def added_to(self, structure: Structure) -> Structure:
+        return structure.plus_spherical(self.given.square())
+
+    def plus_spherical(self, variance: Tensor) -> Spherical:
+        scale = (self.given.square() + variance).sqrt()
+        return Spherical._of(factor=scale, tied=self._tied_still(scale))
+
+    def plus_diagonal(self, variance: Tensor) -> Diagonal:
+        return self.diagonal(variance.shape[-1]).plus_diagonal(variance)
+
+    def image(self, matrix: Tensor, noise: Structure | None = None) -> Structure:
+        length = matrix.square().sum(-1).sqrt()
+        if similar(matrix):
+            image: Structure = self.scaled(length[..., 0])
+        elif orthogonal(matrix):
+            image = self.diagonal(1)._along(self.given.unsqueeze(-1) * length)
+        else:
+            return super().image(matrix, noise)
+        return image if noise is None else image.plus(noise)

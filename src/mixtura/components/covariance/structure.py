@@ -15,14 +15,28 @@ The M-step matches second moments taken about the current means. With :math:`N_k
 .. math:: \mu_k' = \mu_k + f_k / N_k, \qquad \Sigma_k' = (S_k - f_k f_k^\top / N_k) / \nu_k,
 
 with :math:`S` reduced to its diagonal or trace, and both sums pooled over k where tied.
+
+Structures are an algebra: sums with noise, images and multiples are structures again, and the least general that hold:
+
+| | + s² I | + diagonal | scaled | image under A |
+|---|---|---|---|---|
+| `Spherical` | Spherical | Diagonal | Spherical | Spherical, where A's rows are orthogonal and of one length |
+| `Diagonal` | Diagonal | Diagonal | Diagonal | Diagonal, where A picks or scales coordinates |
+| `LowRank` | LowRank | LowRank | LowRank | LowRank, where A picks or scales coordinates |
+| `Eigen` | Eigen | Full | Eigen | Eigen, where A turns all coordinates, at one scale |
+| `Full` | Full | Full | Full | Full |
+
+and Full in all other cases, sums with full matrices among them; but Diagonal for a Spherical one where A's rows are
+orthogonal and of several lengths. Leading dimensions broadcast: noise or matrices led by ``(*L, K or 1)`` give a batch.
+A tied structure stays tied where the components share noise and matrix, and comes apart where they do not.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -30,7 +44,10 @@ from torch import Tensor
 from ..._value import Value
 from ...errors import refuse
 
-__all__ = ["Structure", "column", "lead"]
+if TYPE_CHECKING:
+    from .full import Full
+
+__all__ = ["Structure", "by_columns", "column", "lead"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -124,6 +141,82 @@ class Structure(Value, ABC):
     def marginal(self, dims: Sequence[int]) -> Structure:
         """Returns the structure of some coordinates."""
 
+    @abstractmethod
+    def full(self, features: int) -> Full:
+        """Returns the same covariances as a `Full` structure."""
+
+    # -- algebra: what it becomes
+
+    def plus(self, noise: Structure) -> Structure:
+        r"""Returns the covariances of x + e for independent noise e: the least general structure of the sum.
+
+        Arguments:
+            noise: A structure with values, tied where all components share it; its leading dimensions broadcast.
+
+        A sum that is not positive definite is NaN.
+
+        Example:
+            >>> noise = mx.Diagonal(torch.tensor([2.0, 0.5]), tied=True)
+            >>> mx.Spherical(torch.tensor([1.0, 4.0])).plus(noise).variance(2)
+            tensor([[3.0000, 1.5000],
+                    [6.0000, 4.5000]])
+        """
+        return noise.added_to(self)
+
+    def added_to(self, structure: Structure) -> Structure:
+        """Returns the structure plus this one, as noise."""
+        return structure.plus_full(self.dense(self._size))
+
+    def plus_spherical(self, variance: Tensor) -> Structure:
+        """Returns the structure plus round noise of variances ``(*L, K or 1)``."""
+        return self.full(self._size).plus_spherical(variance)
+
+    def plus_diagonal(self, variance: Tensor) -> Structure:
+        """Returns the structure plus noise along the axes, of variances ``(*L, K or 1, D)``."""
+        return self.full(self._size).plus_diagonal(variance)
+
+    def plus_full(self, covariance: Tensor) -> Full:
+        """Returns the structure plus noise of covariances ``(*L, K or 1, D, D)``."""
+        return self.full(covariance.shape[-1]).plus_full(covariance)
+
+    def image(self, matrix: Tensor, noise: Structure | None = None) -> Structure:
+        r"""Returns :math:`A \Sigma_k A^\top`, plus the covariances of noise if any: the law of A x + e.
+
+        Arguments:
+            matrix: A, with shape ``(*L, D', D)``, where L broadcasts against ``(*B, K)``. Its pattern of zeros and the
+                angles of its rows are looked at once, on the host.
+            noise: As for `plus`. Without noise A needs full row rank, else a `Full` image is NaN.
+
+        Example:
+            >>> one = mx.Diagonal(torch.tensor([[1.0, 4.0, 9.0]]))
+            >>> one.image(torch.tensor([[0.0, 0.0, 2.0], [1.0, 0.0, 0.0]])).variance(2)
+            tensor([[36.,  1.]])
+        """
+        return self.full(matrix.shape[-1]).image(matrix, noise)
+
+    def scaled(self, scale: Tensor) -> Structure:
+        """Returns the covariances of vectors times ``scale``, of shape ``(*L, K or 1)``."""
+        factor = self.given * column(scale, self.trailing)
+        return self._replace(factor=factor, tied=self._tied_still(factor))
+
+    def regression(self, known: Sequence[int], free: Sequence[int], residual: Tensor) -> Tensor:
+        r"""Returns :math:`\Sigma_{ab}\Sigma_{bb}^{-1}` times residuals ``(*S, *B, K, len(b))`` of the known coordinates
+        b: how far they move the mean of the free ones a."""
+        cross = self.dense(self._size)[..., list(free), :][..., list(known)]
+        pull = self.marginal(known).solve(residual)
+        return by_columns(lambda columns: cross @ columns, pull, cross.ndim - 1)
+
+    @property
+    def _size(self) -> int:
+        """The number of features, where the factor tells."""
+        return self.given.shape[len(self.leading)]
+
+    def _tied_still(self, factor: Tensor, trailing: int | None = None) -> bool:
+        """Whether a factor made of this one and of what may differ by component still serves them all."""
+        return self.tied and factor.shape[factor.ndim - 1 - (self.trailing if trailing is None else trailing)] == 1
+
+    # -- what it is
+
     @property
     def name(self) -> str:
         """The plain name under which `structure` finds a template of this kind."""
@@ -133,11 +226,6 @@ class Structure(Value, ABC):
     def constrained(self) -> bool:
         """Whether not every factor of the right shape is one of this structure."""
         return False
-
-    @property
-    def shares(self) -> bool:
-        """Whether the update of one component's covariance moves another's."""
-        return self.tied
 
     def with_frozen(self, old: Self, free: Tensor) -> Self:
         """Returns the covariances that are free, by a mask ``(*B, K)``, and those of ``old`` elsewhere.
@@ -172,8 +260,13 @@ class Structure(Value, ABC):
 
     @property
     def elementwise(self) -> bool:
-        """Whether to colour is to multiply number by number, with no product of matrices."""
-        return False
+        """Whether every coordinate is on its own: no product of matrices is ever needed."""
+        return self.factor is not None and self._size == 1
+
+    @property
+    def shares(self) -> bool:
+        """Whether one component's update moves another's: they have the matrix, or a part of it, in common."""
+        return self.tied
 
     def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
         r"""Returns :math:`\sum_k r_{nk} \Sigma_k^{-1} (\mu_k - x_n)` for rows ``(N, D)``, without gradients."""
@@ -203,20 +296,25 @@ class Structure(Value, ABC):
             degrees: The divisor, with shape ``(*B, K)``, or ``(*B, 1)`` where tied.
         """
         between = self.outer(shift / column(weight.sqrt(), 1))
-        centred = scatter - (between.sum(shift.ndim - 2, keepdim=True) if self.tied else between)
-        return self.with_moment(centred / column(degrees, self.trailing), shift.shape[-1])
+        centred = scatter - self.pool(between, self.moment_trailing)
+        return self.with_moment(centred / column(degrees, self.moment_trailing), shift.shape[-1])
 
-    def pool(self, weight: Tensor) -> Tensor:
-        """Sums ``(*B, K)`` over K where the structure is tied."""
-        return weight.sum(-1, keepdim=True) if self.tied else weight
+    @property
+    def moment_trailing(self) -> int:
+        """How many dimensions a second moment in the structure's own form has behind K."""
+        return self.trailing
+
+    def pool(self, values: Tensor, trailing: int = 0) -> Tensor:
+        """Sums ``(*B, K)``, or what has more dimensions behind K, over K where the structure is tied."""
+        return values.sum(-1 - trailing, keepdim=True) if self.tied else values
+
+    def pooled(self, moment: Tensor) -> Tensor:
+        """Returns dense second moments ``(*B, K, D, D)`` in the structure's own form, summed over K where tied."""
+        return self.scatter(self.pool(moment, 2))
 
     def share_volume(self, weight: Tensor) -> Tensor:
         """Sums ``(*B, K)`` over K where all components have one volume."""
         return self.pool(weight)
-
-    def scaled(self, scale: Tensor) -> Self:
-        """Returns the covariances of vectors times ``scale``, of shape ``(*B, K or 1)``."""
-        return self._replace(factor=self.given * column(scale, self.trailing))
 
     def untied(self, components: int) -> Self:
         """Returns the same covariances, one per component."""
@@ -228,6 +326,18 @@ class Structure(Value, ABC):
     def __repr__(self) -> str:
         parts = ([f"tensor{tuple(self.factor.shape)}"] if self.factor is not None else []) + ["tied=True"] * self.tied
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def by_columns(operate: Callable[[Tensor], Tensor], vectors: Tensor, inner: int) -> Tensor:
+    """Applies matrices ``(*L, D', D)`` to vectors ``(*S, *L, D)`` as columns; ``(*L, D)`` has ``inner`` dimensions.
+
+    Otherwise torch would copy the matrices for each sample.
+    """
+    outer = vectors.ndim - inner
+    if outer < 1:
+        return operate(vectors.unsqueeze(-1)).squeeze(-1)
+    columns = operate(vectors.flatten(0, outer - 1).movedim(0, -1))
+    return columns.movedim(-1, 0).reshape(vectors.shape[:outer] + columns.shape[:-1])
 
 
 def column(tensor: Tensor, dims: int) -> Tensor:
