@@ -28,6 +28,7 @@ from .base import Component, Labels
 from .covariance.full import Full
 from .covariance.patterns import apply
 from .covariance.structure import Structure
+from .gaussian_algebra import expanded, noisy, pairs, sound, spread
 from .special.normal_cdf import phi
 from .special.normal_draws import standard_normal
 from .starting_moments import starting_moments
@@ -297,31 +298,31 @@ class Gaussian(Component):
     def affine(self, matrix: Tensor, offset: Tensor | None) -> Gaussian:
         mean = apply(matrix, self.location)
         mean = mean if offset is None else mean + offset
-        structure = _sound(self.structure.image(matrix), mean.shape[-1], "matrix", "of full row rank")
+        structure = sound(self.structure.image(matrix), mean.shape[-1], "matrix", "of full row rank")
         return self._placed(mean, structure)
 
     def convolve(self, covariance: Tensor | Structure) -> Gaussian:
-        noisy = _noisy(self.structure, covariance)
-        return self._placed(self.location, _sound(noisy, self.features, "covariance", "positive semi-definite"))
+        total = noisy(self.structure, covariance)
+        return self._placed(self.location, sound(total, self.features, "covariance", "positive semi-definite"))
 
     def product(self, other: Component) -> tuple[Gaussian, Tensor]:
         if not other.is_gaussian or not other.event_shape:
             refuse("other", "a mixture of Gaussians", type(other).__name__)
         other = other.gaussian
-        mine, theirs = _spread(self.structure, 0), _spread(other.structure, -1)
+        mine, theirs = spread(self.structure, 0), spread(other.structure, -1)
         gap = other.location.unsqueeze(-3) - self.location.unsqueeze(-2)
         total, precision = mine.plus(theirs), mine.inv().plus(theirs.inv())
         log_mass = -0.5 * total.distance(gap) - total.half_logdet(self.features) - self.features * _HALF_LOG_TWO_PI
         mean = self.location.unsqueeze(-2) + precision.solve(theirs.solve(gap))
-        pairs = _sound(precision.inv(), self.features, "other", "of positive definite covariances")
-        return self._of(location=mean.flatten(-3, -2), structure=_pairs(pairs, mean.shape[:-1])), log_mass.flatten(-2)
+        combined = sound(precision.inv(), self.features, "other", "of positive definite covariances")
+        return self._of(location=mean.flatten(-3, -2), structure=pairs(combined, mean.shape[:-1])), log_mass.flatten(-2)
 
     def _placed(self, mean: Tensor, structure: Structure) -> Gaussian:
         """The Gaussians of this mean and structure, each expanded to the batch of both."""
         batch = torch.broadcast_shapes(mean.shape[:-2], structure.leading[:-1])
         components = max(mean.shape[-2], structure.leading[-1])
         mean = mean.expand(*batch, components, mean.shape[-1])
-        return self._of(location=mean, structure=_expanded(structure, batch))
+        return self._of(location=mean, structure=expanded(structure, batch))
 
     def cdf(self, x: Tensor) -> Tensor:
         if self.features != 1:
@@ -369,41 +370,6 @@ class Gaussian(Component):
 
     def _differentiated(self, *tensors: Tensor) -> bool:
         return torch.is_grad_enabled() and any(t.requires_grad for t in (*tensors, *self.tensors()))
-
-
-def _sound(structure: Structure, features: int, argument: str, expected: str) -> Structure:
-    """The structure itself; where a covariance is singular or worse, the argument that made it so is to blame."""
-    alone, whole = structure.scales(features).detach().square(), structure.variance(features).detach()
-    if not bool((alone > features * torch.finfo(whole.dtype).eps * whole).all()):
-        refuse(argument, expected, "one that makes a covariance singular or indefinite")
-    return structure
-
-
-def _noisy(structure: Structure, noise: Tensor | Structure) -> Structure:
-    """The structure plus noise: a structure, a variance, a variance for each coordinate, or matrices."""
-    if isinstance(noise, Structure):
-        return structure.plus(noise)
-    add = (structure.plus_spherical, structure.plus_diagonal, structure.plus_full)[min(noise.ndim, 2)]
-    return add(noise.unsqueeze(0) if noise.ndim < 3 else noise)
-
-
-def _expanded(structure: Structure, batch: torch.Size) -> Structure:
-    """The structure with this batch shape; what components share stays shared."""
-    places = len(structure.leading) - 1
-    return structure.map(lambda tensor: tensor.expand(*batch, *tensor.shape[places:]))
-
-
-def _spread(structure: Structure, place: int) -> Structure:
-    """The structure of pairs that differ in one of the two: a dimension of size one behind K, or before it."""
-    return structure.map(lambda tensor: tensor.unsqueeze(len(structure.leading) + place))
-
-
-def _pairs(structure: Structure, shape: torch.Size) -> Structure:
-    """The structure of pairs ``(*B, K, K')`` in one row; still tied where all pairs share it."""
-    shape = torch.Size((*shape[:-2], 1, 1)) if structure.tied else shape
-    places = len(structure.leading)
-    spread = structure.map(lambda tensor: tensor.expand(*shape, *tensor.shape[places:]))
-    return spread.map(lambda tensor: tensor.flatten(len(shape) - 2, len(shape) - 1))
 
 
 def _check(mean: Tensor, structure: Structure) -> None:

@@ -81,9 +81,9 @@ def condition(self: Mixture, dims: Dims, values: Any) -> Mixture:
 def affine(self: Mixture, matrix: Tensor, offset: Tensor | None = None) -> Mixture:
     """Returns the mixture of ``matrix @ x + offset``, with ``matrix`` of shape ``(D', D)`` and full row rank.
 
-    For numbers ``matrix`` is a number. What comes out are other columns, without names. The covariance structure becomes
-    the least general that holds the image: diagonal where a diagonal one's coordinates are picked or scaled, spherical
-    where a spherical one is turned.
+    For numbers ``matrix`` is a number. What comes out are other columns, without names. The covariance structure
+    becomes the least general that holds the image: diagonal where a diagonal one's coordinates are picked or scaled,
+    spherical where a spherical one is turned.
     """
     matrix = torch.as_tensor(matrix, dtype=self.dtype, device=self.device)
     offset = None if offset is None else torch.as_tensor(offset, dtype=self.dtype, device=self.device)

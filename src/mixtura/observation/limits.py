@@ -22,7 +22,7 @@ from typing import Any, Self
 import torch
 from torch import Generator, Tensor
 
-from ..components import Component, Diagonal, Gaussian, Labels, Spherical, Statistics
+from ..components import Component, Gaussian, Labels, Statistics
 from ..errors import MixtureError, NotClosedForm, refuse
 from ..mixture import Mixture
 from .base import Frame, Observation, aligned, believe, frame_of, lead, over, weighted
