@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 
 import mixtura as mx
-from mixtura.data import rows
 from mixtura.learning import expect, soft
-from mixtura.learning.expectation.observed_rows import observed
+from mixtura.learning.expectation.recorded import recorded
 
 _ITERATIONS = 10
 
@@ -60,7 +59,8 @@ def case(count: int, features: int, components: int) -> Case:
 
 def ours(given: Case) -> float:
     """Ten updates; returns the log-likelihood that they end at."""
-    seen = observed(rows(given.y), mx.observation.AdditiveNoise(covariance=given.noise, per_row=True))
+    noise = mx.observation.AdditiveNoise(covariance=given.noise, per_row=True)
+    seen = recorded(given.y, observation=noise)
     state, method = given.start.map(lambda tensor: tensor.unsqueeze(0)), mx.EM()
     for _ in range(_ITERATIONS):
         state = method.update(expect(state, seen, soft), state)

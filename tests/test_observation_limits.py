@@ -8,9 +8,9 @@ import torch
 from scipy import stats
 
 import mixtura as mx
+from mixtura.components.observation import frame_of
 from mixtura.errors import MixtureError
 from mixtura.observation import AdditiveNoise, Binned, Censored, LinearMeasurement, Missing, Rounded, Truncated
-from mixtura.observation.base import frame_of
 from mixtura.observation.interval import in_box, interval
 
 

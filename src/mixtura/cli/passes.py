@@ -18,25 +18,21 @@ _DRAWS = 2**16  # in a piece
 
 def log_densities(mixture: Mixture, rows: Rows) -> Iterator[Piece]:
     """Each row's number, from 0, and its log-density in nats."""
-    start = 0
-    for (x, _), joint in read_under(mixture, rows):
-        yield {"row": torch.arange(start, start + len(x)), "log_density": joint.logsumexp(-1)}
-        start += len(x)
+    for block, joint in read_under(mixture, rows):
+        yield {"row": torch.arange(block.start, block.start + len(block)), "log_density": joint.logsumexp(-1)}
 
 
 def assignments(mixture: Mixture, rows: Rows) -> Iterator[Piece]:
     """Each row's number, from 0, its likeliest component, that component's probability, and its log-density."""
-    start = 0
-    for (x, _), joint in read_under(mixture, rows):
+    for block, joint in read_under(mixture, rows):
         log_density = joint.logsumexp(-1)
         highest, component = joint.max(-1)
         yield {
-            "row": torch.arange(start, start + len(x)),
+            "row": torch.arange(block.start, block.start + len(block)),
             "component": component,
             "probability": (highest - log_density).exp(),
             "log_density": log_density,
         }
-        start += len(x)
 
 
 def draws(mixture: Mixture, count: int, names: Sequence[str], generator: torch.Generator) -> Iterator[Piece]:

@@ -12,7 +12,7 @@ import torch
 
 from ..data import Rows
 from ..learning import Fit, Reason, Selection
-from ..learning.expectation.observed_rows import observed
+from ..learning.expectation.recorded import recorded
 from ..learning.fit import fit
 from ..learning.select import EVERY, select
 from ..observation import Observation
@@ -58,7 +58,7 @@ class Question:
     @cached_property
     def rows(self) -> Rows:
         """The rows with how they were observed."""
-        return observed(self.recorded, self.observation or None)
+        return recorded(self.recorded, observation=self.observation or None)
 
     def ask(self) -> Selection | Fit:
         """Fits every model, and orders the best one's components by falling weight."""

@@ -10,6 +10,7 @@ from mixtura.data.blocks import Block, Rows, TensorRows
 from mixtura.data.check import check_data, check_finite, check_rows, check_spread
 from mixtura.data.files import ArrowRows, CsvRows, ParquetRows, StreamedRows
 from mixtura.data.moments import Summary, summary
+from mixtura.data.possible import EVERY, UNKNOWN, KnownLabels, Possible
 from mixtura.data.reading import is_table, read, read_table, rows
 
 __all__ = [
@@ -17,11 +18,15 @@ __all__ = [
     "ArrowRows",
     "Block",
     "CsvRows",
+    "EVERY",
+    "KnownLabels",
     "ParquetRows",
+    "Possible",
     "Rows",
     "StreamedRows",
     "Summary",
     "TensorRows",
+    "UNKNOWN",
     "check_data",
     "check_finite",
     "check_rows",

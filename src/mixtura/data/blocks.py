@@ -1,37 +1,91 @@
 """The rows a learner goes through, block by block.
 
-A block is n consecutive rows x of shape (n,) or (n, D), with their weights w of shape (n,) when rows are
-weighted. Blocks come in the order of the rows, and every pass gives the same ones, so sums over blocks are
-sums over rows.
+A block is n consecutive rows: what was recorded, x of shape (n,) or (n, D), their weights w of shape (n,) where rows
+are weighted, what stands between a draw and the record, and which components are possible for each row. Every pass
+gives the same blocks, so sums over blocks are sums over rows, in whatever order and by whomever they are made.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
+from mixtura.components.observation import EXACT, Frame, Observation
+from mixtura.data.possible import EVERY, Possible
 from mixtura.data.weights import check_weight
 from mixtura.errors import refuse
 
 __all__ = ["Block", "Rows", "TensorRows", "reblock"]
 
 
-class Block(NamedTuple):
-    """Consecutive rows `x` ``(n, *event)`` and their weights `weight` (n,), None when every row counts once.
+class _Adds(Protocol):
+    def __add__(self, other: Any, /) -> Any: ...
+
+
+Sum = TypeVar("Sum", bound=_Adds)
+"""Anything that can be added to its like."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Consecutive rows, the whole of what is known of them.
+
+    Arguments:
+        x: What was recorded, with shape ``(n, *event)``.
+        weight: How often each row counts, with shape ``(n,)``; none where every row counts once.
+        observation: What stands between a draw and what is recorded, with the tensors of these rows.
+        possible: Which components are possible for each row.
+        start: The number of the first row.
 
     Example:
-        >>> Block(torch.zeros(4, 2), None).x.shape
+        >>> Block(torch.zeros(4, 2)).x.shape
         torch.Size([4, 2])
     """
 
     x: Tensor
-    weight: Tensor | None
+    weight: Tensor | None = None
+    observation: Observation = EXACT
+    possible: Possible = EVERY
+    start: int = 0
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def weights(self) -> Tensor:
+        """How often each row counts, ``(n,)``, ones where nothing was said."""
+        return self.x.new_ones(len(self.x)) if self.weight is None else self.weight
+
+    @property
+    def vectors(self) -> Tensor:
+        """What was recorded, as vectors ``(n, D)``."""
+        return self.x.reshape(len(self.x), -1)
+
+    def take(self, index: Tensor | slice) -> Block:
+        """Returns some of the rows."""
+        return replace(
+            self,
+            x=self.x[index],
+            weight=None if self.weight is None else self.weight[index],
+            observation=self.observation.at([tensor[index] for tensor in self.observation.side]),
+            possible=self.possible.at(index),
+        )
+
+    def groups(self) -> Iterator[tuple[Block, int | None]]:
+        """Iterates over the rows, those for which the same components are possible together: all, or only one."""
+        if not self.possible.known:
+            yield self, None
+            return
+        for index, component in self.possible.groups():
+            yield self.take(index), component
 
 
 class Rows(ABC):
@@ -42,6 +96,8 @@ class Rows(ABC):
         event_shape: shape of one row: () for N numbers, (D,) for a table.
         dtype: torch.float32 or torch.float64, the dtype of every block.
         device: where every block is put.
+        observation: what stands between a draw and what is recorded.
+        possible: which components are possible for each row.
 
     Example:
         >>> from mixtura.data import rows
@@ -54,12 +110,17 @@ class Rows(ABC):
     dtype: torch.dtype
     device: torch.device
 
+    observation: Observation = EXACT
+    possible: Possible = EVERY
+    _drawn_shape: torch.Size | None = None
+
     @abstractmethod
     def __len__(self) -> int:
         """Number of rows N."""
 
     @abstractmethod
-    def _blocks(self, size: int) -> Iterator[Block]: ...
+    def _blocks(self, size: int) -> Iterator[Block]:
+        """What was recorded, and weights, block by block."""
 
     @property
     @abstractmethod
@@ -70,12 +131,67 @@ class Rows(ABC):
         """All rows in order, `size` at a time; only the last block may be smaller. ValueError if size < 1."""
         if size < 1:
             refuse("size", "at least one row a block", size)
-        return self._blocks(size)
+        start, side = 0, self.observation.side
+        for block in self._blocks(size):
+            part = slice(start, start + len(block.x))
+            observation = self.observation.at([tensor[part] for tensor in side]) if side else self.observation
+            yield Block(block.x, block.weight, observation, self.possible.at(part), start)
+            start = part.stop
+
+    def reduce(self, function: Callable[[Block], Sum], size: int | None = None) -> Sum:
+        """The sum over all blocks of a function of a block: the one way in which learners go through rows.
+
+        Arguments:
+            function: From a block to anything that can be added to its like, such as `Statistics` or a list.
+            size: Rows in a block; `suggested_size` if none is given.
+
+        Example:
+            >>> from mixtura.data import rows
+            >>> rows([1.0, 2.0, 3.0]).reduce(lambda block: block.x.sum(), size=2)
+            tensor(6., dtype=torch.float64)
+        """
+        blocks = self.blocks(self.suggested_size if size is None else size)
+        total = function(next(blocks, Block(self._no_rows())))
+        for block in blocks:
+            total = total + function(block)
+        return total
+
+    def gather(self, function: Callable[[Block], Tensor], size: int | None = None) -> Tensor:
+        """What a function says of each row, ``(n, ...)`` for a block of n, in the order of the rows."""
+        return torch.cat(self.reduce(lambda block: [function(block)], size))
 
     def tensor(self) -> Tensor:
         """All rows as one tensor ``(N, *event)`` in memory."""
-        blocks = [block.x for block in self.blocks(self.suggested_size)]
-        return torch.cat(blocks) if blocks else self._no_rows()
+        return self.gather(lambda block: block.x)
+
+    # -- how they were recorded
+
+    @property
+    def clean_shape(self) -> torch.Size:
+        """Shape of one row as it was drawn, which a projection changes."""
+        return self.event_shape if self._drawn_shape is None else self._drawn_shape
+
+    def through(self, observation: Observation) -> Self:
+        """The same rows, recorded through an observation."""
+        features = observation.clean_features(self.features)
+        shape = self.event_shape if features == self.features else torch.Size((features,))
+        resolved = observation.resolve(Frame(shape, None, len(self), self.dtype, self.device))
+        return self._known(observation=resolved, _drawn_shape=shape)
+
+    def labelled(self, possible: Possible) -> Self:
+        """The same rows, with what is known of their labels."""
+        return self._known(possible=possible)
+
+    def _known(self, **more: Any) -> Self:
+        rows = copy(self)
+        for name, value in more.items():
+            setattr(rows, name, value)
+        return rows
+
+    @property
+    def named(self) -> Callable[[int], str]:
+        """The name of a column by its number, in quotes, or the number where columns have none."""
+        return lambda column: repr(self.columns[column]) if self.columns else str(column)
 
     @cached_property
     def total_weight(self) -> float:
@@ -83,6 +199,38 @@ class Rows(ABC):
         if not self.weighted:
             return float(len(self))
         return math.fsum(weight.double().sum().item() for weight in self.weights())
+
+    def to(self, dtype: torch.dtype) -> TensorRows:
+        """The same rows in memory in another floating point type, with all that is known of them."""
+        weight = None if self.weight is None else self.weight.to(dtype)
+        seen = self.observation.to(dtype)
+        return self.recorded_as(self.tensor().to(dtype), weight, observation=seen)
+
+    def take(self, index: Tensor) -> TensorRows:
+        """Some of the rows, by their numbers in rising order, in memory, with all that is known of them."""
+        found = self.reduce(lambda block: [block.take(_inside(index, block))])
+        weight = torch.cat([block.weights for block in found]) if self.weighted else None
+        rows = TensorRows(torch.cat([block.x for block in found]), weight, self.columns)
+        observation = self.observation.at([tensor[index] for tensor in self.observation.side])
+        return rows._known(observation=observation, possible=self.possible.at(index), _drawn_shape=self._drawn_shape)
+
+    @property
+    def each_weight(self) -> Tensor:
+        """How often each row counts, ``(N,)``, ones where nothing was said."""
+        return self.gather(lambda block: block.weights)
+
+    def counted(self) -> Tensor:
+        """The numbers of the rows that count."""
+        return torch.arange(len(self)) if self.weight is None else (self.weight > 0).nonzero().squeeze(-1).cpu()
+
+    def reweighted(self, weight: Tensor | None) -> TensorRows:
+        """The same rows in memory, with other weights."""
+        return self.recorded_as(self.tensor(), weight)
+
+    def recorded_as(self, x: Tensor, weight: Tensor | None, **known: Any) -> TensorRows:
+        """Other rows in memory, with what is known of these unless it is said otherwise."""
+        mine = {"observation": self.observation, "possible": self.possible, "_drawn_shape": self._drawn_shape}
+        return TensorRows(x, weight, self.columns)._known(**{**mine, **known})
 
     @property
     def weighted(self) -> bool:
@@ -182,10 +330,7 @@ def reblock(pieces: Iterable[Block], size: int) -> Iterator[Block]:
 
 
 def _split(block: Block, at: int) -> tuple[Block, Block]:
-    x, weight = block
-    if weight is None:
-        return Block(x[:at], None), Block(x[at:], None)
-    return Block(x[:at], weight[:at]), Block(x[at:], weight[at:])
+    return block.take(slice(at)), block.take(slice(at, None))
 
 
 def _join(blocks: list[Block]) -> Block:
@@ -193,3 +338,8 @@ def _join(blocks: list[Block]) -> Block:
         return blocks[0]
     weights = [block.weight for block in blocks if block.weight is not None]
     return Block(torch.cat([block.x for block in blocks]), torch.cat(weights) if weights else None)
+
+
+def _inside(index: Tensor, block: Block) -> Tensor:
+    """Those of the rows by number that lie in a block, numbered within it."""
+    return index[(index >= block.start) & (index < block.start + len(block))] - block.start

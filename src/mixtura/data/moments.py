@@ -13,8 +13,7 @@ double precision.
 
 from __future__ import annotations
 
-from functools import reduce
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,7 +23,8 @@ from mixtura.data.blocks import Block, Rows
 __all__ = ["Summary", "summary"]
 
 
-class Summary(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Summary:
     """What one pass tells of N weighted rows: tensors in float64 and of the rows' event shape.
 
     `count` is the number of rows that count (weight above zero), `weight` their total weight, `variance` the
@@ -38,6 +38,20 @@ class Summary(NamedTuple):
     minimum: Tensor
     maximum: Tensor
 
+    def __add__(self, other: Summary) -> Summary:
+        """The summary of both blocks' rows."""
+        weight = self.weight + other.weight
+        share = other.weight / weight if weight else 0.0
+        step = other.mean - self.mean
+        return Summary(
+            self.count + other.count,
+            weight,
+            self.mean + step * share,
+            self.variance * (1 - share) + other.variance * share + step.square() * share * (1 - share),
+            torch.minimum(self.minimum, other.minimum),
+            torch.maximum(self.maximum, other.maximum),
+        )
+
 
 def summary(rows: Rows) -> Summary:
     """Mean, variance and range of every column, weighted, in one pass; NaN where a column has one.
@@ -50,16 +64,18 @@ def summary(rows: Rows) -> Summary:
         >>> found.mean.item(), round(found.variance.item(), 12)
         (3.0, 4.666666666667)
     """
-    return reduce(_merge, (_of_block(block) for block in rows.blocks(rows.suggested_size)), _nothing(rows))
+    return rows.reduce(_of_block)
 
 
-def _nothing(rows: Rows) -> Summary:
-    like = torch.zeros(rows.event_shape, dtype=torch.float64, device=rows.device)
+def _nothing(x: Tensor) -> Summary:
+    like = torch.zeros(x.shape[1:], dtype=torch.float64, device=x.device)
     return Summary(0, 0.0, like, like, like + torch.inf, like - torch.inf)
 
 
 def _of_block(block: Block) -> Summary:
     x = block.x.detach().double()
+    if not len(x):
+        return _nothing(x)
     if block.weight is None:
         variance, mean = torch.var_mean(x, dim=0, correction=0)
         return Summary(len(x), float(len(x)), mean, variance, x.amin(0), x.amax(0))
@@ -75,17 +91,3 @@ def _weighted(x: Tensor, weight: Tensor) -> Summary:
     variance = (share * gap.square()).sum(0)
     low, high = x.masked_fill(inert, torch.inf).amin(0), x.masked_fill(inert, -torch.inf).amax(0)
     return Summary(int(counts.sum()), weight.sum().item(), mean, variance, low, high)
-
-
-def _merge(a: Summary, b: Summary) -> Summary:
-    weight = a.weight + b.weight
-    share = b.weight / weight if weight else 0.0
-    step = b.mean - a.mean
-    return Summary(
-        a.count + b.count,
-        weight,
-        a.mean + step * share,
-        a.variance * (1 - share) + b.variance * share + step.square() * share * (1 - share),
-        torch.minimum(a.minimum, b.minimum),
-        torch.maximum(a.maximum, b.maximum),
-    )

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -41,6 +42,11 @@ class Family(Protocol):
         """Refuses rows outside the family's support."""
         ...
 
+    @property
+    def discrete(self) -> bool:
+        """Whether rows are whole numbers."""
+        ...
+
     def bind(self, rows: Rows, summary: Any) -> Family:
         """Returns the family with what it takes from the data as a whole, such as columns by name."""
         ...
@@ -59,6 +65,7 @@ class _Structured:
 
     structure: Structure
     view = None
+    discrete = False
 
     @property
     def name(self) -> str:
@@ -103,20 +110,20 @@ class NormalFamily(_Structured):
         return Normal.of(GaussianFamily(self.structure).start(x.unsqueeze(-1), r))
 
 
-def families(family: Any, structures: Iterable[Structure], rows: Rows) -> list[Family]:
+def families(family: Any, structures: Iterable[Structure], event_shape: torch.Size) -> list[Family]:
     """Returns the families to learn: one per structure where the family has one, else the family itself.
 
     Arguments:
         family: A class such as `Poisson`, a template, the name of a class, or none for Gaussians.
         structures: The covariance structures asked for.
-        rows: The rows, for whether they are numbers or vectors.
+        event_shape: The shape of a row, for whether rows are numbers or vectors.
 
     Raises:
         MixtureError: If there is no such family.
     """
     chosen = _template(family)
     if chosen.blank.__class__ in (Gaussian, Normal):
-        return [GaussianFamily(one) if rows.event_shape else NormalFamily(one) for one in structures]
+        return [GaussianFamily(one) if event_shape else NormalFamily(one) for one in structures]
     blanks = [chosen.blank.structured(one) for one in structures]
     return [chosen] if blanks[0] is chosen.blank else [Template(blank) for blank in blanks]
 

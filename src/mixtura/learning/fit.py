@@ -15,10 +15,9 @@ from ..components import Structure, structure
 from ..data import Rows
 from ..errors import refuse
 from ..mixture import Mixture
-from .expectation.known_labels import Labelled, labelled
-from .expectation.observed_rows import ObservedRows, like_clean, recorded
-from .families import families
-from .job import job_of
+from .expectation.recorded import recorded
+from .families import Family, families
+from .job import Job
 from .loop.method import Method
 from .loop.progress import progress_report
 from .methods.em import EM
@@ -77,16 +76,27 @@ def fit(
         >>> round(fit.log_likelihood, 3)
         -1126.316
     """
-    rows = recorded(x, columns, sample_weight, observation)
+    rows = recorded(x, columns, sample_weight, observation, labels, components)
     method = frozen(EM() if method is None else method, freeze, init)
-    rows = with_labels(rows, labels, components)
-    if method.plain and isinstance(rows, Labelled):
-        refuse("method", "one that takes labels", type(method).__name__, "Use `EM`.")
-    (chosen,) = families(family, [structure(covariance)], like_clean(rows))
-    job = job_of(rows, method, chosen, generator, components)
+    (chosen,) = families(family, [structure(covariance)], rows.clean_shape)
+    return learn(rows, method, chosen, init, components, restarts, generator, progress)
+
+
+def learn(
+    rows: Rows,
+    method: Method,
+    family: Family,
+    init: Any = None,
+    components: int | None = None,
+    restarts: int | None = None,
+    generator: Generator | None = None,
+    progress: bool = False,
+) -> Fit:
+    """Learns a mixture from rows that know how they were recorded; the arguments are those of `fit`."""
+    method.check(rows)
+    job = Job.of(rows, method, family, generator, components)
     with progress_report(progress, method.max_iterations) as report:
-        runs = job.runs(init, components, restarts, report)
-    return job.result(runs)
+        return job.result(job.runs(init, components, restarts, report))
 
 
 def frozen(method: Method, freeze: Freeze | None, init: Any) -> Method:
@@ -97,12 +107,3 @@ def frozen(method: Method, freeze: Freeze | None, init: Any) -> Method:
         refuse("freeze", "with an `init` that is a mixture, whose parameters are kept", init)
     freeze.check(init)
     return method.freezing(freeze)
-
-
-def with_labels(rows: Rows, labels: Any, components: int | None) -> Rows:
-    """Returns the rows with the labels that are known."""
-    if labels is None:
-        return rows
-    if isinstance(rows, ObservedRows):
-        refuse("labels", "none for rows seen through an observation", "labels")
-    return labelled(rows, labels, components)

@@ -11,12 +11,10 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from ..components import Template
 from ..data import Rows, Summary, TensorRows, check_data
 from ..errors import MixtureError, refuse
 from ..mixture import Mixture
-from .expectation.known_labels import Labelled, class_centres
-from .expectation.observed_rows import Clean, ObservedRows
+from .expectation.recorded import check_recorded
 from .families import Family
 from .loop.method import Method
 from .loop.reason import Reason
@@ -24,9 +22,11 @@ from .loop.run import run
 from .loop.traces import Run, State, stack
 from .results.fit import Fit
 from .starts.centres import Initialiser, MixedStart
+from .starts.class_centres import class_centres
+from .starts.clean_rows import Clean
 from .starts.dependent_columns import refuse_dependent
 
-__all__ = ["Job", "job_of", "whole"]
+__all__ = ["Job", "whole"]
 
 _CONTINUED = 3  # how many of the short runs go on
 _SHORT = 10  # iterations of a short run
@@ -41,29 +41,37 @@ class Job:
     rows: Rows
     method: Method
     family: Family
-    summary: Summary
     sample: TensorRows
+    clean: Clean
     generator: Generator | None
 
     @classmethod
     def of(cls, rows: Rows, method: Method, family: Family, generator: Generator | None, components: int | None) -> Job:
-        """Checks the rows and draws the sample on which starts are tried."""
-        components = None if components is None else whole("components", components)
-        discrete = isinstance(family, Template) and family.discrete
-        found = check_data(rows, components or 1, spread=not discrete)
-        family = family.bind(rows, found)
-        family.check(rows)
-        return cls(rows, method.seeded(generator), family, found, _sample(rows, generator), generator)
+        """Checks the rows, draws the sample on which starts are tried, and works out roughly what is behind it."""
+        prepare = _exact if rows.observation.exact else _behind
+        sample, clean = prepare(rows, family, generator, 1 if components is None else whole("components", components))
+        return cls(rows, method.seeded(generator), family.bind(rows, clean.summary), sample, clean, generator).checked()
+
+    def checked(self) -> Job:
+        """Refuses rows outside the family's support, as far as the record tells."""
+        if self.rows.observation.exact:
+            self.family.check(self.rows)
+        return self
+
+    @property
+    def summary(self) -> Summary:
+        """Count, mean and variance of the rows as they were drawn, perhaps roughly."""
+        return self.clean.summary
 
     @property
     def drawn(self) -> TensorRows:
-        """The sample's rows as they were drawn, before any observation."""
-        return self.sample
+        """The sample's rows as they were drawn, perhaps roughly."""
+        return self.clean.rows
 
     @property
     def event_shape(self) -> torch.Size:
         """The shape of a row as it was drawn."""
-        return self.drawn.event_shape
+        return self.rows.clean_shape
 
     @property
     def floor(self) -> Tensor:
@@ -131,11 +139,11 @@ class Job:
 
     def centres(self, initialiser: Initialiser, components: int, restarts: int) -> Tensor:
         """Returns centres ``(restarts, K, F)`` chosen on the sample, with distances in units of the columns' scales."""
-        x, weight = self.embedded, _weight(self.sample)
+        x, weight = self.embedded, self.sample.each_weight
         if int((weight > 0).sum()) < components:
             refuse("components", f"at most the {int((weight > 0).sum())} rows that count", components)
         found = initialiser((x - self.origin) / self.scale, weight, components, restarts, self.generator)
-        return found * self.scale + self.origin
+        return class_centres(found * self.scale + self.origin, x, weight, self.sample.possible)
 
     def given(self, init: Any, components: int | None) -> Mixture:
         """Returns the start, with batch shape ``(1,)``, that a mixture, means or labels describe."""
@@ -157,16 +165,16 @@ class Job:
 
     def result(self, runs: list[Run]) -> Fit:
         """Returns what the runs amount to: for most methods, the best of them."""
-        fit = self.method.result(sorted(runs, key=_rank), self.rows)
+        fit = self.method.result(sorted(runs, key=_rank), self.rows, self.family)
         return replace(fit, mixture=fit.mixture.named(self.columns))
 
     @property
     def columns(self) -> tuple[str, ...] | None:
         """The names of the columns of a row as it was drawn."""
-        return self.rows.columns
+        return self.rows.observation.clean_columns(self.rows.columns)
 
     def _from_centres(self, means: Tensor) -> Mixture:
-        x, weight = self.embedded, _weight(self.sample)
+        x, weight = self.embedded, self.sample.each_weight
         x, centres = (x - self.origin) / self.scale, (means - self.origin) / self.scale
         nearest = torch.cdist(x, centres).argmin(-1).mT  # (B, N, K) to (N, B)
         return self._from_responsibilities(torch.nn.functional.one_hot(nearest, means.shape[-2]), weight, self.drawn)
@@ -175,18 +183,15 @@ class Job:
         count = int(labels.max()) + 1 if components is None else components
         if int(labels.min()) < 0 or int(labels.max()) >= count:
             refuse("init", f"labels between 0 and {count - 1}", f"{int(labels.min())} to {int(labels.max())}")
-        rows = self._all_drawn()
+        rows = _all_clean(self.rows, self.summary)
         one_hot = torch.nn.functional.one_hot(labels, count).unsqueeze(1)
-        return self._from_responsibilities(one_hot, _weight(rows), rows)
+        return self._from_responsibilities(one_hot, rows.each_weight, rows)
 
     def _from_responsibilities(self, one_hot: Tensor, weight: Tensor, rows: TensorRows) -> Mixture:
-        start = self.method.start(self.family, rows.tensor(), one_hot * weight[:, None, None])
+        start = self.clean.widen(self.method.start(self.family, rows.tensor(), one_hot * weight[:, None, None]))
         if bool(self.method.collapsed(start, self.floor).any()):
-            refuse_dependent(self.rows, self.sample, self.floor.max().item() / self.summary.variance.max().item())
+            refuse_dependent(self.rows, self.drawn, self.floor.max().item() / self.summary.variance.max().item())
         return start
-
-    def _all_drawn(self) -> TensorRows:
-        return TensorRows(self.rows.tensor(), self.rows.weight)
 
     def _checked_start(self, init: Mixture, components: int | None) -> Mixture:
         if init.event_shape != self.event_shape or init.batch_shape:
@@ -196,74 +201,22 @@ class Job:
         return init
 
 
-@dataclass(frozen=True)
-class ObservedJob(Job):
-    """Rows seen through an observation, prepared for learning: starts look at what the clean rows may have been."""
-
-    clean: Clean
-
-    @classmethod
-    def prepared(
-        cls, rows: ObservedRows, method: Method, family: Family, generator: Generator | None, components: int | None
-    ) -> ObservedJob:
-        """Checks the rows, draws the sample and works out roughly what was behind it."""
-        count = rows.check(1 if components is None else whole("components", components))
-        sample = rows.sample(_SAMPLE, generator)
-        clean = Clean.of(sample, count, rows.total_weight)
-        return cls(rows, method.seeded(generator), family, clean.summary, sample, generator, clean)  # type: ignore[arg-type]
-
-    @property
-    def drawn(self) -> TensorRows:
-        return self.clean.rows
-
-    @property
-    def columns(self) -> tuple[str, ...] | None:
-        return self.rows.observation.clean_columns(self.rows.columns)  # type: ignore[attr-defined]
-
-    def _all_drawn(self) -> TensorRows:
-        return Clean.of(self.rows, len(self.rows), self.rows.total_weight).rows  # type: ignore[arg-type]
-
-    def _from_responsibilities(self, one_hot: Tensor, weight: Tensor, rows: TensorRows) -> Mixture:
-        return self.clean.widen(self.method.start(self.family, rows.tensor(), one_hot * weight[:, None, None]))
+def _exact(rows: Rows, family: Family, generator: Generator | None, components: int) -> tuple[TensorRows, Clean]:
+    found = check_data(rows, components, spread=not family.discrete)
+    sample = _sample(rows, generator)
+    return sample, Clean.exact(sample, found)
 
 
-@dataclass(frozen=True)
-class LabelledJob(Job):
-    """Rows whose labels are partly known, prepared for learning: starts put each known class in its place."""
-
-    @classmethod
-    def of(
-        cls, rows: Rows, method: Method, family: Family, generator: Generator | None, components: int | None
-    ) -> LabelledJob:
-        job = super().of(rows, method, family, generator, components)
-        return replace(job, sample=_labelled_sample(rows, generator))  # type: ignore[arg-type]
-
-    def centres(self, initialiser: Initialiser, components: int, restarts: int) -> Tensor:
-        found = super().centres(initialiser, components, restarts)
-        return class_centres(found, self.embedded, _weight(self.sample), self.sample.labels)  # type: ignore[attr-defined]
+def _behind(rows: Rows, family: Family, generator: Generator | None, components: int) -> tuple[TensorRows, Clean]:
+    count = check_recorded(rows, components)
+    sample = _sample(rows, generator)
+    return sample, Clean.guessed(sample, count, rows.total_weight)
 
 
-def _labelled_sample(rows: Labelled, generator: Generator | None) -> Labelled:
-    """Returns the rows that count, or a sample of them; a few of every class are among them."""
-    counted = torch.arange(len(rows)) if rows.weight is None else (rows.weight > 0).nonzero().squeeze(-1).cpu()
-    if len(counted) <= _SAMPLE:
-        return rows.take(counted)
-    shuffled = counted[torch.randperm(len(counted), generator=generator)]
-    labels = rows.labels.cpu()[shuffled]
-    first = torch.cat([(labels == k).nonzero().squeeze(-1)[:_FEW] for k in labels.unique()])
-    keep = torch.cat((shuffled[first], shuffled[:_SAMPLE])).unique()
-    return rows.take(keep)
-
-
-def job_of(rows: Rows, method: Method, family: Family, generator: Generator | None, components: int | None) -> Job:
-    """Prepares rows for learning, however they were observed."""
-    if isinstance(rows, Labelled):
-        return LabelledJob.of(rows, method, family, generator, components)
-    if isinstance(rows, ObservedRows):
-        if not method.observes:
-            refuse("method", "one that learns through an observation, such as `EM`", type(method).__name__)
-        return ObservedJob.prepared(rows, method, family, generator, components)
-    return Job.of(rows, method, family, generator, components)
+def _all_clean(rows: Rows, found: Summary) -> TensorRows:
+    """All rows as they were drawn, perhaps roughly, in memory."""
+    whole = rows.reweighted(rows.weight)
+    return whole if rows.observation.exact else Clean.guessed(whole, found.count, found.weight).rows
 
 
 def _rank(one: Run) -> tuple[bool, float]:
@@ -289,29 +242,13 @@ def _ends(runs: list[Run]) -> State:
 
 
 def _sample(rows: Rows, generator: Generator | None) -> TensorRows:
-    """Returns all rows where they are few, and otherwise a sample drawn without replacement."""
-    if len(rows) <= _SAMPLE:
-        return _counted(rows.tensor(), rows.weight)
-    counted = torch.arange(len(rows)) if rows.weight is None else rows.weight.nonzero().squeeze(-1).cpu()
-    keep = counted[torch.randperm(len(counted), generator=generator)[:_SAMPLE].sort().values]
-    pieces, start = [], 0
-    for x, weight in rows.blocks(rows.suggested_size):
-        inside = keep[(keep >= start) & (keep < start + len(x))] - start
-        pieces.append((x[inside], None if weight is None else weight[inside]))
-        start += len(x)
-    weights = [weight for _, weight in pieces if weight is not None]
-    return TensorRows(torch.cat([x for x, _ in pieces]), torch.cat(weights) if weights else None)
-
-
-def _counted(x: Tensor, weight: Tensor | None) -> TensorRows:
-    """The rows without those of weight zero, so that these cannot move a start."""
-    if weight is None or bool((weight > 0).all()):
-        return TensorRows(x, weight)
-    return TensorRows(x[weight > 0], weight[weight > 0])
-
-
-def _weight(rows: TensorRows) -> Tensor:
-    return torch.ones(len(rows), dtype=rows.dtype, device=rows.device) if rows.weight is None else rows.weight
+    """Returns the rows that count, or a sample of them drawn without replacement; a few of every class are among it."""
+    counted = rows.counted()
+    if len(counted) <= _SAMPLE:
+        return rows.take(counted)
+    shuffled = counted[torch.randperm(len(counted), generator=generator)]
+    few = [shuffled[index.cpu()[:_FEW]] for index, _ in rows.possible.at(shuffled).groups()]
+    return rows.take(torch.cat((shuffled[:_SAMPLE], *few)).unique())
 
 
 def _flat(x: Tensor) -> Tensor:

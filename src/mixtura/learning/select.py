@@ -15,9 +15,9 @@ from torch import Generator, Tensor
 
 from ..components import Structure, structure
 from ..errors import MixtureError, refuse
-from .expectation.observed_rows import like_clean, recorded
+from .expectation.recorded import recorded
 from .families import Family, families
-from .job import Job, job_of, whole
+from .job import Job, whole
 from .loop.method import Method
 from .loop.progress import progress_report
 from .loop.reason import Reason
@@ -120,12 +120,11 @@ def select(
         refuse("criterion", f"one of {', '.join(_CRITERIA)}", repr(criterion))
     counts, restarts = _counts(components), whole("restarts", restarts)
     shapes = [structure(one) for one in _several(covariance)]
-    rows = recorded(x, columns, sample_weight, observation)
-    kinds = [kind for one in _listed(family) for kind in families(one, shapes, like_clean(rows))]
-    job = job_of(rows, EM() if method is None else method, kinds[0], generator, max(counts))
-    kinds = [kind.bind(rows, job.summary) for kind in kinds]
-    for kind in kinds[1:]:
-        kind.check(rows)
+    rows, method = recorded(x, columns, sample_weight, observation), EM() if method is None else method
+    method.check(rows)
+    kinds = [kind for one in _listed(family) for kind in families(one, shapes, rows.clean_shape)]
+    job = Job.of(rows, method, kinds[0], generator, max(counts))
+    kinds = [replace(job, family=kind.bind(rows, job.summary)).checked().family for kind in kinds]
     found, interrupted = _search(job, counts, kinds, init or MixedStart(), restarts, progress)
     return _ranked(found, criterion, interrupted)
 

@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution
 
 from ..components import Component, TorchComponent
+from ..components.observation_sequence import as_one
 from ..errors import refuse
 from . import algebra, convert, draws, entropy, files, implicit, imputing, quantile
 from .columns import checked_names, each
@@ -288,7 +289,7 @@ class Mixture(Distribution):
             >>> clean.observed(mx.observation.AdditiveNoise(scale=2.0)).variance
             tensor(9.)
         """
-        return _observation(observation).apply(self)
+        return as_one(observation).apply(self)
 
     def posterior(self, observation: Any, y: Tensor) -> Mixture:
         """Returns the distribution of the clean value given what was recorded of it, for each row of ``y``.
@@ -302,7 +303,7 @@ class Mixture(Distribution):
             >>> clean.posterior(mx.observation.AdditiveNoise(scale=1.0), torch.tensor([0.0, 2.0])).mean
             tensor([0.0360, 2.0000])
         """
-        return _observation(observation).posterior(self, y)
+        return as_one(observation).posterior(self, y)
 
     def impute(self, rows: Any, how: imputing.Way | None = None) -> imputing.Imputed:
         """Fills the gaps (NaN) of rows ``(N, D)`` from what else was recorded of them, with uncertainty.
@@ -372,11 +373,3 @@ class Mixture(Distribution):
 
     def _spread(self, weights: Tensor) -> Tensor:
         return weights.reshape(weights.shape + (1,) * len(self.event_shape))
-
-
-def _observation(observation: Any) -> Any:
-    """The observation itself, or several as one: a sequence knows how to become one through its first."""
-    if not isinstance(observation, (list, tuple)):
-        return observation
-    first, *others = observation
-    return first.followed_by(others)

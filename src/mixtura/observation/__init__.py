@@ -1,13 +1,13 @@
 """Observations: what stands between a draw and what is recorded, and how to undo it."""
 
+from ..components.observation import Exact, Observation
+from ..components.observation_sequence import InSequence
 from ..mixture.imputing import Draw, Imputed, Mean, Mode
-from .base import Observation
 from .general import Noise
 from .limits import Binned, Censored, Rounded, Truncated
 from .measurement import LinearMeasurement, Missing
 from .noise import AdditiveNoise
 from .scale import ScaleNoise
-from .sequence import InSequence
 from .shift import ShiftNoise
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Binned",
     "Censored",
     "Draw",
+    "Exact",
     "Imputed",
     "InSequence",
     "LinearMeasurement",

@@ -20,9 +20,9 @@ from torch.distributions import Distribution, MultivariateNormal, Normal, constr
 
 from ..components import Component, TorchComponent
 from ..components import Normal as Numbers
+from ..components.observation import Frame, Observation, frame_of
 from ..errors import NotClosedForm, refuse
 from ..mixture import Mixture
-from .base import Frame, Observation, frame_of
 from .nodes import NodeObservation, Nodes
 from .noise import AdditiveNoise
 from .shift import ShiftNoise

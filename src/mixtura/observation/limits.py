@@ -23,9 +23,10 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component, Gaussian, Labels, Statistics
+from ..components.observation import Frame, Observation, believe, frame_of, over
 from ..errors import MixtureError, NotClosedForm, refuse
 from ..mixture import Mixture
-from .base import Frame, Observation, aligned, believe, frame_of, lead, over, weighted
+from .base import aligned, lead, weighted
 from .interval import InBox, in_box, independent, interval
 from .noise import nonnegative
 
@@ -57,6 +58,14 @@ class Box(Observation):
     def gaps(self) -> bool:
         return self.missing
 
+    @property
+    def row_by_row(self) -> bool:
+        return True
+
+    def followed_by_gaussian(self, other: Any) -> Observation | None:
+        """Gaps behind limits leave coordinates without limits."""
+        return self._replace(missing=True) if other.only_gaps else None
+
     def log_prob(self, components: Component, y: Tensor) -> Tensor:
         log_prob = self._inside(components, y).log_prob
         chosen = self.selection()
@@ -80,8 +89,7 @@ class Box(Observation):
         gaussian = components.gaussian_law
         inside = self._inside(components, over(y, components))
         r, log_likelihood = believe(logits + inside.log_prob, weight, labels)
-        sums = Statistics(log_likelihood, r.sum(0).double(), weighted(gaussian, r, inside.shift, inside.second))
-        return sums if self.selection() is None else sums + self._unrecorded(components, logits, len(y), weight)
+        return Statistics(log_likelihood, r.sum(0).double(), weighted(gaussian, r, inside.shift, inside.second))
 
     def _inside(self, components: Component, y: Tensor) -> InBox:
         gaussian = components.gaussian_law
@@ -100,10 +108,17 @@ class Box(Observation):
         inside = _moments(components.gaussian_law, low, high)
         return inside if len(low) > 1 else InBox(*(tensor.squeeze(0) for tensor in inside))
 
-    def _unrecorded(self, components: Component, logits: Tensor, rows: int, weight: Tensor | None) -> Statistics:
-        """The sums of the rows that were not recorded, as far as those that were tell of them."""
+    @property
+    def selects(self) -> bool:
+        return self.selection() is not None
+
+    def log_recorded(self, mixture: Mixture) -> Tensor:
+        if not self.selects:
+            return super().log_recorded(mixture)
+        return torch.logsumexp(mixture.logits + self._recorded(mixture.components).log_prob, -1)
+
+    def unrecorded(self, components: Component, logits: Tensor, count: Tensor) -> Statistics:
         gaussian, inside = components.gaussian_law, self._recorded(components)
-        count = torch.ones(rows, dtype=logits.dtype, device=logits.device) if weight is None else weight
         if inside.log_prob.ndim == logits.ndim:  # limits shared by all rows: as many alike as there are rows
             inside, count = InBox(*(tensor.unsqueeze(0) for tensor in inside)), count.sum(0, keepdim=True)
         log_mass = torch.logsumexp(logits + inside.log_prob, -1)
@@ -353,10 +368,11 @@ class Binned(Box):
         object.__setattr__(self, "counts", counts)
         object.__setattr__(self, "missing", False)
 
-    def recorded(self) -> tuple[Tensor, Tensor]:
+    @property
+    def held(self) -> tuple[Tensor, Tensor] | None:
         """The bins as rows ``(J,)`` or ``(J, D)``, at their middles, and their counts as weights."""
         if self.counts is None:
-            refuse("counts", "given where there are no rows", None)
+            return None
         middles = [_middles(one) for one in self.edges]
         rows = torch.cartesian_prod(*middles)
         return rows, self.counts.reshape(-1)

@@ -31,10 +31,11 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component, Diagonal, Full, Gaussian, Labels, Spherical, Statistics, Structure
+from ..components.observation import Frame, Observation, believe, over
 from ..errors import MixtureError, refuse
 from ..kernels import deconvolution as deconvolve
 from ..mixture import Mixture
-from .base import Frame, Observation, add_up, aligned, believe, of_label, over
+from .base import add_up, aligned, of_label, weighted
 
 __all__ = ["Linear"]
 
@@ -84,7 +85,24 @@ class Linear(Observation):
     def recorded_shape(self, components: Component) -> torch.Size:
         return torch.Size((self.width,)) if components.event_shape else torch.Size()
 
-    def then(self, other: Linear) -> Linear:
+    # -- in sequence
+
+    @property
+    def carries(self) -> bool:
+        return True
+
+    def passed_on(self, frame: Frame) -> Frame:
+        return frame._replace(event_shape=torch.Size((self.width,))) if frame.event_shape else frame
+
+    def merged_into(self, before: Observation) -> Observation | None:
+        return before.followed_by_gaussian(self)
+
+    @property
+    def only_gaps(self) -> bool:
+        """Whether it does nothing but leave coordinates out."""
+        return self.missing and self.matrix is None and not bool(self.noise.any()) and not bool(self.offset.any())
+
+    def followed_by_gaussian(self, other: Linear) -> Linear:
         """Returns this observation followed by another."""
         if other.matrix is None:
             noise = _sum(self.noise, other.noise)
@@ -99,9 +117,10 @@ class Linear(Observation):
     # -- the law of what is recorded
 
     def observed(self, components: Component) -> Component:
-        return super().observed(components) if self.missing else self._law(components)
+        return super().observed(components) if self.missing else self.law(components)
 
-    def _law(self, components: Component) -> Component:
+    def law(self, components: Component) -> Component:
+        """Returns the law of what is recorded under each component where nothing is missing."""
         gaussian = components.gaussian_law
         mean = _image(self.matrix, gaussian.location, components) + aligned(self.offset, components)
         leading = aligned(self.noise, components).shape[: -1 if self.diagonal else -2]
@@ -121,11 +140,11 @@ class Linear(Observation):
     def log_prob(self, components: Component, y: Tensor) -> Tensor:
         y = y if components.event_shape else y.unsqueeze(-1)
         if not self.side and not self._has_gaps(self._refused_gaps(y)):
-            return self._law(components).gaussian_law.log_prob(y)
+            return self.law(components).gaussian_law.log_prob(y)
         return torch.cat([one.log_prob for one in self._each(components.gaussian_law, y)])
 
     def moments(self, components: Component) -> tuple[Tensor, Tensor]:
-        recorded = self._law(components)
+        recorded = self.law(components)
         return recorded.mean, recorded.variance
 
     def record(self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None) -> Tensor:
@@ -253,9 +272,9 @@ class Linear(Observation):
         sums = recorded.expect(logits, y, weight, labels)
         return sums.log_likelihood, sums.weight, *self._scores(gaussian, factor, sums)
 
-    def carried_back(self, gaussian: Gaussian, sums: Statistics) -> Statistics:
+    def carried_back(self, components: Component, sums: Statistics) -> Statistics:
         """The clean rows' sums from those of what this observation makes of them; errors shared by all rows."""
-        law = self._law(gaussian).gaussian_law
+        gaussian, law = components.gaussian_law, self.law(components).gaussian_law
         second = sums.moments[1]
         if isinstance(law.structure, Spherical):
             second = second.unsqueeze(-1)
@@ -264,6 +283,24 @@ class Linear(Observation):
         dense = Statistics(sums.log_likelihood, sums.weight, (sums.moments[0], second))
         scores = self._scores(gaussian, _cholesky(law.covariance), dense)
         return Statistics(sums.log_likelihood, sums.weight, _finish(gaussian, sums.weight, *scores))
+
+    def moments_behind(self, components: Component, shift: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Returns E[x - mu] and E[(x - mu)(x - mu)^T] from those of the outcome z about its mean.
+
+        .. math:: E[x - \mu] &= G\, E[z - \nu], \qquad G = V A^\top T^{-1}, \\
+            E[(x-\mu)(x-\mu)^\top] &= G\, E[(z-\nu)(z-\nu)^\top]\, G^\top + V - G A V .
+        """
+        gaussian = components.gaussian_law
+        back = gaussian.covariance if self.matrix is None else gaussian.covariance @ aligned(self.matrix, gaussian).mT
+        covariance = self.law(components).gaussian_law.covariance
+        gain = torch.linalg.solve(covariance, back.mT).mT
+        left = gaussian.covariance - gain @ back.mT
+        return (gain @ shift.unsqueeze(-1)).squeeze(-1), gain @ second @ gain.mT + left
+
+    def completed_behind(self, components: Component, last: Observation, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
+        """Returns the expected sums of clean rows whose outcome another observation recorded."""
+        outcome = last.clean_moments(self.law(components), over(y, components))
+        return weighted(components.gaussian_law, r, *self.moments_behind(components, *outcome))
 
     def _scores(self, gaussian: Gaussian, factor: Tensor, sums: Statistics) -> tuple[Tensor, Tensor]:
         """The sums u and Q of the module's equations from those of what was recorded."""

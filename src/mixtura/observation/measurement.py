@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+from ..components.observation import Frame
 from ..errors import refuse
-from .base import Frame, lead
+from .base import lead
 from .linear import Linear
 from .noise import Gaussianlike, finite, nonnegative, semidefinite, spread, vector
 

@@ -17,8 +17,9 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component
+from ..components.observation import Observation, frame_of, over
 from ..mixture import Mixture
-from .base import Observation, frame_of, over, weighted
+from .base import weighted
 
 __all__ = ["NodeObservation", "Nodes", "Points"]
 

@@ -12,9 +12,10 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component
+from ..components.observation import Frame, Observation, frame_of
 from ..errors import refuse
 from ..mixture import Mixture
-from .base import Frame, Observation, frame_of, lead
+from .base import lead
 from .linear import Linear
 
 __all__ = ["AdditiveNoise", "Gaussianlike"]

@@ -32,8 +32,9 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component
+from ..components.observation import Frame, over
 from ..errors import NotClosedForm
-from .base import Frame, aligned, lead, of_label, over, weighted
+from .base import aligned, lead, of_label, weighted
 from .nodes import NodeObservation, Nodes
 from .noise import nonnegative
 

@@ -13,9 +13,10 @@ import torch
 from torch import Generator, Tensor
 
 from ..components import Component
+from ..components.observation import Frame, frame_of, over
 from ..errors import refuse
 from ..mixture import Mixture
-from .base import Frame, aligned, frame_of, of_label, over
+from .base import aligned, of_label
 from .nodes import NodeObservation, Nodes
 from .noise import finite, nonnegative
 

@@ -94,7 +94,8 @@ def shown(rows: Rows, most: int = _SHOWN) -> tuple[Tensor, Tensor | None]:
     keep, start = _chosen(len(rows), most), 0
     pieces: list[Tensor] = []
     weights: list[Tensor] = []
-    for x, weight in rows.blocks(rows.suggested_size):
+    for block in rows.blocks(rows.suggested_size):
+        x, weight = block.x, block.weight
         inside = keep[(keep >= start) & (keep < start + len(x))] - start
         pieces.append(x.detach().reshape(len(x), -1).cpu().double()[inside])
         weights += [] if weight is None else [weight.detach().cpu().double()[inside]]

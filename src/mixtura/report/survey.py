@@ -56,7 +56,8 @@ def survey(mixture: Mixture, rows: Rows, least: int = 10) -> Survey:
     assigned = torch.zeros(mixture.logits.shape[-1], dtype=torch.long, device=mixture.device)
     total, start, lowest = 0.0, 0, []
     with torch.no_grad():
-        for (x, weight), joint in read_under(mixture, rows):
+        for block, joint in read_under(mixture, rows):
+            x, weight = block.x, block.weight
             log_density, label = joint.logsumexp(-1), joint.argmax(-1)
             assigned += torch.bincount(label, minlength=len(assigned))
             total += (log_density if weight is None else log_density * weight).double().sum().item()

@@ -238,8 +238,8 @@ def _sums(components: Gaussian, rows: TensorRows, r: Tensor) -> Statistics:
     return reduce(
         add,
         (
-            components.expect(logits, x, weight, lambda _, share=share: share)
-            for (x, weight), share in zip(rows.blocks(size), shares, strict=True)
+            components.expect(logits, block.x, block.weight, lambda _, share=share: share)
+            for block, share in zip(rows.blocks(size), shares, strict=True)
         ),
     )
 

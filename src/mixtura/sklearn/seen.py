@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from ..components.observation_sequence import as_one
 from ..data import Rows, TensorRows
 from ..data.arrays import to_tensor
 from ..errors import refuse
-from ..learning.expectation.observed_rows import Clean, ObservedRows, observed
+from ..learning.expectation.recorded import check_recorded
+from ..learning.starts.clean_rows import Clean
 from ..observation import AdditiveNoise, Missing, Observation
 
 __all__ = ["clean_rows", "counted", "seen_rows"]
@@ -25,18 +27,17 @@ def seen_rows(x: np.ndarray, weight: np.ndarray | None, noise: Any, components: 
     seen: list[Observation] = [] if noise is None else [_noise(noise, x.shape)]
     if np.isnan(x).any():
         seen.append(Missing())
-    through = observed(rows, seen or None)
-    if isinstance(through, ObservedRows):
-        through.check(components)
+    if not seen:
+        return rows
+    through = rows.through(as_one(seen))
+    check_recorded(through, components)
     return through
 
 
 def clean_rows(rows: Rows) -> TensorRows:
     """Rows to start from: themselves, or roughly what is behind them."""
-    if isinstance(rows, ObservedRows):
-        return Clean.of(rows, len(rows), rows.total_weight).rows
-    assert isinstance(rows, TensorRows)
-    return rows
+    whole = rows.reweighted(rows.weight)
+    return whole if rows.observation.exact else Clean.guessed(whole, len(rows), rows.total_weight).rows
 
 
 def counted(noise: Any, sample_weight: Any) -> Any:

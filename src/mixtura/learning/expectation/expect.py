@@ -1,8 +1,15 @@
 r"""The E-step over all rows: sums of expected statistics, block by block.
 
-.. math:: s(\theta) = \sum_{\text{blocks}} \sum_n \mathbb E\big[T(x_n, z_n) \mid x_n; \theta\big].
+.. math:: s(\theta) = \sum_{\text{blocks}} \sum_n \mathbb E\big[T(x_n, z_n) \mid y_n; \theta\big].
 
-Statistics form a monoid, so the order and size of the blocks do not matter beyond rounding.
+A block is the whole of a row: what was recorded, how, how often it counts, and what is known of its label. Two
+functions read it, for the fit and for everything after it: `log_joint`, how likely its rows are under each component,
+and `statistics`, what is expected of the rows as they were drawn. Statistics form a monoid, so the order and size of
+the blocks do not matter beyond rounding.
+
+A row known to come from component k is read under the mixture in which only that component is possible: its
+log-weights are those of the mixture at k and minus infinity elsewhere. So its density is the joint one,
+:math:`\log\pi_k + \log p(y|k)`, its responsibility is one, and every method and fused pass serves unchanged.
 """
 
 from __future__ import annotations
@@ -17,15 +24,13 @@ from torch import Tensor
 from ...components import Labels, Statistics
 from ...data import Block, Rows
 from ...mixture import Mixture
-from ...observation import Observation
-from .known_labels import Labelled, only
-from .observed_rows import parts
 
-__all__ = ["block_size", "expect", "log_joints", "read_under", "responsibilities"]
+__all__ = ["block_size", "expect", "log_density", "log_joint", "read_under", "statistics"]
 
 _BLOCK_BYTES = 2**25  # blocks of 32 MiB: large beside a call's overhead, small beside memory
 
 
+@torch.no_grad()
 def expect(mixture: Mixture, rows: Rows, labels: Labels) -> Statistics:
     """Returns the summed statistics of all rows under the mixture.
 
@@ -34,52 +39,58 @@ def expect(mixture: Mixture, rows: Rows, labels: Labels) -> Statistics:
         rows: The rows.
         labels: The labels rule; `soft` gives the E-step of EM.
     """
-    if isinstance(rows, Labelled):
-        return reduce(add, (expect(only(mixture, k), group, labels) for k, group in rows.groups if len(group)))
-    with torch.no_grad():
-        return reduce(add, (_expect(mixture, *part, labels) for part in parts(rows, block_size(rows))))
+    return rows.reduce(lambda block: statistics(mixture, block, labels), block_size(rows))
 
 
-def _expect(mixture: Mixture, block: Block, observation: Observation | None, labels: Labels) -> Statistics:
-    """The statistics of one block; of the clean rows behind it, where it was seen through an observation."""
-    x, weight = _inert(block)
-    if observation is None:
-        return mixture.components.expect(mixture.logits, x, weight, labels)
-    return observation.expect(mixture.components, mixture.logits, x, weight, labels)
+def statistics(mixture: Mixture, block: Block, labels: Labels) -> Statistics:
+    """Returns the expected statistics of a block's rows as they were drawn, and their log-likelihood."""
+    sums = reduce(add, (_of_group(only(mixture, k), group, labels) for group, k in block.groups()))
+    if not block.observation.selects:
+        return sums
+    return sums + block.observation.unrecorded(mixture.components, mixture.logits, block.weights)
 
 
-def log_joints(mixture: Mixture, rows: Rows) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Yields the log joint ``(n, K)`` and weights of each block of rows, however they were observed."""
-    if isinstance(rows, Labelled):
-        for k, group in rows.groups:
-            yield from log_joints(only(mixture, k), group)
-        return
-    for block, observation in parts(rows, block_size(rows)):
-        x, weight = _inert(block)
-        yield mixture.log_joint(x) if observation is None else observation.log_joint(mixture, x), weight
+def _of_group(mixture: Mixture, block: Block, labels: Labels) -> Statistics:
+    return block.observation.expect(mixture.components, mixture.logits, _inert(block), block.weight, labels)
+
+
+def log_joint(mixture: Mixture, block: Block) -> Tensor:
+    """Returns :math:`\\log w_k + \\log p(y_n|k)` of a block's rows in nats, with shape ``(n, *B, K)``.
+
+    It is minus infinity for components that are not possible.
+    """
+    return block.possible.among(block.observation.log_joint(mixture, _inert(block)))
+
+
+def log_density(mixture: Mixture, block: Block) -> Tensor:
+    """Returns the log-density of what was recorded of a block's rows, in nats, with shape ``(n, *B)``."""
+    return torch.logsumexp(log_joint(mixture, block), -1) - block.observation.log_recorded(mixture)
 
 
 def read_under(mixture: Mixture, rows: Rows) -> Iterator[tuple[Block, Tensor]]:
-    """Yields each block of rows, in order, with its log joint ``(n, K)``, however the rows were observed."""
-    with torch.no_grad():
-        for block, observation in parts(rows, rows.suggested_size):
-            x = block.x.to(mixture.device, mixture.dtype)
-            x = x if observation is not None else x.reshape(-1, *mixture.event_shape)
-            yield block, mixture.log_joint(x) if observation is None else observation.log_joint(mixture, x)
+    """Yields each block of rows, in order, with its log joint ``(n, K)``: for whatever is written row by row."""
+    for block in rows.blocks(rows.suggested_size):
+        with torch.no_grad():
+            joint = log_joint(mixture, block)
+        yield block, joint
 
 
-def responsibilities(mixture: Mixture, rows: Rows) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Yields the responsibilities ``(n, K)`` and weights of each block of rows, however they were observed."""
-    return ((torch.softmax(joint, -1), weight) for joint, weight in log_joints(mixture, rows))
+def only(mixture: Mixture, component: int | None) -> Mixture:
+    """Returns the mixture, not normalised, in which only one component is possible; all of them for none."""
+    if component is None:
+        return mixture
+    logits = torch.full_like(mixture.logits, -torch.inf)
+    logits[..., component] = mixture.logits[..., component]
+    return Mixture._of(logits, mixture.components)
 
 
-def _inert(block: Block) -> Block:
+def _inert(block: Block) -> Tensor:
     """Puts a row that counts in the place of those that do not: zero times their density, if infinite, is NaN."""
-    x, weight = block
+    x, weight = block.x, block.weight
     if weight is None or bool((counts := weight > 0).all()):
-        return block
+        return x
     stand_in = x[counts][:1] if bool(counts.any()) else torch.zeros_like(x[:1])
-    return Block(torch.where(counts.reshape(-1, *(1,) * (x.ndim - 1)), x, stand_in), weight)
+    return torch.where(counts.reshape(-1, *(1,) * (x.ndim - 1)), x, stand_in)
 
 
 def block_size(rows: Rows) -> int:

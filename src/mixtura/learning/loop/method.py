@@ -32,8 +32,8 @@ class Method(ABC):
         monotone: Whether no update can lower the objective.
         races: Whether many starts get a short run on a sample and only the best go on.
         restarts: How many starts there are if the caller does not say.
-        plain: Whether it reads only rows as they were drawn, with no label known.
-        observes: Whether it learns from rows seen through an observation.
+        observes: Whether it learns from rows recorded through an observation.
+        takes_labels: Whether it learns from rows of which some labels are known.
     """
 
     max_iterations: int
@@ -41,8 +41,8 @@ class Method(ABC):
     monotone: bool = True
     races: bool = True
     restarts: int = 16
-    plain: bool = False
     observes: bool = False
+    takes_labels: bool = True
 
     # -- one iteration
 
@@ -80,6 +80,13 @@ class Method(ABC):
         return state.components.collapsed(floor)
 
     # -- before and after
+
+    def check(self, rows: Rows) -> None:
+        """Refuses rows that the method cannot learn from."""
+        if rows.possible.known and not self.takes_labels:
+            refuse("method", "one that takes labels", type(self).__name__, "Use `EM`.")
+        if not (rows.observation.exact or self.observes):
+            refuse("method", "one that learns through an observation, such as `EM`", type(self).__name__)
 
     def seeded(self, generator: Generator | None) -> Method:
         """Returns the method with a source of randomness, where it draws and has none of its own."""
@@ -128,12 +135,12 @@ class Method(ABC):
         """Runs every start to its end: the loop, for most methods."""
         return run(self, rows, start, floor, report)
 
-    def result(self, runs: list[Run], rows: Rows) -> Fit:
+    def result(self, runs: list[Run], rows: Rows, family: Family) -> Fit:
         """Returns what the runs, best first, amount to."""
         best = runs[0]
-        return Fit(self.mixture(best.state), **self.account(runs, rows))
+        return Fit(self.mixture(best.state), **self.account(runs, rows, family))
 
-    def account(self, runs: list[Run], rows: Rows) -> dict[str, Any]:
+    def account(self, runs: list[Run], rows: Rows, family: Family) -> dict[str, Any]:
         """Returns what every fit says about how it was reached."""
         best = runs[0]
         return {
@@ -143,4 +150,5 @@ class Method(ABC):
             "trace": torch.tensor(best.trace, dtype=torch.float64),
             "restarts": torch.tensor([one.objective for one in runs], dtype=torch.float64),
             "rows": rows,
+            "family": family,
         }

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from ...components import Labels, Statistics
-from ...data import Rows
+from ...data import Block, Rows
 from ...mixture import Mixture
-from ..expectation.expect import log_joints
+from ..expectation.expect import block_size, log_joint
 from ..expectation.labels import hard
 from ..loop.traces import Run
 from .em import EM
@@ -57,16 +57,12 @@ class ClassificationEM(EM):
         return self.tolerance > 0 and gained <= max(self.tolerance, rounding)
 
 
+@torch.no_grad()
 def classification_likelihood(mixtures: Mixture, rows: Rows) -> Tensor:
     """Returns the classification log-likelihood of all rows in nats, for a batch of mixtures: shape ``(B,)``."""
-    entries = [mixtures.batch(b) for b in range(len(mixtures.logits))]
-    return torch.stack([_of_one(mixture, rows) for mixture in entries])
+    return rows.reduce(lambda block: _of_block(mixtures, block), block_size(rows))
 
 
-def _of_one(mixture: Mixture, rows: Rows) -> Tensor:
-    total = torch.zeros((), dtype=torch.float64, device=rows.device)
-    with torch.no_grad():
-        for joint, weight in log_joints(mixture, rows):
-            best = joint.amax(-1).double()
-            total += best.sum() if weight is None else (best * weight).sum()
-    return total
+def _of_block(mixtures: Mixture, block: Block) -> Tensor:
+    best = log_joint(mixtures, block).amax(-1).double()
+    return best.sum(0) if block.weight is None else (best.mT * block.weight).sum(-1)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ...components import Statistics
-from ...data import Rows
+from ...data import Block, Rows
 from ...kernels.nearest import nearest
 from ..expectation.expect import block_size
 
@@ -45,16 +45,12 @@ def refilled(statistics: Statistics, rows: Rows, mean: Tensor) -> tuple[Tensor, 
 
 def _farthest(rows: Rows, mean: Tensor, count: int) -> list[_Row]:
     """Returns the rows farthest from the nearest of the centres ``(K, D)``, farthest first, none of them on one."""
-    found: list[_Row] = []
-    for x, weight, *_ in rows.blocks(block_size(rows)):
-        found = sorted(found + _candidates(x.reshape(len(x), -1), weight, mean, count), key=lambda row: -row.distance)
-    return [row for row in found[:count] if row.distance > 0]
+    found = rows.reduce(lambda block: _candidates(block, mean, count), block_size(rows))
+    return [row for row in sorted(found, key=lambda row: -row.distance)[:count] if row.distance > 0]
 
 
-def _candidates(x: Tensor, weight: Tensor | None, mean: Tensor, count: int) -> list[_Row]:
+def _candidates(block: Block, mean: Tensor, count: int) -> list[_Row]:
+    x, weight = block.vectors, block.weights
     distance, giver = (field.squeeze(1) for field in nearest(x, mean.unsqueeze(0)))
-    counted = distance if weight is None else distance * (weight > 0)
-    top = counted.topk(min(count, len(x))).indices.tolist()
-    return [
-        _Row(counted[n].item(), x[n].double(), 1.0 if weight is None else weight[n].item(), int(giver[n])) for n in top
-    ]
+    top = (distance * (weight > 0)).topk(min(count, len(x))).indices.tolist()
+    return [_Row(distance[n].item(), x[n].double(), weight[n].item(), int(giver[n])) for n in top if weight[n] > 0]

@@ -21,12 +21,13 @@ import torch
 from torch import Generator, Tensor
 
 from ...components import Labels, Statistics
-from ...data import Rows
+from ...data import Block, Rows
 from ...errors import MixtureError, refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior
-from ..expectation.known_labels import Labelled
+from ..expectation.expect import log_joint
 from ..expectation.sampled_labels import Sampled, draw_labels
+from ..families import Family
 from ..loop.method import Method
 from ..loop.reason import Reason
 from ..loop.run import run
@@ -135,15 +136,15 @@ class Gibbs(Method):
             one.reason = Reason.FINISHED if one.reason is Reason.MAX_ITERATIONS else one.reason
         return runs
 
-    def result(self, runs: list[Run], rows: Rows) -> GibbsFit:
+    def result(self, runs: list[Run], rows: Rows, family: Family) -> GibbsFit:
         if not runs[0].kept:
             raise MixtureError("The sampler was interrupted before it kept a draw.")
         draws = stack([state for one in runs for state in one.kept])
         length = len(runs[0].kept)
         traces = torch.tensor([one.trace[-length:] for one in runs], dtype=torch.float64)
-        if not isinstance(rows, Labelled) and self.frozen is None:  # else labels mean what they say
+        if not rows.possible.known and self.frozen is None:  # else labels mean what they say
             draws = relabel(draws, draws.batch(int(traces.flatten().argmax())))
-        account = {**self.account(runs, rows), "reason": runs[0].reason}
+        account = {**self.account(runs, rows, family), "reason": runs[0].reason}
         return GibbsFit(average(draws), **account, draws=draws, chains=len(runs), log_likelihoods=traces)
 
 
@@ -174,10 +175,14 @@ class GibbsFit(Fit):
         Arguments:
             generator: The source of randomness.
         """
-        x, draws = self.rows.tensor(), range(len(self.draws.logits))
-        with torch.no_grad():
-            labels = (draw_labels(self.draws.batch(s).log_joint(x), generator) for s in draws)
-            return torch.stack([torch.tensor(len(one.unique())) for one in labels])
+        return self.rows.reduce(lambda block: self._held(block, generator)).sum(-1)
+
+    @torch.no_grad()
+    def _held(self, block: Block, generator: Generator | None) -> Tensor:
+        """Which components hold rows of a block in each draw, ``(chains * draws, K)``."""
+        draws = (self.draws.batch(s) for s in range(len(self.draws.logits)))
+        labels = (draw_labels(log_joint(draw, block), generator) for draw in draws)
+        return torch.stack([torch.bincount(one, minlength=self.draws.logits.shape[-1]) > 0 for one in labels])
 
     @property
     def predictive(self) -> Mixture:

@@ -16,7 +16,6 @@ by more when the centre it left moves. So J never rises, whatever happens to a c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -25,11 +24,10 @@ import torch
 from torch import Tensor
 
 from ...components import Gaussian, Labels, Normal, Spherical, Statistics
-from ...data import Rows
+from ...data import Block, Rows
 from ...kernels.nearest import nearest_pass
 from ...mixture import Mixture
 from ..expectation.expect import block_size
-from ..expectation.known_labels import UNKNOWN, Labelled
 from ..expectation.labels import hard
 from ..families import Family, GaussianFamily
 from ..loop.method import Method
@@ -81,7 +79,7 @@ class KMeans(Method):
 
     def expect(self, state: Mixture, rows: Rows) -> Statistics:
         mean = state.components.gaussian_law.location
-        total = reduce(add, _all_clusters(rows, mean))
+        total = rows.reduce(lambda block: _clusters_of(block, mean), block_size(rows))
         if bool((total.weight > 0).all()):
             return total
         return replace(total, moments=(*total.moments, *refilled(total, rows, mean)))
@@ -114,8 +112,8 @@ class KMeans(Method):
         """A cluster may be a point; only a centre that is not finite has collapsed."""
         return ~state.components.gaussian_law.location.isfinite().all(-1)
 
-    def result(self, runs: list[Run], rows: Rows) -> KMeansFit:
-        return KMeansFit(self.mixture(runs[0].state), **self.account(runs, rows))
+    def result(self, runs: list[Run], rows: Rows, family: Family) -> KMeansFit:
+        return KMeansFit(self.mixture(runs[0].state), **self.account(runs, rows, family))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -146,12 +144,15 @@ def _vectors(x: Tensor) -> Tensor:
     return x.unsqueeze(-1) if x.ndim == 1 else x
 
 
-def _all_clusters(rows: Rows, mean: Tensor) -> Iterator[Statistics]:
-    """Yields the sums of each block; rows whose label is known go to that cluster, however far."""
-    groups = rows.groups if isinstance(rows, Labelled) else [(UNKNOWN, rows)]
-    for label, group in groups:
-        for x, weight, *_ in group.blocks(block_size(group)):
-            yield _clusters(_vectors(x), weight, mean) if label < 0 else _given(_vectors(x), weight, mean, label)
+def _clusters_of(block: Block, mean: Tensor) -> Statistics:
+    """The sums of a block; rows whose label is known go to that cluster, however far."""
+    return reduce(add, (_sums(group, mean, component) for group, component in block.groups()))
+
+
+def _sums(block: Block, mean: Tensor, component: int | None) -> Statistics:
+    if component is None:
+        return _clusters(block.vectors, block.weight, mean)
+    return _given(block.vectors, block.weight, mean, component)
 
 
 def _given(x: Tensor, weight: Tensor | None, mean: Tensor, label: int) -> Statistics:

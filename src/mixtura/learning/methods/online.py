@@ -26,9 +26,8 @@ from ...data import rows as as_rows
 from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior
-from ...observation import Observation
 from ..expectation.labels import soft
-from ..expectation.observed_rows import Parted, parts
+from ..families import Family
 from ..loop.method import Method
 from ..loop.reason import Reason
 from ..loop.run import run
@@ -109,7 +108,6 @@ class OnlineEM(Method):
 
     tolerance = 0.0
     monotone = False
-    plain = True
     observes = True
 
     def __post_init__(self) -> None:
@@ -175,9 +173,9 @@ class OnlineEM(Method):
             one.reason = Reason.FINISHED if one.reason is Reason.MAX_ITERATIONS else one.reason
         return runs
 
-    def result(self, runs: list[Run], rows: Rows) -> OnlineFit:
+    def result(self, runs: list[Run], rows: Rows, family: Family) -> OnlineFit:
         state = runs[0].state
-        account = {**self.account(runs, rows), "method": replace(self, seen=self.seen + len(runs[0].trace) - 1)}
+        account = {**self.account(runs, rows, family), "method": replace(self, seen=self.seen + len(runs[0].trace) - 1)}
         return OnlineFit(self.mixture(state), **account, state=state)
 
 
@@ -219,7 +217,7 @@ class OnlineFit(Fit):
         )
 
 
-class Stream(Parted):
+class Stream(Rows):
     """Rows of which every pass reads only the next block, over and over again."""
 
     def __init__(self, rows: Rows, size: int) -> None:
@@ -229,8 +227,9 @@ class Stream(Parted):
             rows.dtype,
             rows.device,
         )
+        self.observation, self.possible = rows.observation, rows.possible
         self._rows, self._size = rows, size
-        self._going: Iterator[tuple[Block, Observation | None]] = iter(())
+        self._going: Iterator[Block] = iter(())
         self._last: Block | None = None
 
     @property
@@ -248,18 +247,16 @@ class Stream(Parted):
     @property
     def total_weight(self) -> float:  # type: ignore[override]
         """The total weight of the block read last."""
-        if self._last is None:
-            return self._rows.total_weight
-        return float(len(self._last.x)) if self._last.weight is None else self._last.weight.double().sum().item()
+        return self._rows.total_weight if self._last is None else self._last.weights.double().sum().item()
 
-    def _blocks(self, size: int) -> Iterator[Block]:
-        return (block for block, _ in self.parts(size))
-
-    def parts(self, size: int) -> Iterator[tuple[Block, Observation | None]]:
-        """The next block alone, with how it was observed."""
+    def blocks(self, size: int) -> Iterator[Block]:
+        """The next block alone."""
         found = next(self._going, None)
         if found is None:
-            self._going = iter(parts(self._rows, self._size))
+            self._going = self._rows.blocks(self._size)
             found = next(self._going)
-        self._last = found[0]
+        self._last = found
         yield found
+
+    def _blocks(self, size: int) -> Iterator[Block]:
+        return self.blocks(size)

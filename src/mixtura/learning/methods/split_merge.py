@@ -56,8 +56,8 @@ class SplitMergeEM(EM):
 
     candidates: int = 5
 
-    plain = True
     observes = False
+    takes_labels = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,23 +73,12 @@ class SplitMergeEM(EM):
 
     def propose(self, state: Mixture, rows: Rows) -> list[Mixture]:
         """Returns the mixtures with two components merged and a third split, most promising first."""
-        x = _some(rows)
-        weight = _weights(rows, x)
+        some = rows.take(torch.arange(0, len(rows), max(1, len(rows) // _ROWS)))
+        x, weight = some.tensor(), some.each_weight
         joint = state.log_joint(x)
         r = torch.softmax(joint, -1) * weight.unsqueeze(-1)
         ranked = _ranked(r, joint - state.logits)[: self.candidates]
         return [_changed(state, x, r, *triple) for triple in ranked]
-
-
-def _some(rows: Rows) -> Tensor:
-    """Returns the rows, or evenly spaced ones where they are many."""
-    return rows.tensor()[:: max(1, len(rows) // _ROWS)]
-
-
-def _weights(rows: Rows, x: Tensor) -> Tensor:
-    if rows.weight is None:
-        return x.new_ones(len(x))
-    return rows.weight[:: max(1, len(rows) // _ROWS)].to(x)
 
 
 def _ranked(r: Tensor, log_prob: Tensor) -> list[tuple[int, int, int]]:

@@ -35,8 +35,8 @@ from ...priors import ConjugatePosterior
 from ...priors.normal_inverse_wishart import NormalInverseWishartPosterior
 from ...priors.weights import WeightsPosterior
 from ..expectation.expect import expect
-from ..expectation.known_labels import Labelled
 from ..expectation.labels import soft
+from ..families import Family
 from ..loop.improve import improved
 from ..loop.method import Method
 from ..loop.run import run
@@ -146,7 +146,7 @@ class Variational(Method):
         return soft
 
     def informed(self, rows: Rows, start: State) -> Variational:
-        if isinstance(rows, Labelled) and self.prior is not None and self.prior.weights.ordered:
+        if rows.possible.known and self.prior is not None and self.prior.weights.ordered:
             refuse("prior", "a symmetric Dirichlet where labels are known", self.prior.concentration)
         mixture = self.expected(start)
         return replace(self, prior=informed(self.prior, rows, mixture, 1 / mixture.logits.shape[-1]))
@@ -184,8 +184,8 @@ class Variational(Method):
         better = improved(best.method, best, rows, floor, _without_one) if worthwhile else best
         return [better if one is best else one for one in runs]
 
-    def result(self, runs: list[Run], rows: Rows) -> VariationalFit:
-        return VariationalFit(self.mixture(runs[0].state), **self.account(runs, rows), posterior=runs[0].state)
+    def result(self, runs: list[Run], rows: Rows, family: Family) -> VariationalFit:
+        return VariationalFit(self.mixture(runs[0].state), **self.account(runs, rows, family), posterior=runs[0].state)
 
     @property
     def settled(self) -> Prior:

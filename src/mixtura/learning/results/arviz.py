@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from ..._value import Value
 from ...data import Rows
 from ...mixture import Mixture
+from ..expectation.expect import log_density
 
 if TYPE_CHECKING:
     from arviz import InferenceData
@@ -51,11 +52,11 @@ def parameters(components: Any) -> dict[str, Tensor]:
     return {name: value for name, value in fields.items() if isinstance(value, Tensor)}
 
 
+@torch.no_grad()
 def _log_likelihood(draws: Mixture, rows: Rows) -> Tensor:
     """Returns the log-density of each row under each draw, ``(S, N)``."""
-    x = rows.tensor()
-    with torch.no_grad():
-        return torch.stack([draws.batch(s).log_prob(x) for s in range(len(draws.logits))])
+    each = (draws.batch(s) for s in range(len(draws.logits)))
+    return torch.stack([rows.gather(lambda block, draw=draw: log_density(draw, block)) for draw in each])
 
 
 def _by_chain(value: Tensor, chains: int) -> np.ndarray[Any, Any]:

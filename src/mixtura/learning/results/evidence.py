@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...data import rows as as_rows
 from ...mixture.prior import Prior
+from ..expectation.recorded import recorded
 from ..fit import fit
 from ..methods.variational import Variational, VariationalFit
 
@@ -68,8 +68,9 @@ def evidence(
         >>> mx.evidence(mx.datasets.old_faithful(), (1, 2, 3), restarts=4).best
         2
     """
-    rows = as_rows(x, options.pop("columns", None), options.pop("sample_weight", None))
     counts = (components,) if isinstance(components, int) else tuple(components)
+    known = (options.pop(name, None) for name in ("columns", "sample_weight", "observation", "labels"))
+    rows = recorded(x, *known, components=min(counts))
     method = replace(method or Variational(prior=Prior(1.0)), elimination=False)
     fits: tuple[Any, ...] = tuple(fit(rows, k, method=method, **options) for k in counts)
     bounds = tuple(one.bound + math.lgamma(k + 1) for one, k in zip(fits, counts, strict=True))

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ...data import Rows
+from ...data import Block, Rows
 from ...mixture import Mixture
-from ..expectation.expect import expect, responsibilities
+from ..expectation.expect import expect, log_joint
 from ..expectation.labels import soft
 from ..loop.reason import Reason
 
 if TYPE_CHECKING:
+    from ..families import Family
     from ..loop.method import Method
 
 __all__ = ["Fit"]
@@ -41,7 +42,8 @@ class Fit:
         detail: The particulars of the reason, such as the component that collapsed.
         trace: What the method ascends, in nats per row, before each update and at the end.
         restarts: The final objective of every start that was continued, in nats per row, best first.
-        rows: The data, kept for the criteria that need another pass.
+        rows: The data and how they were recorded, kept for the criteria that need another pass.
+        family: What was learned, as it was before there were numbers.
 
     Example:
         >>> fit = mx.fit(mx.datasets.old_faithful(), components=2)
@@ -56,6 +58,7 @@ class Fit:
     trace: Tensor
     restarts: Tensor
     rows: Rows = field(repr=False)
+    family: Family = field(repr=False)
 
     @property
     def converged(self) -> bool:
@@ -96,12 +99,8 @@ class Fit:
     @cached_property
     def icl(self) -> float:
         """The integrated completed likelihood (Biernacki, Celeux and Govaert, 2000); lower is better."""
-        certainty = 0.0
         with torch.no_grad():
-            for r, weight in responsibilities(self.mixture, self.rows):
-                best = r.amax(-1).log().double()
-                certainty += (best if weight is None else torch.where(weight > 0, best * weight, 0)).sum().item()
-        return self.bic - 2 * certainty
+            return self.bic - 2 * self.rows.reduce(lambda block: _certainty(self.mixture, block)).item()
 
     @property
     def _batched(self) -> Mixture:
@@ -112,3 +111,9 @@ class Fit:
             f"Fit({self.mixture.logits.shape[-1]} components, {self.reason.name.lower()} after {self.iterations} "
             f"iterations, {self.trace[-1].item():.6g} nats per row)"
         )
+
+
+def _certainty(mixture: Mixture, block: Block) -> Tensor:
+    """The sum of the log-probabilities of each row's likeliest component."""
+    best = torch.log_softmax(log_joint(mixture, block), -1).amax(-1).double()
+    return torch.where(block.weights > 0, best * block.weights, 0).sum()

@@ -14,9 +14,10 @@ import torch
 from torch import Generator, Tensor
 
 from ...data import Rows
-from ...data import rows as as_rows
 from ...errors import refuse
+from ..expectation.recorded import recorded
 from ..fit import fit
+from .simulate import simulated
 
 __all__ = ["LikelihoodRatio", "likelihood_ratio_test"]
 
@@ -46,6 +47,8 @@ def likelihood_ratio_test(
     components: int,
     replicates: int = 99,
     columns: Any = None,
+    sample_weight: Any = None,
+    observation: Any = None,
     generator: Generator | None = None,
     **options: Any,
 ) -> LikelihoodRatio:
@@ -56,6 +59,8 @@ def likelihood_ratio_test(
         components: The number K of components under the hypothesis.
         replicates: The number of simulated data sets; with 19 the smallest p-value is 0.05, with 99 it is 0.01.
         columns: Which columns of a table.
+        sample_weight: How much each row counts; simulated rows count as much.
+        observation: How the rows were recorded, as in `fit`; simulated rows are recorded the same way.
         generator: The source of randomness.
         options: Anything else that `fit` takes, such as ``covariance=`` or ``restarts=``.
 
@@ -70,14 +75,11 @@ def likelihood_ratio_test(
     """
     if not replicates >= 1:
         refuse("replicates", "at least 1", replicates)
-    rows = as_rows(x, columns)
+    rows = recorded(x, columns, sample_weight, observation)
     options = {**options, "generator": generator}
     smaller = fit(rows, components, **options)
     statistic = 2 * (fit(rows, components + 1, **options).log_likelihood - smaller.log_likelihood)
-    drawn = [
-        _statistic(as_rows(smaller.mixture.sample((len(rows),), generator)), components, options)
-        for _ in range(replicates)
-    ]
+    drawn = [_statistic(simulated(smaller.mixture, rows, generator), components, options) for _ in range(replicates)]
     return LikelihoodRatio(components, statistic, torch.tensor(drawn, dtype=torch.float64))
 
 

@@ -18,12 +18,15 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from ...data import Block, Rows
 from ...errors import refuse
 from ...mixture import Mixture
-from ..fit import fit as learn
+from ..expectation.expect import log_density
+from ..fit import learn
 from ..loop.traces import stack
 from .fit import Fit
 from .relabel import relabel
+from .simulate import simulated
 
 __all__ = ["Bootstrap", "Uncertainty", "bootstrap", "standard_errors"]
 
@@ -89,12 +92,9 @@ def standard_errors(fit: Fit) -> Uncertainty:
         >>> mx.standard_errors(mx.fit(mx.datasets.old_faithful(), 2, covariance="tied-full")).weights
         tensor([0.0292, 0.0292], dtype=torch.float64)
     """
-    rows = fit.rows
     mixture = fit.mixture.detach().map(torch.Tensor.double)
-    x, weight = rows.tensor().double(), rows.weight
     flat = _flat(mixture).requires_grad_()
-    density = _rebuilt(mixture, flat).log_prob(x)
-    total = density.sum() if weight is None else (density * weight.double()).sum()
+    total = fit.rows.to(torch.float64).reduce(lambda block: _log_likelihood(_rebuilt(mixture, flat), block))
     (gradient,) = torch.autograd.grad(total, flat, create_graph=True)
     information = -torch.stack([_gradient(one, flat) for one in gradient])
     return Uncertainty(mixture, _inverse((information + information.mT) / 2))
@@ -158,17 +158,25 @@ def bootstrap(
 
 
 def _drawn(fit: Fit, generator: Generator | None) -> Mixture:
-    x = fit.mixture.sample((len(fit.rows),), generator)
-    return learn(x, init=fit.mixture, method=fit.method).mixture
+    """Draws rows from the mixture, and records them as the data were."""
+    return _again(fit, simulated(fit.mixture, fit.rows, generator))
 
 
 def _resampled(fit: Fit, generator: Generator | None) -> Mixture:
     """Draws rows with replacement: how often each was drawn is its weight."""
-    rows = fit.rows
-    share = torch.ones(len(rows), dtype=torch.float64) if rows.weight is None else rows.weight.double().cpu()
-    drawn = torch.multinomial(share, int(round(rows.total_weight)), replacement=True, generator=generator)
-    counts = torch.bincount(drawn, minlength=len(rows)).to(rows.tensor())
-    return learn(rows.tensor(), init=fit.mixture, method=fit.method, sample_weight=counts).mixture
+    share = fit.rows.each_weight.double().cpu()
+    drawn = torch.multinomial(share, int(round(fit.rows.total_weight)), replacement=True, generator=generator)
+    counts = torch.bincount(drawn, minlength=len(share)).to(fit.rows.device, fit.rows.dtype)
+    return _again(fit, fit.rows.reweighted(counts))
+
+
+def _again(fit: Fit, rows: Rows) -> Mixture:
+    """Learns from other rows, with the fit's method and from its mixture."""
+    return learn(rows, fit.method, fit.family, fit.mixture).mixture
+
+
+def _log_likelihood(mixture: Mixture, block: Block) -> Tensor:
+    return (log_density(mixture, block) * block.weights).sum()
 
 
 def _flat(mixture: Mixture) -> Tensor:

@@ -18,10 +18,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from ...data import rows as as_rows
+from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.columns import rows_of
+from ..expectation.expect import log_density
+from ..expectation.recorded import recorded
 from ..fit import fit
 
 __all__ = ["CrossValidation", "HeldOut", "cross_validate", "held_out"]
@@ -34,7 +36,9 @@ class HeldOut(NamedTuple):
     standard_error: float
 
 
-def held_out(mixture: Mixture, x: Any, sample_weight: Any = None, columns: Any = None) -> HeldOut:
+def held_out(
+    mixture: Mixture, x: Any, sample_weight: Any = None, columns: Any = None, observation: Any = None
+) -> HeldOut:
     """Returns the mean log-density of rows under a mixture that was learned from others.
 
     Arguments:
@@ -42,15 +46,20 @@ def held_out(mixture: Mixture, x: Any, sample_weight: Any = None, columns: Any =
         x: The rows, in any form that `fit` takes.
         sample_weight: How much each row counts.
         columns: Which columns of a table; those of the mixture's names by default.
+        observation: How these rows were recorded, as in `fit`.
+
+    Raises:
+        MixtureError: If the rows do not have the shape of the mixture's.
 
     Example:
         >>> x = mx.datasets.old_faithful()
         >>> mx.held_out(mx.fit(x[:200], 2).mixture, x[200:]).log_density < -3
         True
     """
-    rows = rows_of(mixture, x, columns, sample_weight)
-    with torch.no_grad():
-        return _mean(mixture.log_prob(rows.tensor().reshape(-1, *mixture.event_shape)), rows.weight)
+    rows = recorded(rows_of(mixture, x, columns, sample_weight), observation=observation)
+    if rows.clean_shape.numel() != mixture.event_shape.numel():
+        refuse("x", f"rows of shape {tuple(mixture.event_shape)}", tuple(rows.clean_shape))
+    return _mean(densities_of(mixture, rows), rows.weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +116,8 @@ def cross_validate(
     folds: int = 10,
     sample_weight: Any = None,
     columns: Any = None,
+    observation: Any = None,
+    labels: Any = None,
     generator: Generator | None = None,
     **options: Any,
 ) -> CrossValidation:
@@ -118,6 +129,8 @@ def cross_validate(
         folds: How many parts the rows are divided into; each is left out once.
         sample_weight: How much each row counts.
         columns: Which columns of a table.
+        observation: How the rows were recorded, as in `fit`; rows that are left out are read through it too.
+        labels: The component of each row where it is known, as in `fit`.
         generator: The source of randomness, of the folds and of the fits.
         options: Anything else that `fit` takes, such as ``covariance=`` or ``method=``.
 
@@ -128,22 +141,32 @@ def cross_validate(
         >>> mx.cross_validate(mx.datasets.old_faithful(), (1, 2), folds=3).best
         2
     """
-    rows = as_rows(x, columns, sample_weight)
     counts = (components,) if isinstance(components, int) else tuple(components)
+    rows = recorded(x, columns, sample_weight, observation, labels, min(counts))
     if not 2 <= folds <= len(rows):
         refuse("folds", f"between 2 and {len(rows)}, the number of rows", folds)
     device = "cpu" if generator is None else generator.device
     fold = (torch.randperm(len(rows), generator=generator, device=device) % folds).to(rows.device)
-    values = rows.tensor()
-    densities = values.new_empty(len(counts), len(rows), dtype=torch.float64)
-    for i, count in enumerate(counts):
-        for v in range(folds):
-            out = fold == v
-            weight = None if rows.weight is None else rows.weight[~out]
-            learned = fit(values[~out], count, sample_weight=weight, generator=generator, **options)
-            with torch.no_grad():
-                densities[i, out] = learned.mixture.log_prob(values[out]).double()
+    densities = torch.stack([_held_out_densities(rows, fold, k, generator, options) for k in counts])
     return CrossValidation(counts, densities, rows.weight)
+
+
+def _held_out_densities(
+    rows: Rows, fold: Tensor, components: int, generator: Generator | None, options: dict[str, Any]
+) -> Tensor:
+    """The log-density of each row under the mixture learned without its fold, ``(N,)``."""
+    densities = torch.empty(len(rows), dtype=torch.float64, device=rows.device)
+    for v in fold.unique():
+        kept, out = ((fold != v).nonzero().squeeze(-1), (fold == v).nonzero().squeeze(-1))
+        learned = fit(rows.take(kept), components, generator=generator, **options)
+        densities[out] = densities_of(learned.mixture, rows.take(out))
+    return densities
+
+
+@torch.no_grad()
+def densities_of(mixture: Mixture, rows: Rows) -> Tensor:
+    """Returns the log-density of what was recorded of each row, in nats, ``(N,)``."""
+    return rows.gather(lambda block: log_density(mixture, block)).double()
 
 
 def _mean(values: Tensor, weight: Tensor | None) -> HeldOut:

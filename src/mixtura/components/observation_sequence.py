@@ -1,30 +1,27 @@
 r"""Observations in sequence: a draw passes through each in turn, and the last one's outcome is recorded.
 
 Gaussian observations in a row become one. Behind them may stand one of another kind, z to y: with z Gaussian given k
-and x given z Gaussian with a mean linear in z, what is expected of x follows from what is expected of z,
-
-.. math:: E[x - \mu | y] = G\, E[z - \nu | y], \qquad
-    E[(x-\mu)(x-\mu)^\top | y] = G\, E[(z-\nu)(z-\nu)^\top | y]\, G^\top + V - G A V, \quad G = V A^\top T^{-1}.
+and x given z Gaussian with a mean linear in z, what is expected of x follows from what is expected of z.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Generator, Tensor
 
-from ..components import Component, Labels, Statistics
 from ..errors import NotClosedForm, refuse
-from ..mixture import Mixture
-from .base import Frame, Observation, aligned, frame_of, over, weighted
-from .limits import Box
-from .linear import Linear
-from .measurement import Missing
+from .base import Component, Labels
+from .observation import Frame, Observation, frame_of
+from .statistics import Statistics
 
-__all__ = ["InSequence"]
+if TYPE_CHECKING:
+    from ..mixture import Mixture
+
+__all__ = ["InSequence", "as_one"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -61,14 +58,9 @@ class InSequence(Observation):
         merged: list[Observation] = []
         for step in self.steps:
             done = step.resolve(frame)
-            frame = _after(done, frame)
-            last = merged[-1] if merged else None
-            if isinstance(done, Linear) and isinstance(last, Linear):
-                merged[-1] = last.then(done)
-            elif isinstance(last, Box) and isinstance(step, Missing):
-                merged[-1] = last._replace(missing=True)
-            else:
-                merged.append(done)
+            frame = done.passed_on(frame)
+            joined = done.merged_into(merged[-1]) if merged else None
+            merged = [*merged, done] if joined is None else [*merged[:-1], joined]
         return merged[0] if len(merged) == 1 else Chain._of(steps=tuple(merged))
 
     def observed(self, components: Component) -> Component:
@@ -123,10 +115,11 @@ class Chain(Observation):
             recorded = step.clean_columns(recorded)
         return recorded
 
-    def _pair(self) -> tuple[Linear, Observation]:
+    def _pair(self) -> tuple[Any, Observation]:
+        """The Gaussian observation and the one behind it."""
         first, *others = self.steps
-        both = bool(first.side and others[0].side) and not isinstance(others[0], Box)
-        if isinstance(first, Linear) and len(others) == 1 and not both:
+        both = bool(first.side and others[0].side) and not others[0].row_by_row
+        if first.carries and len(others) == 1 and not both:
             return first, others[0]
         names = ", then ".join(type(step).__name__ for step in self.steps)
         raise NotClosedForm(
@@ -138,7 +131,7 @@ class Chain(Observation):
         first, last = self._pair()
         if first.side:
             return super().log_joint(mixture, y)
-        return last.log_joint(Mixture._of(mixture.logits, first._law(mixture.components)), y)
+        return last.log_joint(mixture._of(mixture.logits, first.law(mixture.components)), y)
 
     def apply(self, mixture: Mixture) -> Mixture:
         first, last = self._pair()
@@ -148,11 +141,11 @@ class Chain(Observation):
 
     def log_prob(self, components: Component, y: Tensor) -> Tensor:
         first, last = self._pair()
-        return last.log_prob(first._law(components), y)
+        return last.log_prob(first.law(components), y)
 
     def moments(self, components: Component) -> tuple[Tensor, Tensor]:
         first, last = self._pair()
-        return last.moments(first._law(components))
+        return last.moments(first.law(components))
 
     def record(self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None) -> Tensor:
         for step in self.steps:
@@ -166,23 +159,29 @@ class Chain(Observation):
         first, last = self._pair()
         if first.side:
             return super().expect(components, logits, y, weight, labels)
-        sums = last.expect(first._law(components), logits, y, weight, labels)
-        return first.carried_back(components.gaussian_law, sums)
+        return first.carried_back(components, last.expect(first.law(components), logits, y, weight, labels))
+
+    @property
+    def selects(self) -> bool:
+        return self.steps[-1].selects
+
+    def unrecorded(self, components: Component, logits: Tensor, count: Tensor) -> Statistics:
+        first, last = self._pair()
+        return first.carried_back(components, last.unrecorded(first.law(components), logits, count))
+
+    def log_recorded(self, mixture: Mixture) -> Tensor:
+        if not self.selects:
+            return super().log_recorded(mixture)
+        first, last = self._pair()
+        return last.log_recorded(mixture._of(mixture.logits, first.law(mixture.components)))
 
     def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        shift, second = self.clean_moments(components, over(y, components))
-        return weighted(components.gaussian_law, r, shift, second)
+        first, last = self._pair()
+        return first.completed_behind(components, last, y, r)
 
     def clean_moments(self, components: Component, y: Tensor) -> tuple[Tensor, Tensor]:
         first, last = self._pair()
-        gaussian = components.gaussian_law
-        law = first._law(components)
-        shift, second = last.clean_moments(law, y)
-        back = gaussian.covariance if first.matrix is None else gaussian.covariance @ aligned(first.matrix, gaussian).mT
-        covariance = law.gaussian_law.covariance
-        gain = torch.linalg.solve(covariance, back.mT).mT
-        left = gaussian.covariance - gain @ back.mT
-        return (gain @ shift.unsqueeze(-1)).squeeze(-1), gain @ second @ gain.mT + left
+        return first.moments_behind(components, *last.clean_moments(first.law(components), y))
 
     def first_guess(self, y: Tensor) -> tuple[Tensor, Tensor]:
         first, last = self._pair()
@@ -191,8 +190,13 @@ class Chain(Observation):
         return first.first_guess(draws)
 
 
-def _after(step: Observation, frame: Frame) -> Frame:
-    """The frame of what a resolved step passes on."""
-    if isinstance(step, Linear) and frame.event_shape:
-        return frame._replace(event_shape=torch.Size((step.width,)))
-    return frame
+def as_one(observation: Any) -> Observation:
+    """Returns the observation itself, or several as one.
+
+    Raises:
+        MixtureError: If it is neither one of `mixtura.observation` nor a sequence of them.
+    """
+    steps = list(observation) if isinstance(observation, (list, tuple)) else [observation]
+    if not steps or not all(isinstance(step, Observation) for step in steps):
+        refuse("observation", "one of mixtura.observation, or a sequence of them", repr(observation))
+    return steps[0] if len(steps) == 1 else InSequence(tuple(steps))

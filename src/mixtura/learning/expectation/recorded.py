@@ -1,0 +1,121 @@
+"""Rows as they enter learning: what was recorded, how, and what is known of their labels; checked once, here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...components.observation import Observation
+from ...components.observation_sequence import as_one
+from ...data import UNKNOWN, Block, KnownLabels, Possible, Rows
+from ...data import rows as as_rows
+from ...errors import MixtureError, refuse
+
+__all__ = ["check_recorded", "recorded"]
+
+
+def recorded(
+    x: Any,
+    columns: Any = None,
+    weight: Any = None,
+    observation: Any = None,
+    labels: Any = None,
+    components: int | None = None,
+) -> Rows:
+    """Returns the rows with all that is known of them; for no rows, those that the observation itself holds.
+
+    Arguments:
+        x: The rows, in any form that `fit` takes; rows that know how they were recorded stay as they are.
+        columns: Which columns of a table.
+        weight: How much each row counts.
+        observation: How the rows were recorded, one of `mixtura.observation` or a sequence of them.
+        labels: The component of each row where it is known, and -1 elsewhere.
+        components: The number of components, if given.
+
+    Raises:
+        MixtureError: If the rows, the observation or the labels cannot be used.
+    """
+    through = None if observation is None else as_one(observation)
+    if x is None:
+        x, weight = _held(through)
+    try:
+        rows = as_rows(x, columns, weight)
+    except MixtureError as error:  # what rows call their weight, learners call sample_weight
+        raise MixtureError(str(error).replace("`weight`", "`sample_weight`")) from error
+    rows = rows if through is None else rows.through(through)
+    return rows if labels is None else rows.labelled(known_labels(rows, labels, components))
+
+
+def _held(observation: Observation | None) -> tuple[Tensor, Tensor]:
+    """The rows that an observation holds, such as a histogram's bins, and their counts."""
+    held = None if observation is None else observation.held
+    if held is None:
+        refuse("x", "rows", None, "Only `mixtura.observation.Binned` with counts brings its own.")
+    return held
+
+
+def known_labels(rows: Rows, labels: Any, components: int | None) -> Possible:
+    """Returns what is known of the labels.
+
+    Arguments:
+        rows: The rows.
+        labels: One whole number per row, -1 where the label is not known.
+        components: The number of components, if given.
+
+    Raises:
+        MixtureError: If there is not one label per row, one is out of range, or a class has no row.
+    """
+    found = torch.as_tensor(labels, device=rows.device)
+    if found.is_floating_point() or found.is_complex() or found.shape != (len(rows),):
+        refuse("labels", f"one whole number for each of {len(rows)} rows", f"{found.dtype} {tuple(found.shape)}")
+    found = found.long()
+    most = int(found.max())
+    if int(found.min()) < UNKNOWN or (components is not None and most >= components):
+        limit = "up" if components is None else f"to {components - 1}"
+        refuse("labels", f"-1 (unknown) or from 0 {limit}", f"{int(found.min())} to {most}")
+    if most < 0:
+        refuse("labels", "known for some row", "-1 for all", "Leave the argument out.")
+    counts = torch.bincount(found[found >= 0], minlength=most + 1)
+    if bool((counts == 0).any()):
+        missing = (counts == 0).nonzero().squeeze(-1).tolist()
+        advice = "Number the classes without gaps; components without labelled rows come last."
+        refuse("labels", f"rows for every class up to {most}", f"none for {', '.join(map(str, missing))}", advice)
+    return KnownLabels(found)
+
+
+def check_recorded(rows: Rows, components: int) -> int:
+    """Returns the number of rows that count, after checks: enough rows, no infinity, gaps only where they are meant.
+
+    A row of which nothing was recorded is allowed; a column of which nothing was recorded is not.
+
+    Raises:
+        MixtureError: If a check fails; the message names the column.
+    """
+    kinds = {tensor.shape[1] for tensor in rows.observation.led} - {1, components}
+    if kinds:
+        expected = f"shared, or given for each of {len(rows)} rows or {components} components"
+        refuse("observation", expected, f"tensors for {min(kinds)}", "See `per_row`.")
+    count, seen = 0, torch.zeros(rows.features, dtype=torch.bool, device=rows.device)
+    for some, columns in rows.reduce(lambda block: [_counted(block, rows)]):
+        count, seen = count + some, seen | columns
+    if count < components:
+        refuse("components", f"at most the number of rows that count, {count}", components)
+    if not bool(seen.all()):
+        names = [f"column {rows.named(j)}" for j in (~seen).nonzero().squeeze(-1).tolist()]
+        refuse("x", "recorded somewhere in every column", f"nothing at all in {', '.join(names)}", "Leave it out.")
+    return count
+
+
+def _counted(block: Block, rows: Rows) -> tuple[int, Tensor]:
+    """How many rows of a block count, and in which columns something was recorded of them."""
+    values = block.vectors if block.weight is None else block.vectors[block.weight > 0]
+    if bool(values.isinf().any()):
+        column = int(values.isinf().any(0).nonzero()[0])
+        refuse("x", "finite, or NaN where nothing was recorded", f"infinity in column {rows.named(column)}")
+    if not rows.observation.gaps and bool(values.isnan().any()):
+        column = int(values.isnan().any(0).nonzero()[0])
+        advice = "Where a gap is meant, add `mixtura.observation.Missing()` as the last observation."
+        refuse("x", "free of NaN under this observation", f"NaN in column {rows.named(column)}", advice)
+    return len(values), (~values.isnan()).any(0)

@@ -1,0 +1,85 @@
+"""What the clean rows behind recorded ones may have been: a rough idea, good enough to start from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...components import Component, Full, Gaussian, Normal
+from ...components.observation import over
+from ...data import EVERY, Summary, TensorRows
+from ...kernels import soft
+from ...mixture import Mixture
+from ..expectation.expect import expect
+
+__all__ = ["Clean"]
+
+_ROUGH = 20  # iterations of the single Gaussian from which starts take the clean rows
+_FEW = 2000  # rows that it looks at
+
+
+@dataclass(frozen=True)
+class Clean:
+    """A rough idea of the clean rows, good enough to start from: those expected under a single Gaussian.
+
+    Attributes:
+        rows: The expected clean rows, in memory.
+        summary: Their mean, and the single Gaussian's variance.
+        spread: The mean covariance of the clean rows about what is expected of them, ``(D, D)``.
+    """
+
+    rows: TensorRows
+    summary: Summary
+    spread: Tensor
+
+    @classmethod
+    def exact(cls, sample: TensorRows, found: Summary) -> Clean:
+        """Returns rows that were recorded as they were drawn."""
+        return cls(sample, found, torch.zeros((), dtype=sample.dtype, device=sample.device))
+
+    @classmethod
+    def guessed(cls, sample: TensorRows, count: int, total: float) -> Clean:
+        """Fits a single Gaussian through the observation and expects each row under it."""
+        few = pooled(sample.take(torch.arange(0, len(sample), max(1, len(sample) // _FEW))))
+        gaussian, whole = _single(few), pooled(sample)
+        shift, second = whole.observation.clean_moments(gaussian, over(whole.tensor(), gaussian))
+        shift, second, shape = shift[:, 0], second[:, 0], sample.clean_shape
+        vectors = gaussian.gaussian
+        x = (vectors.location[0] + shift).reshape(len(shift), *shape)
+        spread = (second - shift.unsqueeze(-1) * shift.unsqueeze(-2)).mean(0)
+        mean, variance = (values[0].double().reshape(shape) for values in (vectors.location, vectors.variance))
+        rows = TensorRows(x, sample.weight).labelled(sample.possible)
+        return cls(rows, Summary(count, total, mean, variance, mean, mean), spread)
+
+    def widen(self, start: Mixture) -> Mixture:
+        """Adds to the start's covariances what the expected rows lack."""
+        if not self.spread.ndim or not start.components.is_gaussian:
+            return start
+        gaussian = start.components.gaussian
+        dense = gaussian.structure.dense(gaussian.features) + self.spread
+        wider = gaussian._replace(structure=gaussian.structure.with_covariance(dense))
+        return Mixture._of(start.logits, start.components.with_gaussian(wider))
+
+
+def pooled(rows: TensorRows) -> TensorRows:
+    """The rows as a single component sees them: labels forgotten, errors the mean of all components'."""
+    alone = rows.observation.map(lambda tensor: tensor.mean(1, keepdim=True))
+    return rows.recorded_as(rows.tensor(), rows.weight, observation=alone, possible=EVERY)
+
+
+@torch.no_grad()
+def _single(rows: TensorRows) -> Component:
+    """One Gaussian after a few iterations of EM through the observation."""
+    y = rows.tensor()
+    mean, variance = rows.observation.first_guess(y.reshape(len(y), -1))
+    scale = torch.diag(variance.clamp_min(torch.finfo(y.dtype).tiny).sqrt())
+    gaussian = Gaussian._of(location=mean[None], structure=Full._of(factor=scale[None], tied=False))
+    mixture = Mixture._of(y.new_zeros(1), gaussian if len(rows.clean_shape) else Normal.of(gaussian))
+    for _ in range(_ROUGH):
+        proposed = mixture.components.update(expect(mixture, rows, soft))
+        if not all(bool(tensor.isfinite().all()) for tensor in proposed.tensors()):
+            break
+        mixture = Mixture._of(mixture.logits, proposed)
+    return mixture.components
