@@ -8,7 +8,7 @@ from torch.distributions import Beta, kl_divergence
 from torch.distributions import Dirichlet as TorchDirichlet
 
 import mixtura as mx
-from mixtura.priors import StickBreaking, Symmetric
+from mixtura.priors import DirichletPrior, StickBreaking
 
 F64 = torch.float64
 PRIOR = (0.5, 0.3, 1.5, 2.5)
@@ -73,7 +73,7 @@ def test_integer_weights_are_repetitions():
 
 def test_divergences_are_torchs():
     counts = torch.tensor([[3.0, 0.2, 7.0], [0.0, 0.0, 1.0]], dtype=F64)
-    ours = Symmetric(0.6).posterior(counts).divergence(Symmetric(0.6))
+    ours = DirichletPrior(0.6).posterior(counts).divergence(DirichletPrior(0.6))
     theirs = kl_divergence(TorchDirichlet(counts + 0.6), TorchDirichlet(torch.full((2, 3), 0.6, dtype=F64)))
     torch.testing.assert_close(ours, theirs)
     sticks = StickBreaking(1.3).posterior(counts)
@@ -84,7 +84,7 @@ def test_divergences_are_torchs():
     torch.testing.assert_close(sticks.divergence(StickBreaking(1.3)), expected)
 
 
-@pytest.mark.parametrize("prior", [Symmetric(0.05), Symmetric(3.0), StickBreaking(0.8)], ids=str)
+@pytest.mark.parametrize("prior", [DirichletPrior(0.05), DirichletPrior(3.0), StickBreaking(0.8)], ids=str)
 def test_weights_drawn_have_the_closed_moments(prior):
     counts = torch.tensor([4.0, 0.0, 1.0], dtype=F64)
     posterior = prior.posterior(counts.expand(200_000, 3))

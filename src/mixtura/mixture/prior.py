@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
+from .._value import Value
 from ..components import Component
 from ..data import Summary, rows, summary
 from ..errors import refuse
-from ..priors.conjugate import ConjugatePrior
+from ..priors.components import ComponentsPrior
 from ..priors.normal_inverse_wishart import NormalInverseWishart
-from ..priors.ridge import Ridge
 from ..priors.weights import WeightsPrior, weights_prior
 from .value import Mixture
 
 __all__ = ["Prior", "weak_components"]
 
 
-@dataclass(frozen=True)
-class Prior:
-    r"""A conjugate prior on a mixture: Dirichlet on the weights, and one on each component.
+@dataclass(frozen=True, eq=False, repr=False)
+class Prior(Value):
+    r"""A prior density of mixtures: one on the weights, and one on each component.
+
+    .. math:: \log p(\pi, \theta) = \log p(\pi) + \sum_k \log p(\theta_k)
 
     Arguments:
-        concentration: The Dirichlet's :math:`\alpha > 0`, the same for each component, or a prior on weights such as
-            `StickBreaking`; 1 is flat, and MAP estimates need at least 1.
+        concentration: The Dirichlet's :math:`\alpha > 0`: one number for all components, or a tensor with one for each;
+            or a prior on weights such as `StickBreaking`. 1 is flat, and MAP estimates need at least 1.
         components: The components' prior, such as `NormalInverseWishart`; a `Ridge`; or none.
 
     Raises:
-        MixtureError: If the concentration is not positive.
+        MixtureError: If a concentration is not positive.
 
     Example:
         >>> mx.EM(prior=mx.Prior(concentration=2.0)).prior.concentration
         2.0
+        >>> mx.Prior(torch.tensor([1.0, 3.0])).log_prob(mx.Mixture(torch.tensor([0.5, 0.5]), mx.Poisson(torch.ones(2))))
+        tensor(-0.2877, dtype=torch.float64)
     """
 
-    concentration: float | WeightsPrior = 1.0
-    components: ConjugatePrior | Ridge | None = None
+    concentration: float | Sequence[float] | Tensor | WeightsPrior = 1.0
+    components: ComponentsPrior | None = None
 
     def __post_init__(self) -> None:
         weights_prior(self.concentration)
@@ -49,15 +54,14 @@ class Prior:
         return weights_prior(self.concentration)
 
     @property
-    def extra(self) -> float:
-        """The pseudo-rows that MAP estimates add to each component: the concentration less one.
+    def has_mode(self) -> bool:
+        """Whether MAP estimates exist: the weights' density is bounded, which that of components is, given rows."""
+        return self.weights.has_mode
 
-        Raises:
-            MixtureError: If the weights have no most probable value.
-        """
-        if isinstance(self.concentration, WeightsPrior) or not self.concentration >= 1:
-            refuse("concentration", "a number of at least 1 (else a MAP estimate does not exist)", self.concentration)
-        return self.concentration - 1
+    @property
+    def monotone(self) -> bool:
+        """Whether no update under it lowers the log-likelihood plus `log_prob`, as a `Ridge` may."""
+        return self.components is None or self.components.monotone
 
     @classmethod
     def weak(cls, x: Any, components: int) -> Prior:
@@ -87,19 +91,25 @@ class Prior:
             >>> prior.sample(mx.Gaussian(torch.zeros(3, 2), mx.Full(torch.eye(2).expand(3, 2, 2)))).mean.shape
             torch.Size([2])
         """
-        if not isinstance(self.components, ConjugatePrior):
-            refuse("components", "a conjugate prior, to be drawn from", self.components)
+        if self.components is None:
+            refuse("components", "a conjugate prior, to be drawn from", None)
         count = torch.zeros(components.batch_shape, dtype=torch.float64, device=components.device)
         logits = self.weights.posterior(count).draw(generator)
         return Mixture._of(logits.to(components.dtype), self.components.sample(components, generator))
 
     def log_prob(self, mixture: Mixture) -> Tensor:
-        """Returns the log-density of the mixture's parameters up to a constant, in nats, with shape ``(*B)``."""
-        flat = self.extra == 0  # a weight of zero is then as good as any
-        weights = torch.zeros_like(mixture.logits[..., 0]) if flat else self.extra * mixture.logits.sum(-1)
-        if self.components is None:
-            return weights.double()
-        return weights.double() + self.components.log_prob(mixture.components)
+        r"""Returns the log-density of the mixture's weights and components, in nats, with shape ``(*B,)``.
+
+        Weights have a density with respect to :math:`d\pi_1 \cdots d\pi_{K-1}`; components as their prior says. No
+        prior on components adds nothing.
+
+        Example:
+            >>> prior = mx.Prior(0.5, mx.Conjugate.gamma(3.0, 2.0))
+            >>> prior.log_prob(mx.Mixture(torch.tensor([0.4, 0.6]), mx.Poisson(torch.tensor([1.0, 2.0])))).exp()
+            tensor(0.1524, dtype=torch.float64)
+        """
+        weights = self.weights.log_prob(mixture.logits)
+        return weights if self.components is None else weights + self.components.log_prob(mixture.components)
 
 
 def weak_components(found: Summary, components: int) -> NormalInverseWishart:

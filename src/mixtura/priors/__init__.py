@@ -1,16 +1,19 @@
 """Priors: on the weights of a mixture, on its components, and on both."""
 
+from .components import ComponentsPrior
 from .conjugate import ConjugatePosterior, ConjugatePrior
 from .exponential_conjugate import Conjugate, ExponentialPosterior
 from .joint import JointPosterior, JointPrior
 from .normal_inverse_wishart import NormalInverseWishart, NormalInverseWishartPosterior
 from .ridge import Ridge
-from .weights import StickBreaking, Symmetric, WeightsPrior
+from .weights import DirichletPrior, StickBreaking, WeightsPosterior, WeightsPrior
 
 __all__ = [
+    "ComponentsPrior",
     "Conjugate",
     "ConjugatePosterior",
     "ConjugatePrior",
+    "DirichletPrior",
     "ExponentialPosterior",
     "JointPosterior",
     "JointPrior",
@@ -18,6 +21,6 @@ __all__ = [
     "NormalInverseWishartPosterior",
     "Ridge",
     "StickBreaking",
-    "Symmetric",
+    "WeightsPosterior",
     "WeightsPrior",
 ]

@@ -22,19 +22,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-import torch
 from torch import Generator, Tensor
 
 from .._value import Value
 from ..components.base import Component
 from ..components.statistics import Statistics
-from ..errors import refuse
+from .components import ComponentsPrior
 
 __all__ = ["ConjugatePosterior", "ConjugatePrior"]
 
 
-class ConjugatePrior(Value, ABC):
-    """A prior on the parameters of one component, the same and independent for all components of a mixture."""
+class ConjugatePrior(ComponentsPrior):
+    """A prior density on the parameters of one component, the same and independent for all components of a mixture."""
 
     @abstractmethod
     def posterior(self, statistics: Statistics, components: Component) -> ConjugatePosterior:
@@ -50,25 +49,9 @@ class ConjugatePrior(Value, ABC):
             NotClosedForm: If the family has no conjugate prior.
         """
 
-    def alone(self, components: Component) -> ConjugatePosterior:
-        """Returns the prior itself as a law: the posterior given no rows."""
-        return self.posterior(_no_rows(components), components)
-
-    def of_parts(self, count: int) -> tuple[ConjugatePrior | None, ...]:
-        """Returns the priors of the parts of a product of so many families.
-
-        Raises:
-            MixtureError: If it is not a prior of so many parts.
-        """
-        refuse("prior", f"a JointPrior of {count} parts, for a Product", self)
-
     def log_prob(self, components: Component) -> Tensor:
         """Returns the log-density of the parameters, summed over components, in nats, with shape ``(*B,)``."""
         return self.alone(components).log_prob(components)
-
-    def sample(self, template: Component, generator: Generator | None = None) -> Component:
-        """Draws parameters from the prior for components of the template's family, batch shape and settings."""
-        return self.alone(template).draw(generator)
 
     def log_evidence(self, statistics: Statistics, components: Component) -> Tensor:
         """Returns the log-probability of all rows, parameters integrated out, for K = 1, with shape ``(*B,)``.
@@ -106,18 +89,10 @@ class ConjugatePosterior(Value, ABC):
         """Returns the log-density of parameters, summed over components, in nats, with shape ``(*B,)``."""
 
     @abstractmethod
-    def divergence(self, prior: ConjugatePrior) -> Tensor:
+    def divergence(self, prior: ComponentsPrior) -> Tensor:
         """Returns the Kullback-Leibler divergence from the prior, summed over components, with shape ``(*B,)``."""
 
     @property
     @abstractmethod
     def mean(self) -> Component:
         """The components at the posterior mean of their moments (for Gaussians: mean and, where finite, covariance)."""
-
-
-def _no_rows(components: Component) -> Statistics:
-    batch = components.batch_shape
-    x = torch.zeros(0, *components.event_shape, dtype=components.dtype, device=components.device)
-    r = x.new_zeros(0, *batch)
-    weight = torch.zeros(batch, dtype=torch.float64, device=components.device)
-    return Statistics(weight.sum(-1), weight, components.statistics(x, r))

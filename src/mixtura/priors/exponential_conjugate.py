@@ -12,6 +12,7 @@ mode and the posterior mean of the mean parameters are both :math:`\tau_k/\nu_k`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -20,6 +21,7 @@ from ..components.base import Component
 from ..components.exponential_family import ExponentialFamily, _column
 from ..components.statistics import Statistics
 from ..errors import NotClosedForm, refuse
+from .components import ComponentsPrior
 from .conjugate import ConjugatePosterior, ConjugatePrior
 
 __all__ = ["Conjugate", "ExponentialPosterior"]
@@ -94,7 +96,7 @@ class Conjugate(ConjugatePrior):
             advice = "Gaussians take a mx.NormalInverseWishart."
             refuse("prior", "one for the family", f"a Conjugate for {type(components).__name__} components", advice)
         (sums,) = statistics.moments
-        mean = self.mean_statistics.to(sums.device)
+        mean = self.mean_statistics.to(sums)
         if mean.ndim > sums.ndim - statistics.weight.ndim:
             refuse("mean_statistics", f"of shape {tuple(sums.shape[statistics.weight.ndim :])}", tuple(mean.shape))
         return ExponentialPosterior._of(
@@ -139,10 +141,8 @@ class ExponentialPosterior(ConjugatePosterior):
         normaliser = self._sum(family.log_normaliser(natural))
         return (self._sum(self.total * natural) - self.strength * normaliser - self._log_normaliser()).sum(-1)
 
-    def divergence(self, prior: ConjugatePrior) -> Tensor:
-        other = prior.alone(self.template)
-        if not isinstance(other, ExponentialPosterior):
-            refuse("prior", "a Conjugate", type(prior).__name__)
+    def divergence(self, prior: ComponentsPrior) -> Tensor:
+        other: Any = prior.alone(self.template)  # of the same form, because of the same family
         natural, normaliser = self._moments()
         inner = self._sum((self.total - other.total) * natural)
         inner = inner - (self.strength - other.strength) * self._sum(normaliser)

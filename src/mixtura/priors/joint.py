@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from ..components import Component, Product, Statistics
 from ..errors import refuse
+from .components import ComponentsPrior
 from .conjugate import ConjugatePosterior, ConjugatePrior
 
 __all__ = ["JointPosterior", "JointPrior"]
@@ -26,9 +27,14 @@ class JointPrior(ConjugatePrior):
         2.0
     """
 
-    parts: tuple[ConjugatePrior | None, ...]
+    parts: tuple[ComponentsPrior | None, ...]
 
-    def of_parts(self, count: int) -> tuple[ConjugatePrior | None, ...]:
+    @property
+    def monotone(self) -> bool:
+        """Whether no part lets the objective fall."""
+        return all(part.monotone for part in self.parts if part is not None)
+
+    def of_parts(self, count: int) -> tuple[ComponentsPrior | None, ...]:
         return self.parts if len(self.parts) == count else super().of_parts(count)
 
     def posterior(self, statistics: Statistics, components: Component) -> JointPosterior:
@@ -76,10 +82,10 @@ class JointPosterior(ConjugatePosterior):
         pairs = zip(self.parts, components.parts, strict=True)
         return torch.stack([law.log_prob(part) for law, part in pairs]).sum(0)
 
-    def divergence(self, prior: ConjugatePrior) -> Tensor:
+    def divergence(self, prior: ComponentsPrior) -> Tensor:
         pairs = zip(self.parts, prior.of_parts(len(self.parts)), strict=True)
         return torch.stack([law.divergence(_needed(one)) for law, one in pairs]).sum(0)
 
 
-def _needed(prior: ConjugatePrior | None) -> ConjugatePrior:
+def _needed(prior: ComponentsPrior | None) -> ComponentsPrior:
     return refuse("prior", "given for every part, to be averaged over", None) if prior is None else prior

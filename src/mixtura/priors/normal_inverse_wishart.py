@@ -27,6 +27,7 @@ from ..components.covariance.structure import Structure
 from ..components.gaussian import Gaussian
 from ..components.statistics import Statistics
 from ..errors import refuse
+from .components import ComponentsPrior
 from .conjugate import ConjugatePosterior, ConjugatePrior
 from .inverse_wishart import Law, law
 
@@ -86,10 +87,11 @@ class NormalInverseWishart(ConjugatePrior):
         """
         structure, features = components.structure, components.features
         self._check(features)
-        gap = self.mean.double() - components.location.double()
+        location = components.location.double()
+        gap = self.mean.to(location) - location
         moment = structure.outer(gap) * self.strength
         moment = structure.pool(moment, structure.moment_trailing)
-        scatter = scatter + moment + structure.scatter(self.scale.double())
+        scatter = scatter + moment + structure.scatter(self.scale.to(location))
         degrees = structure.pool(weight) + self._rows_of_mode(components)
         return weight + self.strength, shift + self.strength * gap, scatter, degrees
 
@@ -186,8 +188,9 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
         normal = 0.5 * (self.features * scale - self.strength * z) - half_logdet
         return wishart.sum(-1) + normal.sum(-1)
 
-    def divergence(self, prior: ConjugatePrior) -> Tensor:
-        other, features, structure = self._like(prior), self.features, self._precise()
+    def divergence(self, prior: ComponentsPrior) -> Tensor:
+        other: Any = prior.alone(self.template)  # of the same form, because of the same family
+        features, structure = self.features, self._precise()
         gap = structure.whiten(self.location - other.location).square().sum(-1)
         ratio = other.strength / self.strength
         normal = 0.5 * (features * (ratio - 1 - ratio.log()) + other.strength * gap)
@@ -226,12 +229,6 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
     def _components(self, location: Tensor, structure: Structure) -> Component:
         gaussian = Gaussian._of(location=location, structure=structure).to(self.template.dtype)
         return self.template.with_gaussian(gaussian)
-
-    def _like(self, prior: ConjugatePrior) -> NormalInverseWishartPosterior:
-        other = prior.alone(self.template)
-        if not isinstance(other, NormalInverseWishartPosterior):
-            refuse("prior", "a NormalInverseWishart", type(prior).__name__)
-        return other
 
 
 def _gaussian(components: Component) -> Gaussian:

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from ..components import Component, Gaussian
 from ..errors import refuse
+from .components import ComponentsPrior
 
 __all__ = ["Ridge"]
 
 
-@dataclass(frozen=True)
-class Ridge:
+@dataclass(frozen=True, eq=False, repr=False)
+class Ridge(ComponentsPrior):
     r"""An update rule that adds :math:`\lambda` to the diagonal of each covariance.
 
     Arguments:
@@ -48,6 +49,11 @@ class Ridge:
         for name in ("amount", "rows"):
             if not getattr(self, name) >= 0:
                 refuse(name, "at least 0", getattr(self, name))
+
+    @property
+    def monotone(self) -> bool:
+        """False: the log-likelihood may fall by a little."""
+        return False
 
     def add(self, components: Gaussian, weight: Tensor, shift: Tensor, scatter: Tensor) -> tuple[Tensor, ...]:
         """Adds the pseudo-sums to those of the data: weight, shift, scatter and divisor of the M-step."""

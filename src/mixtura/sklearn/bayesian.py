@@ -14,7 +14,7 @@ from ..data import TensorRows
 from ..learning import Posterior
 from ..mixture import Mixture, Prior
 from ..priors import NormalInverseWishart, NormalInverseWishartPosterior
-from ..priors.weights import DirichletWeights, Symmetric, WeightsPosterior, WeightsPrior
+from ..priors.weights import DirichletPrior, DirichletWeights, WeightsPosterior, WeightsPrior
 from .checks import checked_array
 from .iterated import IteratedGaussian
 from .method import ChangeVariational
@@ -24,7 +24,7 @@ __all__ = ["BayesianGaussianMixture"]
 
 _PRIORS: dict[str, Callable[[float], WeightsPrior]] = {
     "dirichlet_process": EveryStickBreaking,
-    "dirichlet_distribution": Symmetric,
+    "dirichlet_distribution": DirichletPrior,
 }
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
+from ..errors import NotClosedForm
 from ..priors import StickBreaking
-from ..priors.weights import Sticks, WeightsPrior
+from ..priors.weights import Sticks
 
 __all__ = ["EveryStick", "EveryStickBreaking"]
 
@@ -47,6 +48,6 @@ class EveryStick(Sticks):
     def draw(self, generator: Generator | None = None) -> Tensor:
         return torch.log_softmax(super().draw(generator)[..., :-1], -1)
 
-    def divergence(self, prior: WeightsPrior) -> Tensor:
-        usual = StickBreaking(prior.concentration) if isinstance(prior, StickBreaking) else prior
-        return super().divergence(usual)  # the usual prior of K + 1 components has these K breaks
+    def log_prob(self, logits: Tensor) -> Tensor:
+        """Refuses: what is left is lost, so the weights that are kept have no closed-form density."""
+        raise NotClosedForm("Weights under scikit-learn's truncation have no closed-form density.")

@@ -7,7 +7,7 @@ from ...data import Rows, summary
 from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior, weak_components
-from ...priors import Conjugate, ConjugatePrior
+from ...priors import ComponentsPrior, Conjugate, ConjugatePrior
 from ...priors.weights import WeightsPrior
 from ..expectation.expect import expect
 from ..expectation.labels import soft
@@ -45,8 +45,6 @@ def _weak(rows: Rows, start: Mixture) -> ConjugatePrior:
     refuse("prior", f"given for {name} components", None, "Give `mx.Prior(components=...)` a conjugate prior.")
 
 
-def conjugate(prior: Prior) -> ConjugatePrior:
-    """Returns the components' prior; an error where it is not conjugate."""
-    if not isinstance(prior.components, ConjugatePrior):
-        refuse("prior", "a prior with conjugate components", prior.components)
-    return prior.components
+def conjugate(prior: Prior) -> ComponentsPrior:
+    """Returns the components' prior; an error where there is none."""
+    return refuse("prior", "a prior with conjugate components", None) if prior.components is None else prior.components

@@ -16,7 +16,6 @@ from ...components import Labels, Statistics
 from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior
-from ...priors.ridge import Ridge
 from ..expectation.labels import soft
 from ..loop.method import Method
 from ..loop.traces import Run, small_change
@@ -50,8 +49,9 @@ class EM(Method):
 
     def __post_init__(self) -> None:
         check_limits(self.max_iterations, self.tolerance)
-        if self.prior is not None:
-            self.prior.extra  # noqa: B018 (refuses a prior without a mode)
+        if self.prior is not None and not self.prior.has_mode:
+            expected = "a number of at least 1 (else a MAP estimate does not exist)"
+            refuse("concentration", expected, self.prior.concentration, "Variational and Gibbs take any.")
 
     @property
     def labels(self) -> Labels:
@@ -59,7 +59,7 @@ class EM(Method):
 
     @property
     def monotone(self) -> bool:  # type: ignore[override]
-        return self.prior is None or not isinstance(self.prior.components, Ridge)
+        return self.prior is None or self.prior.monotone
 
     def converged(self, one: Run, rounding: float) -> bool:
         """Judges by the gain still to come; by the last change alone where a ridge may let the objective fall."""
@@ -84,11 +84,9 @@ class EM(Method):
         return frozen.kept(self._free(frozen.held(statistics, mixture.components), mixture), mixture)
 
     def _free(self, statistics: Statistics, mixture: Mixture) -> Mixture:
-        extra = 0.0 if self.prior is None else self.prior.extra
-        weight = statistics.weight + extra
-        logits = (weight / weight.sum(-1, keepdim=True)).log().to(mixture.dtype)
-        prior = None if self.prior is None else self.prior.components
-        return Mixture._of(logits, mixture.components.update(statistics, prior))
+        prior = self.prior or Prior()
+        logits = prior.weights.mode(statistics.weight).to(mixture.dtype)
+        return Mixture._of(logits, mixture.components.update(statistics, prior.components))
 
     def objective(self, statistics: Statistics, mixture: Mixture) -> Tensor:
         if self.prior is None:
