@@ -3,6 +3,7 @@
 from .components import ComponentsPrior
 from .conjugate import ConjugatePosterior, ConjugatePrior
 from .exponential_conjugate import Conjugate, ExponentialPosterior
+from .inverse_wishart import Law, add_law, law
 from .joint import JointPosterior, JointPrior
 from .normal_inverse_wishart import NormalInverseWishart, NormalInverseWishartPosterior
 from .ridge import Ridge
@@ -17,10 +18,13 @@ __all__ = [
     "ExponentialPosterior",
     "JointPosterior",
     "JointPrior",
+    "Law",
     "NormalInverseWishart",
     "NormalInverseWishartPosterior",
     "Ridge",
     "StickBreaking",
     "WeightsPosterior",
     "WeightsPrior",
+    "add_law",
+    "law",
 ]

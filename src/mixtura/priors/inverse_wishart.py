@@ -28,7 +28,7 @@ from ..components.covariance.structure import Structure
 from ..components.special.gamma_draws import gamma
 from ..errors import NotClosedForm
 
-__all__ = ["Law", "law"]
+__all__ = ["Law", "add_law", "law"]
 
 
 class Law(Protocol):
@@ -66,11 +66,27 @@ def law(structure: Structure) -> Law:
         NotClosedForm: If the structure has no conjugate law.
     """
     if type(structure) not in _LAWS:
+        known = ", ".join(one.__name__ for one in _LAWS)
         raise NotClosedForm(
             f"{type(structure).__name__} covariances have no conjugate law, only a most probable value, which EM "
-            "finds; Full, Diagonal and Spherical ones have."
+            f"finds; {known} ones have. A law of your own is added with `mx.priors.add_law`."
         )
     return _LAWS[type(structure)]
+
+
+def add_law(structure: type[Structure], law: Law) -> None:
+    """Gives a covariance structure its conjugate law.
+
+    Arguments:
+        structure: The class of the structure.
+        law: The law on its matrices, which knows its normaliser, moments and draws.
+
+    Example:
+        >>> class Ours(mx.Diagonal):
+        ...     pass
+        >>> mx.priors.add_law(Ours, mx.priors.law(mx.Diagonal()))
+    """
+    _LAWS[structure] = law
 
 
 def _proper(logarithm: Tensor) -> Tensor:

@@ -39,18 +39,22 @@ class JointPrior(ConjugatePrior):
 
     def posterior(self, statistics: Statistics, components: Component) -> JointPosterior:
         """Returns the law of all parts' parameters, for parts that all have a prior."""
-        if not isinstance(components, Product):
-            refuse("components", "a Product", type(components).__name__)
-        pairs = zip(self.of_parts(len(components.parts)), components.split(statistics), components.parts, strict=True)
-        laws = [_needed(law).posterior(sums, part) for law, sums, part in pairs]
-        return JointPosterior._of(template=components, parts=tuple(laws))
+        product = _product(components)
+        triples = zip(self.of_parts(len(product.parts)), product.split(statistics), product.parts, strict=True)
+        laws = (_needed(law).posterior(sums, part) for law, sums, part in triples)
+        return JointPosterior._of(template=product, parts=tuple(laws))
+
+    def alone(self, components: Component) -> JointPosterior:
+        """Returns the parts' priors as one law."""
+        product = _product(components)
+        pairs = zip(self.of_parts(len(product.parts)), product.parts, strict=True)
+        return JointPosterior._of(template=product, parts=tuple(_needed(law).alone(part) for law, part in pairs))
 
     def log_prob(self, components: Component) -> Tensor:
         """Returns the sum of the parts' log-densities."""
-        if not isinstance(components, Product):
-            refuse("components", "a Product", type(components).__name__)
-        zero = torch.zeros(components.batch_shape[:-1], dtype=torch.float64, device=components.device)
-        pairs = zip(self.of_parts(len(components.parts)), components.parts, strict=True)
+        product = _product(components)
+        zero = torch.zeros(product.batch_shape[:-1], dtype=torch.float64, device=product.device)
+        pairs = zip(self.of_parts(len(product.parts)), product.parts, strict=True)
         return sum((law.log_prob(part) for law, part in pairs if law is not None), zero)
 
 
@@ -77,9 +81,7 @@ class JointPosterior(ConjugatePosterior):
         return self.template._replace(parts=parts), torch.stack(offsets).sum(0)
 
     def log_prob(self, components: Component) -> Tensor:
-        if not isinstance(components, Product):
-            refuse("components", "a Product", type(components).__name__)
-        pairs = zip(self.parts, components.parts, strict=True)
+        pairs = zip(self.parts, _product(components).parts, strict=True)
         return torch.stack([law.log_prob(part) for law, part in pairs]).sum(0)
 
     def divergence(self, prior: ComponentsPrior) -> Tensor:
@@ -89,3 +91,9 @@ class JointPosterior(ConjugatePosterior):
 
 def _needed(prior: ComponentsPrior | None) -> ComponentsPrior:
     return refuse("prior", "given for every part, to be averaged over", None) if prior is None else prior
+
+
+def _product(components: Component) -> Product:
+    if not isinstance(components, Product):
+        refuse("components", "a Product", type(components).__name__)
+    return components
