@@ -106,7 +106,7 @@ class Prior(Value):
         Example:
             >>> prior = mx.Prior(0.5, mx.Conjugate.gamma(3.0, 2.0))
             >>> prior.log_prob(mx.Mixture(torch.tensor([0.4, 0.6]), mx.Poisson(torch.tensor([1.0, 2.0])))).exp()
-            tensor(0.1524, dtype=torch.float64)
+            tensor(0.2062, dtype=torch.float64)
         """
         weights = self.weights.log_prob(mixture.logits)
         return weights if self.components is None else weights + self.components.log_prob(mixture.components)

@@ -66,7 +66,7 @@ class WeightsPrior(Value, ABC):
 
         Example:
             >>> mx.priors.DirichletPrior(1.0).log_prob(torch.zeros(3)).exp()
-            tensor(2.0000, dtype=torch.float64)
+            tensor(2., dtype=torch.float64)
         """
         return self.posterior(torch.zeros_like(logits)).log_prob(logits)
 
