@@ -13,7 +13,7 @@ from mixtura.errors import MixtureError
 from mixtura.kernels import deconvolution as deconvolve
 from mixtura.learning import soft
 from mixtura.learning.expectation.recorded import recorded
-from mixtura.observation import AdditiveNoise, LinearMeasurement, Missing
+from mixtura.observation import AdditiveNoise, LinearMeasurement, Missing, clean_sums
 from mixtura.observation.linear import Linear
 
 
@@ -335,9 +335,9 @@ def test_the_compiled_pass_agrees_with_torch(dtype, whole):
     observation = resolved(given, rows, 3, dtype)._replace(missing=True)
     weight = torch.rand(rows).to(dtype)
     batch = clean.map(lambda t: torch.stack([t, t * 1.01]))
-    fused = observation._expect_fused(batch.components, batch.logits, y, weight)
+    fused = clean_sums.fused(observation, batch.components, batch.logits, y, weight)
     plain = super(Linear, observation).expect(batch.components, batch.logits, y, weight, soft)
-    rows = observation._expect_rows(batch.components, batch.logits, y, weight, soft)
+    rows = clean_sums.by_rows(observation, batch.components, batch.logits, y, weight, soft)
     assert torch.allclose(rows.moments[1], plain.moments[1], rtol=1e-4)
     tolerance = 1e-11 if dtype == torch.float64 else 2e-5
     for mine, theirs in zip(

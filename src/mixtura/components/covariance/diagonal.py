@@ -12,6 +12,7 @@ from ... import kernels as passes
 from .axes import AlongAxes, axis_attraction, checked_variance, select_rows
 from .full import Full
 from .patterns import apply, picks
+from .posterior import Gain, Measurement, by_coordinates
 from .structure import Structure, lead
 
 __all__ = ["Diagonal"]
@@ -119,3 +120,10 @@ class Diagonal(AlongAxes):
 
     def _along(self, scale: Tensor) -> Diagonal:
         return Diagonal._of(factor=scale, tied=self._tied_still(scale))
+
+    def posterior(self, measurement: Measurement, features: int) -> tuple[Structure, Gain]:
+        coordinates = measurement.coordinates()
+        if coordinates is None:
+            return self.full(features).posterior(measurement, features)
+        variance, gain = by_coordinates(self.given.square(), coordinates)
+        return self._along(variance.sqrt()), gain

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from ... import kernels as passes
 from ...errors import MixtureError, refuse
-from .structure import Structure, by_columns, lead
+from .columns import cholesky_divided, divided, times
+from .posterior import Gain, Measurement, by_coordinates, by_triangles
+from .structure import Structure, lead
 
 __all__ = ["Full", "factored"]
 
@@ -54,11 +56,10 @@ class Full(Structure):
         return cls._of(factor=lead(scale_tril.tril(), 2, tied), tied=tied)
 
     def whiten(self, residual: Tensor) -> Tensor:
-        solve = torch.linalg.solve_triangular
-        return by_columns(lambda columns: solve(self.given, columns, upper=False), residual, self.given.ndim - 1)
+        return divided(self.given, residual)
 
     def color(self, noise: Tensor) -> Tensor:
-        return by_columns(lambda columns: self.given @ columns, noise, self.given.ndim - 1)
+        return times(self.given, noise)
 
     def half_logdet(self, features: int) -> Tensor:
         return self.scales(features).log().sum(-1)
@@ -68,7 +69,7 @@ class Full(Structure):
         return torch.linalg.solve_triangular(self.given, identity, upper=False)
 
     def solve(self, residual: Tensor) -> Tensor:
-        return by_columns(lambda columns: torch.cholesky_solve(columns, self.given), residual, self.given.ndim - 1)
+        return cholesky_divided(self.given, residual)
 
     def inv(self) -> Full:
         return self._replace(factor=torch.linalg.cholesky(torch.cholesky_inverse(self.given)))
@@ -146,6 +147,15 @@ class Full(Structure):
         root = matrix @ self.given
         covariance = root @ root.mT if noise is None else root @ root.mT + noise.dense(matrix.shape[-2])
         return factored(covariance, self._tied_still(covariance))
+
+    def posterior(self, measurement: Measurement, features: int) -> tuple[Structure, Gain]:
+        coordinates = measurement.coordinates() if self.elementwise else None
+        if coordinates is None:
+            factor, gain = by_triangles(self.given, measurement)
+        else:
+            variance, gain = by_coordinates(self.variance(features), coordinates)
+            factor = variance.sqrt().unsqueeze(-1)
+        return Full._of(factor=factor, tied=self._tied_still(factor)), gain
 
 
 def factored(covariance: Tensor, tied: bool) -> Full:

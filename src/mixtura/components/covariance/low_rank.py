@@ -26,10 +26,12 @@ from torch import Tensor
 
 from ... import kernels as passes
 from ...errors import refuse
+from .columns import by_columns, times
 from .full import Full
 from .patterns import apply, picks
+from .posterior import Gain, Measurement, by_factors
 from .solvers.factor_analysis import factor_analysis
-from .structure import Structure, by_columns
+from .structure import Structure
 
 __all__ = ["LowRank"]
 
@@ -131,15 +133,15 @@ class LowRank(Structure):
     def distance(self, residual: Tensor) -> Tensor:
         scaled, small = self._scaled()
         t = residual / self.given[..., -1]
-        g = (small @ (scaled.mT @ t.unsqueeze(-1))).squeeze(-1)
-        left = t - (scaled @ g.unsqueeze(-1)).squeeze(-1)
+        g = times(small, times(scaled.mT, t))
+        left = t - times(scaled, g)
         return left.square().sum(-1) + g.square().sum(-1)
 
     def solve(self, residual: Tensor) -> Tensor:
         scaled, small = self._scaled()
         scale = self.given[..., -1]
-        t = (residual / scale).unsqueeze(-1)
-        return (t - scaled @ (small @ (scaled.mT @ t))).squeeze(-1) / scale
+        t = residual / scale
+        return (t - times(scaled, times(small, times(scaled.mT, t)))) / scale
 
     def half_logdet(self, features: int) -> Tensor:
         factor = torch.linalg.cholesky(self._capacitance(self._scaled_loadings()))
@@ -243,6 +245,15 @@ class LowRank(Structure):
         return LowRank._packed(factor, self._tied_still(factor))
 
     # -- estimates
+
+    def posterior(self, measurement: Measurement, features: int) -> tuple[Structure, Gain]:
+        """Few factors again, unless errors of zero leave no variance of its own to a coordinate."""
+        coordinates = measurement.coordinates()
+        if coordinates is None or not bool(((coordinates.noise > 0) | ~coordinates.seen).all()):
+            return self.unconstrained.posterior(measurement, features)
+        loadings, own, gain = by_factors(self.loadings, self.noise, coordinates)
+        factor = torch.cat([loadings, own.sqrt().unsqueeze(-1)], -1)
+        return LowRank._packed(factor, self.tied and factor.shape[-3] == 1), gain
 
     def scatter(self, moment: Tensor) -> Tensor:
         return moment

@@ -13,6 +13,7 @@ from .axes import AlongAxes, axis_attraction, checked_variance, select_rows
 from .diagonal import Diagonal
 from .full import Full
 from .patterns import orthogonal, similar
+from .posterior import Gain, Measurement
 from .structure import Structure, lead
 
 __all__ = ["Spherical"]
@@ -127,3 +128,10 @@ class Spherical(AlongAxes):
         else:
             return super().image(matrix, noise)
         return image if noise is None else image.plus(noise)
+
+    def posterior(self, measurement: Measurement, features: int) -> tuple[Structure, Gain]:
+        left, gain = self.diagonal(features).posterior(measurement, features)
+        first = left.scales(features)[..., :1]
+        if not left.elementwise or not bool((left.scales(features) == first).all()):
+            return left, gain
+        return Spherical._of(factor=first.squeeze(-1), tied=left.tied), gain

@@ -34,7 +34,7 @@ A tied structure stays tied where the components share noise and matrix, and com
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -43,11 +43,13 @@ from torch import Tensor
 
 from ..._value import Value
 from ...errors import refuse
+from .columns import by_columns, distinct
+from .posterior import Gain, Measurement
 
 if TYPE_CHECKING:
     from .full import Full
 
-__all__ = ["Structure", "by_columns", "column", "lead"]
+__all__ = ["Structure", "column", "lead"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -255,6 +257,22 @@ class Structure(Value, ABC):
         """Returns the structure of some coordinates given the others; where these are independent, the marginal."""
         return self.marginal(free)
 
+    def posterior(self, measurement: Measurement, features: int) -> tuple[Structure, Gain]:
+        """Returns the covariances that a measurement leaves, and what it needs of each record to know the means.
+
+        They are led as the measurement and these covariances are, and as little general as they can be. Nothing in them
+        depends on what was recorded.
+
+        Raises:
+            MixtureError: If the law of what is recorded is singular.
+        """
+        return self.unconstrained.posterior(measurement, features)
+
+    @property
+    def distinct(self) -> Self:
+        """The covariances that differ: size one along batch dimensions that only repeat one entry."""
+        return self.map(lambda tensor: distinct(tensor, len(self.leading)))
+
     def _take(self, axis: int, index: Any, size: int) -> Self:
         return self if self.tied else super()._take(axis, index, size)
 
@@ -326,18 +344,6 @@ class Structure(Value, ABC):
     def __repr__(self) -> str:
         parts = ([f"tensor{tuple(self.factor.shape)}"] if self.factor is not None else []) + ["tied=True"] * self.tied
         return f"{type(self).__name__}({', '.join(parts)})"
-
-
-def by_columns(operate: Callable[[Tensor], Tensor], vectors: Tensor, inner: int) -> Tensor:
-    """Applies matrices ``(*L, D', D)`` to vectors ``(*S, *L, D)`` as columns; ``(*L, D)`` has ``inner`` dimensions.
-
-    Otherwise torch would copy the matrices for each sample.
-    """
-    outer = vectors.ndim - inner
-    if outer < 1:
-        return operate(vectors.unsqueeze(-1)).squeeze(-1)
-    columns = operate(vectors.flatten(0, outer - 1).movedim(0, -1))
-    return columns.movedim(-1, 0).reshape(vectors.shape[:outer] + columns.shape[:-1])
 
 
 def column(tensor: Tensor, dims: int) -> Tensor:

@@ -1,0 +1,10 @@
+"""The law of a Gaussian vector given a linear measurement: what is computed once, and what for each record."""
+
+from .coordinates import by_coordinates
+from .factors import by_factors
+from .gain import Gain
+from .measurement import Coordinates, Measurement
+from .singular import refuse_singular
+from .triangles import by_triangles
+
+__all__ = ["Coordinates", "Gain", "Measurement", "by_coordinates", "by_factors", "by_triangles", "refuse_singular"]

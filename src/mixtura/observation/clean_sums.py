@@ -1,0 +1,132 @@
+r"""The expected sums of the clean rows, the E-step of extreme deconvolution (Bovy, Hogg and Roweis, 2011).
+
+With :math:`T = A V A^\top + S` and :math:`q = T^{-1}(y - A\mu - b)`, they follow from two sums, which are also the
+gradients of the log-likelihood in mean and covariance:
+
+.. math::
+
+    u_k = \sum_n r_{nk} A^\top q_{nk}, \qquad
+    Q_k = \sum_n r_{nk} A^\top\big(q_{nk} q_{nk}^\top - T_{nk}^{-1}\big) A, \\
+    \sum_n r_{nk} E[x - \mu_k] = V_k u_k, \qquad
+    \sum_n r_{nk} E[(x - \mu_k)(x - \mu_k)^\top] = N_k V_k + V_k Q_k V_k .
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ..components import Full, Gaussian, Labels, Spherical, Statistics
+from ..components.observation import believe, over
+from ..kernels import deconvolution as deconvolve
+from .base import add_up, aligned
+from .clean_rows import pieces
+from .gaps import each_pattern
+from .matrices import apply, cholesky, congruent, image, whole
+
+if TYPE_CHECKING:
+    from .linear import Linear
+
+__all__ = ["by_rows", "carried_back", "expected_sums", "finished", "fused"]
+
+
+def expected_sums(
+    observation: Linear, gaussian: Gaussian, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
+) -> Statistics:
+    """The sums of rows ``(N, M)``: by a pass over what is recorded, or row by row where errors differ by row."""
+    if not observation.side:
+        return _shared(observation, gaussian, logits, y, weight, labels)
+    if deconvolve.fits(observation.matrix, observation.noise, observation.offset, gaussian.structure, logits, labels):
+        return fused(observation, gaussian, logits, y, weight)
+    return by_rows(observation, gaussian, logits, y, weight, labels)
+
+
+def by_rows(
+    observation: Linear, gaussian: Gaussian, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
+) -> Statistics:
+    """Row by row, in torch: the reference."""
+    parts, start = [], 0
+    for one in pieces(observation, gaussian, over(y, gaussian)):
+        stop = start + len(one.log_prob)
+        share = None if weight is None else weight[start:stop]
+        r, log_likelihood = believe(logits + one.log_prob, share, labels)
+        parts.append((log_likelihood, r.sum(0).double(), *one.sums(r)))
+        start = stop
+    log_likelihood, mass, first, second = add_up(parts)
+    return Statistics(log_likelihood, mass, finished(gaussian, mass, first, second))
+
+
+def fused(observation: Linear, gaussian: Gaussian, logits: Tensor, y: Tensor, weight: Tensor | None) -> Statistics:
+    """One compiled pass for rows that each have their own noise."""
+    sums = deconvolve.sums(
+        gaussian.location, gaussian.covariance, logits, y - observation.offset[:, 0], observation.noise[:, 0], weight
+    )
+    return Statistics(sums.log_likelihood, sums.weight, finished(gaussian, sums.weight, sums.first, sums.second))
+
+
+def _shared(
+    observation: Linear, gaussian: Gaussian, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
+) -> Statistics:
+    """The sums of what is recorded, by the family's own pass, one for each pattern of gaps, carried over to x."""
+    parts = []
+    for index, seen in each_pattern(y, observation.missing):
+        rows, row_weight = (y, weight) if index is None else (y[index], None if weight is None else weight[index])
+        parts.append(_pulled_back(observation.of(seen), gaussian, logits, rows[:, seen], row_weight, labels))
+    log_likelihood, mass, first, second = add_up(parts)
+    return Statistics(log_likelihood, mass, finished(gaussian, mass, first, second))
+
+
+def _pulled_back(
+    observation: Linear, gaussian: Gaussian, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
+) -> tuple[Tensor, ...]:
+    if not observation.width:
+        return _unseen(gaussian, logits, len(y), weight, labels)
+    mean = image(observation.matrix, gaussian.location, gaussian) + aligned(observation.offset, gaussian)
+    covariance = congruent(observation.matrix, gaussian.covariance, gaussian) + aligned(
+        whole(observation.noise), gaussian
+    )
+    factor = cholesky(covariance.expand(*mean.shape, observation.width))
+    recorded = Gaussian._of(location=mean, structure=Full._of(factor=factor, tied=False))
+    sums = recorded.expect(logits, y, weight, labels)
+    return sums.log_likelihood, sums.weight, *_scores(observation, gaussian, factor, sums)
+
+
+def carried_back(observation: Linear, gaussian: Gaussian, sums: Statistics) -> Statistics:
+    """The clean rows' sums from those of what this observation makes of them; errors shared by all rows."""
+    law = observation.law(gaussian).gaussian_law
+    second = sums.moments[1]
+    if isinstance(law.structure, Spherical):
+        second = second.unsqueeze(-1)
+    if not isinstance(law.structure, Full):
+        second = torch.diag_embed(second)
+    dense = Statistics(sums.log_likelihood, sums.weight, (sums.moments[0], second))
+    scores = _scores(observation, gaussian, cholesky(law.covariance), dense)
+    return Statistics(sums.log_likelihood, sums.weight, finished(gaussian, sums.weight, *scores))
+
+
+def _scores(observation: Linear, gaussian: Gaussian, factor: Tensor, sums: Statistics) -> tuple[Tensor, Tensor]:
+    """The sums u and Q of the module's equations from those of what was recorded."""
+    precision = torch.cholesky_inverse(factor.double())
+    first = apply(precision, sums.moments[0])
+    second = precision @ sums.moments[1] @ precision - sums.weight[..., None, None] * precision
+    if observation.matrix is None:
+        return first, second
+    matrix = aligned(observation.matrix, gaussian).double()
+    return apply(matrix.mT, first), matrix.mT @ second @ matrix
+
+
+def _unseen(gaussian: Gaussian, logits: Tensor, rows: int, weight: Tensor | None, labels: Labels) -> tuple[Tensor, ...]:
+    """The sums of rows of which nothing was recorded: they keep their prior weight and say nothing of components."""
+    r, log_likelihood = believe(logits.expand(rows, *logits.shape), weight, labels)
+    shape, features = gaussian.location.shape, gaussian.features
+    first = torch.zeros(shape, dtype=torch.float64, device=logits.device)
+    return log_likelihood, r.sum(0).double(), first, first.unsqueeze(-1).expand(*shape, features)
+
+
+def finished(gaussian: Gaussian, weight: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """The expected sums about the means, in the structure's own form, from u and Q."""
+    covariance = gaussian.covariance.double()
+    scatter = weight[..., None, None] * covariance + covariance @ second @ covariance
+    return apply(covariance, first), gaussian.structure.pooled(scatter)

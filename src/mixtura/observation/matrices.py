@@ -1,0 +1,49 @@
+"""Covariances seen through matrices led by ``(R, C)``, rows and components."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..components import Component
+from ..components.covariance.posterior import refuse_singular
+from .base import aligned
+
+__all__ = ["added", "apply", "cholesky", "congruent", "image", "whole"]
+
+
+def apply(matrix: Tensor, vector: Tensor) -> Tensor:
+    """The matrix times the vector."""
+    return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
+
+
+def image(matrix: Tensor | None, mean: Tensor, components: Component) -> Tensor:
+    """Means seen through A."""
+    return mean if matrix is None else apply(aligned(matrix, components), mean)
+
+
+def congruent(matrix: Tensor | None, covariance: Tensor, components: Component) -> Tensor:
+    """Covariances seen through A."""
+    if matrix is None:
+        return covariance
+    placed = aligned(matrix, components)
+    return placed @ covariance @ placed.mT
+
+
+def whole(noise: Tensor) -> Tensor:
+    """Noise led by ``(R, C)`` as whole matrices."""
+    return torch.diag_embed(noise) if noise.ndim == 3 else noise
+
+
+def added(one: Tensor, other: Tensor) -> Tensor:
+    """The noise of both, as variances where both are."""
+    return one + other if one.ndim == other.ndim else whole(one) + whole(other)
+
+
+def cholesky(covariance: Tensor) -> Tensor:
+    """The Cholesky factors of what is recorded; refused where singular, to rounding."""
+    factor, info = torch.linalg.cholesky_ex(covariance)
+    left, before = (tensor.detach().diagonal(dim1=-2, dim2=-1) for tensor in (factor, covariance))
+    rounding = 2 * torch.finfo(covariance.dtype).eps * before
+    refuse_singular((info > 0) | (left.square() <= rounding).any(-1))
+    return factor
