@@ -341,6 +341,43 @@ def test_densities_in_natural_parameters_are_scipys(name):
     assert case.prior.log_prob(case.components).item() == pytest.approx(expected.item(), rel=1e-12)
 
 
+@pytest.mark.parametrize("structure", [mx.Full, mx.Diagonal, mx.Spherical])
+def test_a_student_has_the_prior_of_its_gaussian_part(structure):
+    gaussian = table.gaussian(structure)
+    many = mx.StudentT(gaussian.mean, gaussian.structure, numbers(4.0, 9.0)).map(lambda t: t.expand(300, *t.shape))
+    draws, plain = table.NIW.sample(many, seeded()), table.NIW.sample(many.gaussian, seeded())
+    torch.testing.assert_close(draws.gaussian.covariance, plain.covariance)
+    assert torch.equal(draws.dof, many.dof)
+    torch.testing.assert_close(table.NIW.log_prob(draws), table.NIW.log_prob(plain))
+
+
+def test_a_joint_prior_is_the_sum_of_its_parts_even_around_a_student():
+    student = mx.StudentT(numbers(0.0, 1.0), numbers(1.0, 2.0), 5.0)
+    product = mx.Product((student, mx.Bernoulli(numbers(0.3, 0.8))), ((0,), (1,)))
+    parts = table.NIW_1, mx.Conjugate.beta(1.5, 2.5)
+    draws = mx.priors.JointPrior(parts).sample(product, seeded())
+    expected = parts[0].log_prob(draws.parts[0]) + parts[1].log_prob(draws.parts[1])
+    torch.testing.assert_close(mx.priors.JointPrior(parts).log_prob(draws), expected)
+    only = mx.priors.JointPrior((None, parts[1]))
+    torch.testing.assert_close(only.log_prob(draws), parts[1].log_prob(draws.parts[1]))
+
+
+def test_a_family_without_a_closed_law_has_a_density_up_to_a_constant():
+    """Its differences are those of the pseudo-rows' log-likelihood."""
+    prior = mx.Conjugate(3.0, numbers(2.0, 0.4))
+    one, other = mx.Gamma(numbers(2.0), numbers(1.0)), mx.Gamma(numbers(5.0), numbers(2.5))
+
+    def by_hand(c):
+        return 3 * (
+            0.4 * (c.concentration - 1) - 2.0 * c.rate - c.concentration.lgamma() + c.concentration * c.rate.log()
+        )
+
+    difference = prior.log_prob(one) - prior.log_prob(other)
+    torch.testing.assert_close(difference, (by_hand(one) - by_hand(other)).sum())
+    with pytest.raises(mx.errors.NotClosedForm):
+        prior.sample(one)
+
+
 # -- whole mixtures
 
 

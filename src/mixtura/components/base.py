@@ -65,6 +65,11 @@ class Component(Value, ABC):
     def parameters(self) -> int:
         """The number of free parameters of one batch entry, weights not counted."""
 
+    @property
+    def has_natural(self) -> bool:
+        """Whether it is an exponential family that shows its natural parameters, and so takes a `Conjugate` prior."""
+        return False
+
     # -- the Gaussian inside, where there is one
 
     @property

@@ -35,6 +35,10 @@ _BLEND = 0.05, 0.6  # the share of all rows in first guesses: components apart i
 class ExponentialFamily(Component):
     """K members of one exponential family; shapes of one row's statistics are ``(*event, *P)``."""
 
+    @property
+    def has_natural(self) -> bool:
+        return True
+
     # -- what a family says of itself
 
     @abstractmethod
@@ -63,6 +67,11 @@ class ExponentialFamily(Component):
     def with_natural(self, natural: Tensor) -> Self:
         """Returns the members with these natural parameters."""
         raise self._no("expectation under a conjugate prior")
+
+    @property
+    def has_conjugate_law(self) -> bool:
+        """Whether the conjugate prior has a closed-form normaliser."""
+        return type(self).prior_log_normaliser is not ExponentialFamily.prior_log_normaliser
 
     def prior_log_normaliser(self, strength: Tensor, total: Tensor) -> Tensor:
         r"""Returns :math:`\log\int \exp(\langle\tau,\eta\rangle - \nu A(\eta))\,d\eta`, shaped as A.

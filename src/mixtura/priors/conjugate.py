@@ -27,6 +27,7 @@ from torch import Generator, Tensor
 from .._value import Value
 from ..components.base import Component
 from ..components.statistics import Statistics
+from ..errors import NotClosedForm
 from .components import ComponentsPrior
 
 __all__ = ["ConjugatePosterior", "ConjugatePrior"]
@@ -87,6 +88,14 @@ class ConjugatePosterior(Value, ABC):
     @abstractmethod
     def log_prob(self, components: Component) -> Tensor:
         """Returns the log-density of parameters, summed over components, in nats, with shape ``(*B,)``."""
+
+    def predictive(self) -> Component:
+        """Returns the laws of a further row from each component, with the parameters integrated out.
+
+        Raises:
+            NotClosedForm: If they have no closed form; full Gaussians and numbers have.
+        """
+        raise NotClosedForm("Only full Gaussians and Normal components have a closed-form posterior predictive law.")
 
     @abstractmethod
     def divergence(self, prior: ComponentsPrior) -> Tensor:

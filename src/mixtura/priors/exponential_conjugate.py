@@ -20,7 +20,7 @@ from torch import Generator, Tensor
 from ..components.base import Component
 from ..components.exponential_family import ExponentialFamily, _column
 from ..components.statistics import Statistics
-from ..errors import NotClosedForm, refuse
+from ..errors import refuse
 from .components import ComponentsPrior
 from .conjugate import ConjugatePosterior, ConjugatePrior
 
@@ -38,6 +38,11 @@ class Conjugate(ConjugatePrior):
             shares for `Categorical`, the means of x and log x for `Gamma`.
 
     The density is taken in the natural parameters, so the MAP update is the mean over data and pseudo-rows together.
+    These are the log-rate of `Poisson`, minus the rate of `Exponential`, the log-odds of `Bernoulli` and `Binomial`,
+    the log-probability of a failure of `Geometric`, and the log-ratios to the last share of `Categorical` and
+    `Multinomial`; the density of a usual parameter :math:`\theta` is this one times :math:`|d\eta/d\theta|`. It is
+    normalised where the law has a closed form, else up to a constant.
+
     Named laws are special cases: :meth:`gamma`, :meth:`beta`, :meth:`dirichlet`.
 
     Raises:
@@ -92,7 +97,7 @@ class Conjugate(ConjugatePrior):
 
     def posterior(self, statistics: Statistics, components: Component) -> ExponentialPosterior:
         """Returns the law of the natural parameters given sums over rows."""
-        if not isinstance(components, ExponentialFamily):
+        if not components.has_natural:
             advice = "Gaussians take a mx.NormalInverseWishart."
             refuse("prior", "one for the family", f"a Conjugate for {type(components).__name__} components", advice)
         (sums,) = statistics.moments
@@ -166,10 +171,8 @@ class ExponentialPosterior(ConjugatePosterior):
         return self._sum(self.template.prior_log_normaliser(*self._parameters))
 
     def _log_normaliser(self) -> Tensor:
-        try:
-            return self._exact_log_normaliser()
-        except NotClosedForm:
-            return torch.zeros_like(self.strength)
+        exact = self.template.has_conjugate_law
+        return self._exact_log_normaliser() if exact else torch.zeros_like(self.strength)
 
     def _sum(self, values: Tensor) -> Tensor:
         batch = self.strength.ndim

@@ -34,6 +34,10 @@ __all__ = ["Law", "add_law", "law"]
 class Law(Protocol):
     """The inverse-Wishart law for one covariance structure."""
 
+    def rotates(self, features: int) -> bool:
+        """Tells whether it is the inverse-Wishart law on all matrices, so that predictive laws are Student-t."""
+        ...
+
     def divisor(self, degrees: Tensor, features: int) -> Tensor:
         r"""Returns :math:`\delta`, the divisor of :math:`\Psi` that gives :math:`\bar C`."""
         ...
@@ -95,6 +99,9 @@ def _proper(logarithm: Tensor) -> Tensor:
 
 
 class _Full:
+    def rotates(self, features: int) -> bool:
+        return True
+
     def divisor(self, degrees: Tensor, features: int) -> Tensor:
         return degrees
 
@@ -123,6 +130,9 @@ class _Full:
 
 
 class _Diagonal:
+    def rotates(self, features: int) -> bool:
+        return features == 1
+
     def shape(self, degrees: Tensor, features: int) -> Tensor:
         return 0.5 * (degrees + features - 1)
 
@@ -149,6 +159,9 @@ class _Diagonal:
 
 
 class _Spherical:
+    def rotates(self, features: int) -> bool:
+        return features == 1
+
     def shape(self, degrees: Tensor, features: int) -> Tensor:
         return 0.5 * features * (degrees + features + 1) - 1
 

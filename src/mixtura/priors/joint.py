@@ -84,6 +84,9 @@ class JointPosterior(ConjugatePosterior):
         pairs = zip(self.parts, _product(components).parts, strict=True)
         return torch.stack([law.log_prob(part) for law, part in pairs]).sum(0)
 
+    def predictive(self) -> Component:
+        return self.template._replace(parts=tuple(part.predictive() for part in self.parts))
+
     def divergence(self, prior: ComponentsPrior) -> Tensor:
         pairs = zip(self.parts, prior.of_parts(len(self.parts)), strict=True)
         return torch.stack([law.divergence(_needed(one)) for law, one in pairs]).sum(0)

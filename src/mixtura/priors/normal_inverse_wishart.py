@@ -18,15 +18,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Generator, Tensor
 
 from ..components.base import Component
+from ..components.covariance.full import Full
 from ..components.covariance.structure import Structure
 from ..components.gaussian import Gaussian
 from ..components.statistics import Statistics
+from ..components.student import StudentT
 from ..errors import refuse
 from .components import ComponentsPrior
 from .conjugate import ConjugatePosterior, ConjugatePrior
@@ -98,7 +100,9 @@ class NormalInverseWishart(ConjugatePrior):
 
     def posterior(self, statistics: Statistics, components: Component) -> NormalInverseWishartPosterior:
         """Returns the normal-inverse-Wishart law of the parameters given sums over rows."""
-        gaussian = _gaussian(components)
+        if not components.gaussian_image:
+            _refuse_family(components)
+        gaussian = components.gaussian
         structure = gaussian.structure
         strength, shift, scatter, degrees = self.add(gaussian, statistics.weight, *statistics.moments)
         step = shift / torch.where(strength > 0, strength, 1).unsqueeze(-1)
@@ -112,13 +116,31 @@ class NormalInverseWishart(ConjugatePrior):
             degrees=degrees - self._rows_of_mode(gaussian) + self.degrees,
         )
 
+    def alone(self, components: Component) -> NormalInverseWishartPosterior:
+        """Returns the prior itself as a law: of a Student-t's centres and matrices, too."""
+        if not components.has_gaussian:
+            _refuse_family(components)
+        gaussian = components.gaussian
+        self._check(gaussian.features)
+        zero = torch.zeros(gaussian.batch_shape, dtype=torch.float64, device=components.device)
+        pooled, moment = gaussian.structure.pool(zero), gaussian.structure.scatter(self.scale.to(zero))
+        return NormalInverseWishartPosterior._of(
+            template=components,
+            location=self.mean.to(zero).expand(gaussian.location.shape),
+            strength=zero + self.strength,
+            moment=moment.expand(*pooled.shape, *moment.shape),
+            degrees=pooled + self.degrees,
+        )
+
     def log_prob(self, components: Component) -> Tensor:
         """Returns the log-density of means and matrices; of a Student-t, those of its Gaussian part.
 
         Where components share volume, shape, orientation or factors it is the density of their matrices one by one, up
         to a constant within the structure.
         """
-        gaussian = _gaussian(components.gaussian if components.has_gaussian else components)
+        if not components.has_gaussian:
+            _refuse_family(components)
+        gaussian = components.gaussian
         return super().log_prob(gaussian._replace(structure=gaussian.structure.unconstrained))
 
     def _rows_of_mode(self, components: Gaussian) -> float:
@@ -179,7 +201,7 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
         return components, (deficit - 0.5 * self.features / self.strength).to(components.dtype)
 
     def log_prob(self, components: Component) -> Tensor:
-        gaussian = _gaussian(components)
+        gaussian = components.gaussian
         structure = gaussian.structure.map(torch.Tensor.double)
         half_logdet = structure.half_logdet(self.features)
         wishart = -(self.degrees + self.features + 1) * half_logdet - 0.5 * self.law.trace(structure, self.moment)
@@ -188,6 +210,21 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
         scale = (self.strength.where(self.strength > 0, 1) / (2 * math.pi)).log()  # no rows: a flat, improper factor
         normal = 0.5 * (self.features * scale - self.strength * z) - half_logdet
         return wishart.sum(-1) + normal.sum(-1)
+
+    def predictive(self) -> Component:
+        r"""Returns Student-t laws, where matrices may turn.
+
+        They have :math:`\nu - D + 1` degrees of freedom, the centre :math:`m_k` and squared scales
+        :math:`\Psi_k (\kappa_k + 1)/(\kappa_k(\nu_k - D + 1))` (Gelman et al., 2013, section 3.6).
+        """
+        if not (self.template.is_gaussian and self.law.rotates(self.features)):
+            return super().predictive()
+        degrees = (self.degrees - self.features + 1).expand(self.strength.shape)
+        moment = self.moment.reshape(*self.degrees.shape, self.features, self.features)
+        matrix = moment * ((1 + 1 / self.strength) / degrees)[..., None, None]
+        if self.template.event_shape:
+            return StudentT(self.location, Full(matrix), degrees).to(self.template.dtype)
+        return StudentT(self.location.squeeze(-1), matrix[..., 0, 0].sqrt(), degrees).to(self.template.dtype)
 
     def divergence(self, prior: ComponentsPrior) -> Tensor:
         other: Any = prior.alone(self.template)  # of the same form, because of the same family
@@ -204,7 +241,7 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
     @property
     def structure(self) -> Structure:
         """The covariance structure, as a template in float64."""
-        return _gaussian(self.template).structure.map(torch.Tensor.double)
+        return self.template.gaussian.structure.map(torch.Tensor.double)
 
     @property
     def features(self) -> int:
@@ -232,9 +269,6 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
         return self.template.with_gaussian(gaussian)
 
 
-def _gaussian(components: Component) -> Gaussian:
-    """The Gaussians that carry the parameters: of a log-normal, those of its logarithms."""
-    if not components.gaussian_image:
-        came = f"a NormalInverseWishart for {type(components).__name__} components"
-        refuse("prior", "one for the family", came, "Exponential families take a mx.Conjugate.")
-    return components.gaussian
+def _refuse_family(components: Component) -> NoReturn:
+    came = f"a NormalInverseWishart for {type(components).__name__} components"
+    refuse("prior", "one for the family", came, "Exponential families take a mx.Conjugate.")

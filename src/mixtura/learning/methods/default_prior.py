@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ...components.exponential_family import ExponentialFamily
 from ...data import Rows, summary
 from ...errors import refuse
 from ...mixture import Mixture
@@ -38,7 +37,7 @@ def _weak(rows: Rows, start: Mixture) -> ConjugatePrior:
     components = start.components
     if components.is_gaussian:
         return weak_components(summary(rows), components.batch_shape[-1])
-    if isinstance(components, ExponentialFamily):
+    if components.has_natural:
         statistics = expect(start.batch([0]), rows, soft)
         return Conjugate(1.0, statistics.moments[0][0].sum(0) / statistics.weight.sum())
     name = type(components).__name__

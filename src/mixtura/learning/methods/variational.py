@@ -26,13 +26,12 @@ import torch
 from torch import Generator, Tensor
 
 from ..._value import Value
-from ...components import Component, Full, Labels, Statistics, StudentT
+from ...components import Component, Labels, Statistics
 from ...data import Rows
-from ...errors import NotClosedForm, refuse
+from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior
 from ...priors import ConjugatePosterior
-from ...priors.normal_inverse_wishart import NormalInverseWishartPosterior
 from ...priors.weights import WeightsPosterior
 from ..expectation.expect import expect
 from ..expectation.labels import soft
@@ -100,7 +99,7 @@ class Posterior(Value):
         Raises:
             NotClosedForm: If the components are not Gaussians with full covariances, or numbers.
         """
-        components = student(self.components)
+        components = self.components.predictive()
         return Mixture._of(self.weights.mean.log().to(components.dtype), components)
 
     def divergence(self, prior: Prior) -> Tensor:
@@ -251,23 +250,6 @@ class VariationalFit(Fit):
     def bound(self) -> float:
         """The lower bound on the log-evidence of all rows, in nats."""
         return self.trace[-1].item() * self.rows.total_weight
-
-
-def student(law: ConjugatePosterior) -> StudentT:
-    """Returns the predictive laws of a row from each component."""
-    if (
-        not isinstance(law, NormalInverseWishartPosterior)
-        or not law.template.is_gaussian
-        or not (law.features == 1 or isinstance(law.structure, Full))
-    ):
-        raise NotClosedForm("Only full Gaussians and Normal components have a closed-form posterior predictive law.")
-    dtype = law.template.dtype
-    degrees = (law.degrees - law.features + 1).expand(law.strength.shape)
-    moment = law.moment.reshape(*law.degrees.shape, law.features, law.features)
-    matrix = moment * ((1 + 1 / law.strength) / degrees)[..., None, None]
-    if not law.template.event_shape:
-        return StudentT(law.location.squeeze(-1).to(dtype), matrix.sqrt()[..., 0, 0].to(dtype), degrees.to(dtype))
-    return StudentT(law.location.to(dtype), Full(matrix.to(dtype)), degrees.to(dtype))
 
 
 def _without_one(state: Posterior, rows: Rows) -> list[Mixture]:
