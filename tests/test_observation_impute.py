@@ -122,3 +122,14 @@ def test_penguins_are_fitted_and_filled_without_dropping_a_row():
 def test_bad_rows_are_refused(rows, message):
     with pytest.raises(MixtureError, match=message):
         mixture().impute(rows)
+
+
+def test_the_density_through_gaps_is_the_marginals_to_all_digits():
+    """Not to those of single precision: a count of entries times a constant must not lose them."""
+    generator = torch.Generator().manual_seed(0)
+    covariance = torch.tensor([[[2.0, 0.5], [0.5, 1.0]], [[1.0, 0.0], [0.0, 3.0]]], dtype=torch.float64)
+    mixture = mx.Mixture(torch.ones(2), mx.Gaussian(torch.tensor([[0.0, 1.0], [3.0, -1.0]]).double(), covariance))
+    x = mixture.sample((200,), generator)
+    x[::3, 0] = torch.nan
+    seen = mixture.observed(mx.observation.Missing()).log_prob(x)
+    assert torch.allclose(seen[::3], mixture.marginal([1]).log_prob(x[::3, 1:]), rtol=0, atol=1e-13)

@@ -16,11 +16,12 @@ from ..learning import Fit, Selection
 from ..mixture import load
 from ..plots.style import matplotlib
 from . import options as o
+from .errors_of import told_of
 from .guarded import Guarded
 from .passes import assignments, draws, log_densities
 from .printing import say, show_components, show_fit, show_models, shown_path
 from .question import Question, answer_of, interrupted
-from .reading import read_for
+from .reading import Reading, read_for
 from .results import assignments_name, new_folder, write_results
 from .tables import check_table, write_table
 
@@ -54,6 +55,7 @@ def fit(
     data: o.Data,
     out: Annotated[Path, typer.Option(metavar="DIR", help="A new folder for the result.")],
     columns: o.Columns = None,
+    drop: o.Drop = None,
     components: o.Components = "1:9",
     covariance: o.Covariance = None,
     criterion: o.Criterion = "bic",
@@ -75,7 +77,7 @@ def fit(
     """
     asked = Question(
         data, columns, weight, components, covariance, criterion, method, prior, seed, restarts, max_iterations,
-        tolerance, progress, errors,
+        tolerance, progress, errors, drop,
     )  # fmt: skip
     _fit(asked, out, assignments_format, force)
 
@@ -105,6 +107,7 @@ def _stop_if_interrupted(found: Selection | Fit, kept: str) -> None:
 def select(
     data: o.Data,
     columns: o.Columns = None,
+    drop: o.Drop = None,
     components: o.Components = "1:9",
     covariance: o.Covariance = None,
     criterion: o.Criterion = "bic",
@@ -123,7 +126,7 @@ def select(
     """Try numbers and shapes of components on DATA and print how each scores; writes nothing without --out."""
     asked = Question(
         data, columns, weight, components, covariance, criterion, method, prior, seed, restarts, max_iterations,
-        tolerance, progress, errors,
+        tolerance, progress, errors, drop,
     )  # fmt: skip
     if out is not None:
         return _fit(asked, out, None, force)
@@ -133,21 +136,29 @@ def select(
 
 
 @app.command()
-def score(model: o.Model, data: o.Data, out: o.OutTable, columns: o.ModelColumns = None) -> None:
+def score(
+    model: o.Model, data: o.Data, out: o.OutTable, columns: o.ModelColumns = None, errors: o.ModelErrors = None
+) -> None:
     """Write every row's log-density in nats."""
     check_table(out)
-    mixture, rows = read_for(model, data, o.listed(columns))
-    write_table(out, log_densities(mixture, rows))
-    say(f"Wrote {len(rows)} log-densities to {out}.")
+    read = read_for(model, data, o.listed(columns), o.listed(errors))
+    write_table(out, log_densities(read.mixture, read.rows))
+    say(f"Wrote {len(read.rows)} log-densities to {out}.{_with_errors(read)}")
 
 
 @app.command()
-def assign(model: o.Model, data: o.Data, out: o.OutTable, columns: o.ModelColumns = None) -> None:
+def assign(
+    model: o.Model, data: o.Data, out: o.OutTable, columns: o.ModelColumns = None, errors: o.ModelErrors = None
+) -> None:
     """Write every row's likeliest component, its probability, and the row's log-density in nats."""
     check_table(out)
-    mixture, rows = read_for(model, data, o.listed(columns))
-    write_table(out, assignments(mixture, rows))
-    say(f"Wrote {len(rows)} assignments to {out}.")
+    read = read_for(model, data, o.listed(columns), o.listed(errors))
+    write_table(out, assignments(read.mixture, read.rows))
+    say(f"Wrote {len(read.rows)} assignments to {out}.{_with_errors(read)}")
+
+
+def _with_errors(read: Reading) -> str:
+    return f" Errors: {', '.join(read.errors)}." if read.errors else ""
 
 
 @app.command()
@@ -169,10 +180,12 @@ def sample(
 
 
 @app.command()
-def report(model: o.Model, data: o.Data, out: o.OutFile, columns: o.ModelColumns = None) -> None:
+def report(
+    model: o.Model, data: o.Data, out: o.OutFile, columns: o.ModelColumns = None, errors: o.ModelErrors = None
+) -> None:
     """Write a report on how a model describes DATA: one HTML page."""
-    mixture, rows = read_for(model, data, o.listed(columns))
-    made = {"model": str(model), "data": str(data)}
+    mixture, rows, named = read_for(model, data, o.listed(columns), o.listed(errors))
+    made = {"model": str(model), "data": str(data), **told_of(rows, named)}
     reports.write(out, mixture, rows, rows.columns, data.name, made)
     say(f"Report: {out.absolute()}")
 

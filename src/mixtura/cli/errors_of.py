@@ -9,28 +9,28 @@ import torch
 from torch import Tensor
 
 from ..data import Block, Rows
-from ..errors import refuse
-from ..observation import AdditiveNoise, Missing, Observation
-from .reading import read
+from ..data import rows as as_rows
+from ..errors import MixtureError, refuse
+from ..observation import Observation
+from ..observation.recording import Plain
+from .options import joined
 
-__all__ = ["has_gaps", "observation_of", "told_of"]
+__all__ = ["has_gaps", "observation_of", "scales", "told_of"]
 
 
 def observation_of(
     rows: Rows, data: Path, columns: Sequence[str] | None, errors: Sequence[str] | None
-) -> list[Observation]:
-    """The observations behind a file's rows; none where every cell is there and no column holds errors.
+) -> Observation | None:
+    """What stands between the values and a file's rows; none where every cell is there and no column holds errors.
 
     Raises:
         MixtureError: If there is not one column of errors for each of the columns, or an error is negative or missing
             where the value is not.
     """
-    found: list[Observation] = []
-    if errors is not None:
-        found.append(AdditiveNoise(scale=_scales(rows, data, columns, errors), per_row=True))
-    if has_gaps(rows):
-        found.append(Missing())
-    return found
+    if errors is not None and columns is None:
+        refuse("--columns", "given together with --errors, in the same order", "none")
+    scale = None if errors is None else scales(rows, data, errors)
+    return Plain(has_gaps(rows)).observation(scale)
 
 
 def has_gaps(rows: Rows) -> bool:
@@ -53,17 +53,33 @@ def _values(block: Block) -> Tensor:
     return block.x.reshape(len(block.x), -1)
 
 
-def _scales(rows: Rows, data: Path, columns: Sequence[str] | None, errors: Sequence[str]) -> Tensor:
-    if columns is None:
-        refuse("--columns", "given together with --errors, in the same order", "none")
-    if len(columns) != len(errors):
-        came = f"{len(errors)}: {', '.join(errors)}"
-        refuse("--errors", f"one column for each of the {len(columns)} in --columns", came)
-    values, scale = rows.tensor(), read(data, errors, dtype=rows.dtype).tensor()
-    recorded = ~values.isnan()
+def scales(rows: Rows, data: Path, errors: Sequence[str], remembered: Sequence[str] | None = None) -> Tensor:
+    """The standard deviations of the errors of the rows, from a file's columns; 0 where there is no value.
+
+    Arguments:
+        rows: The rows.
+        data: The file.
+        errors: The columns that hold the errors, in the order of the rows' columns.
+        remembered: Those that the model was learned with, for a message that names them.
+    """
+    if rows.features != len(errors):
+        refuse(
+            "--errors", f"one column for each of the {rows.features} in --columns", f"{len(errors)}: {joined(errors)}"
+        )
+    scale = _read(rows, data, errors, remembered)
+    recorded = ~rows.tensor().isnan()
     bad = recorded & ~((scale >= 0) & scale.isfinite())
     if bool(bad.any()):
         row = int(bad.reshape(len(bad), -1).any(-1).nonzero()[0])
         came = f"{scale[row].reshape(-1).tolist()} in row {row} (rows are counted from 0)"
         refuse("--errors", "standard deviations, zero or more, wherever there is a value", came)
     return torch.where(recorded, scale, 0.0)
+
+
+def _read(rows: Rows, data: Path, errors: Sequence[str], remembered: Sequence[str] | None) -> Tensor:
+    try:
+        return as_rows(data, list(errors), dtype=rows.dtype).tensor().reshape(-1, *rows.event_shape)
+    except MixtureError as error:
+        said = str(error).replace("`columns`", "--errors")
+        advice = f" The model was learned with errors in {joined(remembered)}." if remembered else ""
+        raise MixtureError(said + advice) from error

@@ -13,7 +13,17 @@ from ..errors import NotClosedForm
 __all__ = ["Guarded", "said"]
 
 _EXPECTED = (ValueError, OSError, ImportError, NotClosedForm)
-_OPTIONS = ("columns", "weight", "components", "covariance", "criterion", "restarts", "max_iterations", "tolerance")
+_OPTIONS = (
+    "columns",
+    "weight",
+    "errors",
+    "components",
+    "covariance",
+    "criterion",
+    "restarts",
+    "max_iterations",
+    "tolerance",
+)
 _WORDS = {
     "`x`": "DATA",
     **{f"`{name}`": "--" + name.replace("_", "-") for name in _OPTIONS},

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +13,7 @@ import typer
 
 from ..errors import refuse
 
-__all__ = ["counts", "listed"]
+__all__ = ["counts", "joined", "listed"]
 
 Data = Annotated[
     Path, typer.Argument(metavar="DATA", help="A .csv, .tsv, .parquet, .arrow, .feather, .npy or .npz file.")
@@ -18,6 +22,15 @@ Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that `mixt
 Columns = Annotated[str | None, typer.Option(metavar="A,B", help="Columns to use, in order; by default all.")]
 ModelColumns = Annotated[
     str | None, typer.Option(metavar="A,B", help="The model's columns in DATA; by default those that it remembers.")
+]
+Drop = Annotated[str | None, typer.Option(metavar="A,B", help="Columns to leave out, such as names and categories.")]
+ModelErrors = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B",
+        help="Columns that hold the standard deviations of the errors of the model's columns, in its order; by default "
+        "those that it remembers.",
+    ),
 ]
 Weight = Annotated[str | None, typer.Option(metavar="COLUMN", help="Column that says how much each row counts.")]
 Errors = Annotated[
@@ -46,14 +59,31 @@ OutTable = Annotated[
 
 
 def listed(text: str | None) -> list[str] | None:
-    """The names in a list with commas; None where there is none.
+    """The names in a list with commas; None where there is none. A name with a comma stands in double quotes.
 
     Example:
         >>> from mixtura.cli.options import listed
         >>> listed("eruptions, waiting")
         ['eruptions', 'waiting']
+        >>> listed('waiting,"length, mm"')
+        ['waiting', 'length, mm']
     """
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    if text is None:
+        return None
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), []) if name.strip()]
+
+
+def joined(names: Sequence[str]) -> str:
+    """Names as they are typed behind an option, quoted for the shell where that is needed.
+
+    Example:
+        >>> from mixtura.cli.options import joined
+        >>> joined(["waiting", "eruptions"]), joined(["length, mm", "mass (g)"])
+        ('waiting,eruptions', '\\'"length, mm",mass (g)\\'')
+    """
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(names)
+    return shlex.quote(line.getvalue())
 
 
 def counts(text: str) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +13,13 @@ import torch
 
 from ..data import Rows
 from ..learning import Fit, Reason, Selection
-from ..learning.expectation.recorded import recorded
 from ..learning.fit import fit
 from ..learning.select import EVERY, select
 from ..observation import Observation
 from .errors_of import observation_of
 from .methods import Learner, looked_up
 from .options import counts, listed
-from .reading import read
+from .reading import chosen, read, seen
 
 __all__ = ["Question", "answer_of", "interrupted"]
 
@@ -44,21 +44,28 @@ class Question:
     tolerance: float | None
     progress: bool | None
     errors: str | None = None
+    drop: str | None = None
+
+    @cached_property
+    def chosen(self) -> Sequence[str] | None:
+        """The columns to use; none for all."""
+        apart = [*(listed(self.errors) or []), *filter(None, [self.weight])]
+        return chosen(self.data, listed(self.columns), listed(self.drop), apart)
 
     @cached_property
     def recorded(self) -> Rows:
         """The rows as they are in the file; one column is read as single numbers."""
-        return read(self.data, listed(self.columns), self.weight)
+        return read(self.data, self.chosen, self.weight)
 
     @cached_property
-    def observation(self) -> list[Observation]:
+    def observation(self) -> Observation | None:
         """What the errors and the missing cells of the file say about how its rows were observed."""
-        return observation_of(self.recorded, self.data, listed(self.columns), listed(self.errors))
+        return observation_of(self.recorded, self.data, self.chosen, listed(self.errors))
 
     @cached_property
     def rows(self) -> Rows:
         """The rows with how they were observed."""
-        return recorded(self.recorded, observation=self.observation or None)
+        return seen(self.recorded, self.observation)
 
     def ask(self) -> Selection | Fit:
         """Fits every model, and orders the best one's components by falling weight."""
@@ -71,7 +78,7 @@ class Question:
     def _fitted(self) -> Selection | Fit:
         components, covariance, method = counts(self.components), self._shapes, self._learner.build(**self._limits)
         common: dict[str, Any] = {"method": method, "restarts": self.restarts, "progress": self._shows_progress}
-        common["observation"] = self.observation or None
+        common["observation"] = self.observation
         common["generator"] = torch.Generator().manual_seed(self.seed)
         if len(components) * len(covariance) == 1:
             return fit(self.recorded, components[0], covariance[0], **common)
@@ -102,6 +109,7 @@ class Question:
             "data": str(self.data),
             "weight": self.weight,
             "errors": listed(self.errors),
+            "drop": listed(self.drop),
             "components": counts(self.components),
             "covariance": self._shapes,
             "criterion": self.criterion,

@@ -72,7 +72,7 @@ def write_results(folder: Path, question: Question, found: Selection | Fit, tabl
     """Writes the four files, and returns the story that the report tells."""
     mixture, rows = answer_of(found).mixture, question.rows
     told = story(found, source=question.data.name, made=_made(question))
-    mixture.save(folder / "model.safetensors")
+    answer_of(found).save(folder / "model.safetensors", listed(question.errors))
     write_table(folder / table, assignments(mixture, rows))
     text = json.dumps(_finite(summary(question, found, told)), indent=2, allow_nan=False)
     (folder / _SUMMARY).write_text(text + "\n", encoding="utf-8")

@@ -85,6 +85,11 @@ class Observation(Value, ABC):
         return recorded
 
     @property
+    def errors(self) -> Tensor | None:
+        """The scales of independent errors ``(R, 1, D)`` where errors and gaps are all there is, or none; resolved."""
+        return None
+
+    @property
     def gaps(self) -> bool:
         """Whether NaN in what is recorded means that nothing was."""
         return False
@@ -280,6 +285,10 @@ class Exact(Observation):
     @property
     def exact(self) -> bool:
         return True
+
+    @property
+    def errors(self) -> Tensor:
+        return torch.zeros(1, 1, 1)
 
     def log_prob(self, components: Component, y: Tensor) -> Tensor:
         return components.log_prob(y)

@@ -10,8 +10,9 @@ from mixtura.data.blocks import Block, Rows, TensorRows
 from mixtura.data.check import check_data, check_finite, check_rows, check_spread
 from mixtura.data.files import ArrowRows, CsvRows, ParquetRows, StreamedRows
 from mixtura.data.moments import Summary, summary
+from mixtura.data.names import TextColumns
 from mixtura.data.possible import EVERY, UNKNOWN, KnownLabels, Possible
-from mixtura.data.reading import is_table, read, read_table, rows
+from mixtura.data.reading import column_names, is_table, read, read_table, rows
 
 __all__ = [
     "ArrayRows",
@@ -26,11 +27,13 @@ __all__ = [
     "StreamedRows",
     "Summary",
     "TensorRows",
+    "TextColumns",
     "UNKNOWN",
     "check_data",
     "check_finite",
     "check_rows",
     "check_spread",
+    "column_names",
     "is_table",
     "read",
     "read_table",

@@ -56,11 +56,13 @@ def is_number(kind: Any) -> bool:
 def check_numbers(schema: Any, names: Iterable[str], batches: Iterable[Any]) -> None:
     """Raises ValueError for the first of the columns `names` that is not numeric, with an example from
     `batches`."""
-    for name in names:
-        kind = schema.field(name).type
-        if not is_number(kind):
-            example = first_text(value for batch in batches for value in batch.column(name).to_pylist())
-            refuse_text(name, _in_words(kind), example, [field.name for field in schema if is_number(field.type)])
+    names = list(names)
+    numeric = [name for name in names if is_number(schema.field(name).type)]
+    text = [name for name in names if name not in numeric]
+    if text:
+        example = first_text(value for batch in batches for value in batch.column(text[0]).to_pylist())
+        others = [field.name for field in schema if is_number(field.type)]
+        refuse_text(_in_words(schema.field(text[0]).type), example, text, numeric or others)
 
 
 def _in_words(kind: Any) -> str:

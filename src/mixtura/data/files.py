@@ -78,6 +78,14 @@ class StreamedRows(Rows):
         """Record batches with at least the columns `names`, in the order of the rows."""
 
     @classmethod
+    def names(cls, path: Path) -> tuple[str, ...]:
+        """The names of all columns of the file, whatever they hold."""
+        file = cls.__new__(cls)
+        file.path = path
+        with arrow.reading(path):
+            return tuple(file._schema().names)
+
+    @classmethod
     @abstractmethod
     def table(cls, path: Path) -> Any:
         """The whole file as a pyarrow Table, text columns included."""

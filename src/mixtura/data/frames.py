@@ -67,7 +67,7 @@ def is_series(x: Any) -> bool:
 def side_by_side(table: Mapping[str, Any], names: Sequence[str], dtype: torch.dtype | None) -> Tensor:
     """The columns `names` as one tensor (N, D); ValueError where one is not numeric or they differ in
     length."""
-    columns = [_column(table, name) for name in names]
+    columns = [_column(table, name, names) for name in names]
     lengths = {name: len(column) for name, column in zip(names, columns, strict=True)}
     if len(set(lengths.values())) > 1:
         refuse("x", "a table whose columns have one length", lengths)
@@ -75,12 +75,13 @@ def side_by_side(table: Mapping[str, Any], names: Sequence[str], dtype: torch.dt
     return torch.stack([column.to(dtype) for column in columns], dim=1)
 
 
-def _column(table: Mapping[str, Any], name: str) -> Tensor:
+def _column(table: Mapping[str, Any], name: str, names: Sequence[str]) -> Tensor:
     column = numbers(table[name])
     if column is None:
         example = first_text(getattr(table[name], "to_pylist", lambda: table[name])())
         numeric = [other for other in table if numbers(table[other]) is not None]
-        refuse_text(name, _in_words(example), example, numeric)
+        text = [name, *(other for other in names if other not in numeric and other != name)]
+        refuse_text(_in_words(example), example, text, [other for other in names if other in numeric] or numeric)
     if column.ndim != 1:
         refuse("x", f"one number a row in column {name!r}", f"shape {tuple(column.shape)}")
     return column

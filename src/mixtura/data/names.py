@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, NoReturn
 
-from mixtura.errors import refuse
+from mixtura.errors import MixtureError, refuse
 
-__all__ = ["Choice", "choose", "first_text", "refuse_text"]
+__all__ = ["Choice", "TextColumns", "choose", "first_text", "refuse_text"]
 
 
 class Choice(NamedTuple):
@@ -61,10 +61,25 @@ def _refuse_unknown(name: str, available: Sequence[str], argument: str) -> NoRet
     )
 
 
-def refuse_text(name: str, kind: str, example: object, numeric: Sequence[str]) -> NoReturn:
-    """Raises ValueError for a column that does not hold numbers, and says which ones do."""
-    advice = f"Leave it out: columns={list(numeric[:8])!r}." if numeric else "No column holds numbers."
-    refuse("columns", "columns of numbers", f"{kind} in column {name!r}, for example {example!r}", advice)
+class TextColumns(MixtureError):
+    """Columns that do not hold numbers.
+
+    Arguments:
+        complaint: What is wrong, with an example.
+        text: The columns asked for that do not hold numbers.
+        numeric: Those that do.
+    """
+
+    def __init__(self, complaint: str, text: Sequence[str], numeric: Sequence[str]) -> None:
+        advice = f"Leave it out: columns={list(numeric)!r}." if numeric else "No column holds numbers."
+        super().__init__(f"{complaint} {advice}")
+        self.complaint, self.text, self.numeric = complaint, tuple(text), tuple(numeric)
+
+
+def refuse_text(kind: str, example: object, text: Sequence[str], numeric: Sequence[str]) -> NoReturn:
+    """Raises `TextColumns` for columns that do not hold numbers; the first is the one that the example is from."""
+    came = f"{kind} in column {text[0]!r}, for example {example!r}"
+    raise TextColumns(f"`columns` must be columns of numbers; got {came}.", text, numeric)
 
 
 def first_text(values: Iterable[object]) -> object:

@@ -20,7 +20,7 @@ from mixtura.data.names import choose
 from mixtura.data.weights import as_weight
 from mixtura.errors import MixtureError, refuse
 
-__all__ = ["is_table", "read", "read_table", "rows"]
+__all__ = ["column_names", "is_table", "read", "read_table", "rows"]
 
 
 def rows(
@@ -225,6 +225,35 @@ _ROWS: dict[str, Callable[..., Rows]] = {
     ".feather": ArrowRows,
     ".npy": _npy,
     ".npz": _npz,
+}
+
+
+def column_names(path: str | Path) -> tuple[str, ...]:
+    """The names of all columns of a file, whatever they hold; of the arrays, for an .npz file. Errors as `read`.
+
+    Raises ValueError also for an .npy file, whose columns have no names.
+
+    Example:
+        >>> from mixtura import datasets
+        >>> column_names(datasets.path("penguins"))[:3]
+        ('species', 'island', 'bill_length_mm')
+    """
+    path = Path(path).expanduser()
+    return _reader(path, _NAMES)(path)
+
+
+def _npz_names(path: Path) -> tuple[str, ...]:
+    with _load(path) as archive:
+        return tuple(archive.files)
+
+
+_NAMES: dict[str, Callable[[Path], tuple[str, ...]]] = {
+    ".csv": CsvRows.names,
+    ".tsv": TsvRows.names,
+    ".parquet": ParquetRows.names,
+    ".arrow": ArrowRows.names,
+    ".feather": ArrowRows.names,
+    ".npz": _npz_names,
 }
 
 

@@ -18,7 +18,7 @@ from torch.distributions import Distribution
 from ..components import Component, TorchComponent
 from ..components.observation_sequence import as_one
 from ..errors import refuse
-from . import algebra, convert, draws, entropy, files, implicit, imputing, quantile
+from . import algebra, convert, draws, entropy, implicit, imputing, quantile, saving
 from .columns import checked_names, each
 from .weights import log_weights
 
@@ -360,7 +360,7 @@ class Mixture(Distribution):
         Arguments:
             path: The file; one that exists is replaced.
         """
-        files.save(self, path)
+        saving.save(self, path)
 
     to_torch = convert.to_torch
     from_torch = classmethod(convert.from_torch)

@@ -99,4 +99,6 @@ def pieces(observation: Linear, gaussian: Gaussian, y: Tensor) -> Iterator[SeenR
 
 def _log_density(z: Tensor, factor: Tensor, recorded: Tensor | int) -> Tensor:
     half_logdet = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    return -0.5 * z.square().sum(-1) - half_logdet - recorded * _HALF_LOG_TWO_PI
+    # A whole number times a float would be in single precision.
+    count = torch.as_tensor(recorded, dtype=z.dtype, device=z.device)
+    return -0.5 * z.square().sum(-1) - half_logdet - count * _HALF_LOG_TWO_PI

@@ -71,6 +71,11 @@ class Linear(Observation):
     def clean_features(self, recorded: int) -> int:
         return recorded if self.matrix is None else self.matrix.shape[-1]
 
+    @property
+    def errors(self) -> Tensor | None:
+        shifted = self.matrix is not None or not self.diagonal or bool(self.offset.any())
+        return None if shifted or self.noise.shape[1] > 1 else self.noise.sqrt()
+
     def clean_columns(self, recorded: tuple[str, ...] | None) -> tuple[str, ...] | None:
         return recorded if self.matrix is None else None
 

@@ -15,6 +15,7 @@ log-weights are those of the mixture at k and minus infinity elsewhere. So its d
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import reduce
 from operator import add
 
@@ -70,8 +71,10 @@ def log_density(mixture: Mixture, block: Block) -> Tensor:
 def read_under(mixture: Mixture, rows: Rows) -> Iterator[tuple[Block, Tensor]]:
     """Yields each block of rows, in order, with its log joint ``(n, K)``: for whatever is written row by row."""
     for block in rows.blocks(rows.suggested_size):
+        shape = block.observation.recorded_shape(mixture.components)  # numbers, or vectors of one feature
+        x = block.x.to(mixture.device, mixture.dtype).reshape(-1, *shape)
         with torch.no_grad():
-            joint = log_joint(mixture, block)
+            joint = log_joint(mixture, replace(block, x=x))
         yield block, joint
 
 

@@ -11,8 +11,10 @@ Lower is better for all three (mclust's have the opposite sign). Integer row wei
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +22,8 @@ from torch import Tensor
 
 from ...data import Block, Rows
 from ...mixture import Mixture
+from ...mixture.saving import save
+from ...observation.recording import Recording, recording_of
 from ..expectation.expect import expect, log_joint
 from ..expectation.labels import soft
 from ..loop.reason import Reason
@@ -101,6 +105,29 @@ class Fit:
         """The integrated completed likelihood (Biernacki, Celeux and Govaert, 2000); lower is better."""
         with torch.no_grad():
             return self.bic - 2 * self.rows.reduce(lambda block: _certainty(self.mixture, block)).item()
+
+    @property
+    def recording(self) -> Recording:
+        """How the rows were recorded, as far as it holds for other rows, too."""
+        return recording_of(self.rows.observation)
+
+    def save(self, path: str | Path, errors: Sequence[str] | None = None) -> None:
+        """Writes the mixture, its columns and how its rows were recorded to a safetensors file: complete or absent.
+
+        `mixtura.load` gives the mixture, and `mixtura.mixture.read_model` all of it. Errors or limits of single rows
+        belong to the rows and are not written; that other rows need theirs, is.
+
+        Arguments:
+            path: The file; one that exists is replaced.
+            errors: The names of the columns that held the rows' errors, where the rows had errors of their own.
+
+        Example:
+            >>> fit = mx.fit(mx.datasets.old_faithful(), 2, observation=mx.observation.Missing())
+            >>> fit.save("model.safetensors")
+            >>> mx.mixture.read_model("model.safetensors").recording
+            Plain(gaps=True)
+        """
+        save(self.mixture, path, self.recording.named(self.rows.columns, None if errors is None else tuple(errors)))
 
     @property
     def _batched(self) -> Mixture:
