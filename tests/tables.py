@@ -41,6 +41,8 @@ STRUCTURES |= {
     name: mx.components.structure(name).with_covariance(matrices(2))
     for name in ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
 }
+STRUCTURES["eigen"] = mx.Eigen.of(mx.Full(matrices(2, seed=8)), 3)
+STRUCTURES["tied-eigen"] = mx.Eigen.of(mx.Full(matrices(), tied=True), 3)
 LOADINGS = tensor([[0.4], [-2.0], [3.0]], [[1.5], [0.6], [1.0]])
 STRUCTURES["low-rank-1"] = mx.LowRank.from_loadings(LOADINGS, tensor([0.3, 2.0, 5.0], [4.0, 0.7, 0.2]))
 STRUCTURES["tied-low-rank-1"] = mx.LowRank.from_loadings(LOADINGS[0], tensor(0.3, 2.0, 5.0), tied=True)

@@ -6,6 +6,7 @@ from .categorical import Categorical, Multinomial
 from .composed.product import Product
 from .composed.union import Beside
 from .covariance.diagonal import Diagonal
+from .covariance.eigen import Eigen
 from .covariance.full import Full
 from .covariance.low_rank import LowRank
 from .covariance.names import structure
@@ -44,6 +45,7 @@ __all__ = [
     "EVE",
     "EVI",
     "EVV",
+    "Eigen",
     "Exponential",
     "ExponentialFamily",
     "Full",

@@ -327,12 +327,12 @@ class Gaussian(Component):
     def cdf(self, x: Tensor) -> Tensor:
         if self.features != 1:
             raise self._no(f"cumulative probabilities in {self.features} dimensions")
-        return phi(self.structure.whiten(x.unsqueeze(-2) - self.location)).squeeze(-1)
+        return phi(self.structure.triangular.whiten(x.unsqueeze(-2) - self.location)).squeeze(-1)
 
     def rosenblatt(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # L is lower triangular, so z_d depends on x_1..x_d only, and x_d given those has scale L_dd.
-        z = self.structure.whiten(x.unsqueeze(-2) - self.location)
-        scales = self.structure.scales(self.features)
+        structure = self.structure.triangular
+        z, scales = structure.whiten(x.unsqueeze(-2) - self.location), structure.scales(self.features)
         return z, -0.5 * z.square() - scales.log() - _HALF_LOG_TWO_PI
 
     @property

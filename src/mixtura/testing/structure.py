@@ -65,6 +65,19 @@ class StructureContract(AlgebraContract):
         assert_close(2 * structure.half_logdet(self.features), structure.logdet(self.features), 1e-12, "half_logdet")
         assert_close(self._dense(structure.inv()), torch.linalg.inv(dense), 1e-8, "inv")
 
+    def test_a_triangle_whitens_coordinate_by_coordinate(self) -> None:
+        """What comes after a coordinate does not tell in its whitened value, which has the scale given those before."""
+        structure, residual = self.make().triangular, self._residual(4)
+        assert_close(self._dense(structure), self._dense(self.make()), 1e-9, "the same covariances")
+        z = structure.whiten(residual)
+        for d in range(self.features):
+            other = residual.clone()
+            other[..., d:] += 1.7
+            moved = structure.whiten(other)
+            assert_close(moved[..., :d], z[..., :d], 1e-9, "coordinates before")
+            scale = structure.scales(self.features)[..., d]
+            assert_close((moved - z)[..., d] * scale, torch.full_like(z[..., d], 1.7), 1e-9, "the conditional scale")
+
     def test_inverse_factor_whitens(self) -> None:
         structure, residual = self.make(), self._residual(4)
         factor = structure.inverse_factor()
@@ -72,8 +85,8 @@ class StructureContract(AlgebraContract):
             2: lambda: (factor @ residual.unsqueeze(-1)).squeeze(-1),
             1: lambda: factor * residual,
             0: lambda: factor.unsqueeze(-1) * residual,
-        }[structure.trailing]()
-        assert_close(by_factor, structure.whiten(residual), 1e-9, "the inverse factor")
+        }[structure.moment_trailing]()
+        assert_close(by_factor, structure.triangular.whiten(residual), 1e-9, "the inverse factor")
 
     def test_variances_and_scales(self) -> None:
         structure = self.make()

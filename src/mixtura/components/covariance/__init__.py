@@ -1,6 +1,7 @@
 """Covariance structures: what a Gaussian's covariance may look like, one file each."""
 
 from .diagonal import Diagonal
+from .eigen import Eigen
 from .full import Full
 from .low_rank import LowRank
 from .names import structure
@@ -18,6 +19,7 @@ __all__ = [
     "VEV",
     "VVE",
     "Diagonal",
+    "Eigen",
     "Full",
     "LowRank",
     "Spherical",

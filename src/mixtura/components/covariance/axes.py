@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from ...errors import refuse
@@ -21,6 +22,11 @@ class AlongAxes(Structure):
 
     def regression(self, known: Sequence[int], free: Sequence[int], residual: Tensor) -> Tensor:
         return residual.new_zeros(*residual.shape[:-1], len(free))
+
+    def in_own_axes(self, features: int) -> tuple[Tensor, Tensor]:
+        variance = self.variance(features)
+        axes = torch.eye(features, dtype=variance.dtype, device=variance.device)
+        return axes.expand(*variance.shape[:-2], 1, -1, -1), variance
 
 
 def axis_attraction(precision: Tensor, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import re
 
 from ...errors import refuse
 from .diagonal import Diagonal
+from .eigen import Eigen
 from .full import Full
 from .low_rank import LowRank
 from .shared import EEV, EVE, EVI, EVV, VEE, VEI, VEV, VVE
@@ -21,6 +22,8 @@ _NAMES: dict[str, Structure] = {
     "tied-full": Full(tied=True),
     "tied-diagonal": Diagonal(tied=True),
     "tied-spherical": Spherical(tied=True),
+    "eigen": Eigen(),
+    "tied-eigen": Eigen(tied=True),
     "EII": Spherical(tied=True),
     "VII": Spherical(),
     "EEI": Diagonal(tied=True),

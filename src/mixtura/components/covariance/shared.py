@@ -6,8 +6,9 @@ A covariance has a volume, a shape and an orientation (Banfield and Raftery, 199
 
 and a name says for each of the three, in this order, whether it is equal over components (E), varies (V) or is that of
 a ball or of the axes (I). `Spherical`, `Diagonal` and `Full`, tied or not, are six of the fourteen; here are the other
-eight. Their density is that of a diagonal or full structure, whose factor they store. Only the M-step is theirs: with
-:math:`C_k` the covariance that rows of total weight :math:`n_k` have, it minimises
+eight. Their density is that of a diagonal or full structure, whose factor they store, or, where the orientation is
+equal over components, of an `Eigen` with axes in common. Only the M-step is theirs: with :math:`C_k` the covariance
+that rows of total weight :math:`n_k` have, it minimises
 
 .. math:: F(\Sigma) = \sum_k n_k \left[\log|\Sigma_k| + \mathrm{tr}(\Sigma_k^{-1} C_k)\right]
 
@@ -27,10 +28,11 @@ from torch import Tensor
 
 from ...errors import refuse
 from .diagonal import Diagonal
+from .eigen import Eigen
 from .full import Full
 from .solvers.orientation import common_axes
 from .solvers.volume import equal_matrix, equal_shape, equal_volume, geometric_mean, pooled
-from .structure import Structure
+from .structure import Structure, column, own_axes
 
 __all__ = ["EEV", "EVE", "EVI", "EVV", "VEE", "VEI", "VEV", "VVE", "VolumeShape"]
 
@@ -48,19 +50,9 @@ class VolumeShape(Structure):
 
     varies: ClassVar[Varies]
 
-    def __init__(self, covariance: Tensor | None = None) -> None:
-        object.__setattr__(self, "factor", self._alone(covariance).factor)
-        object.__setattr__(self, "tied", False)
-        if self.factor is not None:
-            self._check()
-
     @abstractmethod
-    def _alone(self, covariance: Tensor | None) -> Structure:
-        """Returns the structure of these covariances that shares nothing."""
-
-    @abstractmethod
-    def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
-        """Returns the covariances, in the structure's own form, that minimise F, sought from a start."""
+    def _sought(self, weight: Tensor, moment: Tensor, start: Self | None) -> Structure:
+        """Returns the covariances that minimise F, sought from a start, in the structure that shares nothing."""
 
     @property
     def name(self) -> str:
@@ -75,15 +67,16 @@ class VolumeShape(Structure):
         return True
 
     @property
-    def unconstrained(self) -> Structure:
-        return self._alone(None)._replace(factor=self.factor)
+    @abstractmethod
+    def _apart(self) -> Structure:
+        """The same covariances in the structure that shares nothing."""
 
     def estimate(self, weight: Tensor, shift: Tensor, scatter: Tensor, degrees: Tensor) -> Self:
         centred = scatter - self.outer(shift / weight.sqrt().unsqueeze(-1))
-        return self._matched(degrees, centred / _column(degrees, self.trailing), self._own())
+        return self._matched(degrees, centred / column(degrees, self.moment_trailing), self)
 
     def with_moment(self, moment: Tensor, features: int) -> Self:
-        return self._matched(moment.new_ones(moment.shape[: moment.ndim - self.trailing]), moment, None)
+        return self._matched(moment.new_ones(moment.shape[: moment.ndim - self.moment_trailing]), moment, None)
 
     def parameters(self, components: int, features: int) -> int:
         count = {True: components, False: 1, None: 0}
@@ -92,7 +85,7 @@ class VolumeShape(Structure):
 
     def scaled(self, scale: Tensor) -> Structure:
         """Returns the covariances of vectors times ``scale``; of unequal volumes where that is what was shared."""
-        return super().scaled(scale) if self.varies.volume or scale.shape[-1] == 1 else self.unconstrained.scaled(scale)
+        return super().scaled(scale) if self.varies.volume or scale.shape[-1] == 1 else self._apart.scaled(scale)
 
     def share_volume(self, weight: Tensor) -> Tensor:
         return weight if self.varies.volume else weight.sum(-1, keepdim=True)
@@ -103,35 +96,87 @@ class VolumeShape(Structure):
     def conditional(self, known: Sequence[int], free: Sequence[int]) -> Structure:
         return self.unconstrained.conditional(known, free)
 
-    def _matched(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Self:
+    def _matched(self, weight: Tensor, moment: Tensor, start: Self | None) -> Self:
         """The minimum of F; NaN for all components where a weight is not positive or a moment not finite."""
         sound = (weight > 0).all(-1) & moment.isfinite().flatten(weight.ndim - 1).all(-1)
-        kept = _column(sound, moment.ndim - sound.ndim)
         weight = torch.where(sound.unsqueeze(-1), weight, 1)
-        moment = torch.where(kept, moment, 1)
-        start = None if start is None else torch.where(kept, start, 1)
-        found = self.unconstrained.with_moment(self._minimum(weight, moment, start), moment.shape[-1])
-        return self._replace(factor=found.given.where(kept, torch.nan))
+        moment = _where(sound, moment, 1)
+        start = None if start is None else start.map(lambda tensor: _where(sound, tensor, 1))
+        found = self._sought(weight, moment, start).map(lambda tensor: _where(sound, tensor, torch.nan))
+        return self._of(**found._fields())
 
     def _own(self) -> Tensor:
         """The covariances in the structure's own form."""
-        return self.scatter(self.dense(self.given.shape[-1]))
+        return self.scatter(self.dense(self._size))
 
-    def _check(self) -> None:
-        own, slack = self._own(), torch.finfo(self.dtype).eps ** 0.5
-        away = (self.with_moment(own, own.shape[-1])._own() - own).abs()
-        if not bool((away <= slack * own.abs().amax()).all()):
+    def _check(self, covariance: Tensor) -> None:
+        """Refuses covariances, in the structure's own form, that are not members."""
+        slack = torch.finfo(self.dtype).eps ** 0.5
+        away = (self.with_moment(covariance, self._size)._own() - covariance).abs()
+        if not bool((away <= slack * covariance.abs().amax()).all()):
             refuse("covariance", f"of the structure {self.name}", "matrices that are not", "Use `with_covariance`.")
 
 
-class _Axes(VolumeShape, Diagonal):
+class _InOwnForm(VolumeShape):
+    """Of variances, or of matrices: an M-step is numbers in the structure's own form."""
+
+    def __init__(self, covariance: Tensor | None = None) -> None:
+        object.__setattr__(self, "factor", self._alone(covariance).factor)
+        object.__setattr__(self, "tied", False)
+        if self.factor is not None:
+            self._check(self._own())
+
+    @abstractmethod
+    def _alone(self, covariance: Tensor | None) -> Structure:
+        """Returns the structure of these covariances that shares nothing."""
+
+    @property
+    def _apart(self) -> Structure:
+        return self._alone(None)._replace(factor=self.factor)
+
+    @property
+    def unconstrained(self) -> Structure:
+        return self._apart
+
+    @abstractmethod
+    def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
+        """Returns the covariances, in the structure's own form, that minimise F, sought from a start."""
+
+    def _sought(self, weight: Tensor, moment: Tensor, start: Self | None) -> Structure:
+        found = self._minimum(weight, moment, None if start is None else start._own())
+        return self._alone(None).with_moment(found, found.shape[-1])
+
+
+class _Axes(_InOwnForm, Diagonal):
     def _alone(self, covariance: Tensor | None) -> Diagonal:
         return Diagonal(covariance)
 
 
-class _Matrices(VolumeShape, Full):
+class _Matrices(_InOwnForm, Full):
     def _alone(self, covariance: Tensor | None) -> Full:
         return Full(covariance)
+
+
+class _Oriented(VolumeShape, Eigen):
+    """Of one orientation: axes in common, stored once, and variances along them."""
+
+    def __init__(self, covariance: Tensor | None = None) -> None:
+        for name, value in (("factor", None), ("tied", False), ("axes", None)):
+            object.__setattr__(self, name, value)
+        if covariance is not None:
+            dense = Full(covariance).dense(covariance.shape[-1])
+            found = self.with_moment(dense, dense.shape[-1])
+            object.__setattr__(self, "factor", found.factor)
+            object.__setattr__(self, "axes", found.axes)
+            self._check(dense)
+
+    @property
+    def _apart(self) -> Eigen:
+        return Eigen._of(**self._fields())
+
+    @staticmethod
+    def _along_common(axes: Tensor, spectrum: Tensor) -> Eigen:
+        return Eigen._of(factor=spectrum.sqrt(), tied=False, axes=axes.unsqueeze(-3))
 
 
 class VEI(_Axes):
@@ -163,31 +208,33 @@ class EVI(_Axes):
         return equal_volume(weight, moment)
 
 
-class VEE(_Matrices):
+class VEE(_Oriented):
     r"""Covariances that differ by a factor: :math:`\Sigma_k = \lambda_k Q A Q^\top`; used as `VEV`."""
 
     varies = Varies(True, False, False)
 
-    def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
-        return equal_matrix(weight, moment, start)
+    def _sought(self, weight: Tensor, moment: Tensor, start: Self | None) -> Eigen:
+        volume, matrix = equal_matrix(weight, moment, None if start is None else start._own())
+        axes, spectrum = own_axes(matrix)
+        return self._along_common(axes, volume.unsqueeze(-1) * spectrum.unsqueeze(-2))
 
 
-class EVE(_Matrices):
+class EVE(_Oriented):
     r"""Covariances of equal volume on common axes: :math:`\Sigma_k = \lambda Q A_k Q^\top`; used as `VEV`."""
 
     varies = Varies(False, True, False)
 
-    def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
-        return common_axes(weight, moment, start, equal_volume)
+    def _sought(self, weight: Tensor, moment: Tensor, start: Self | None) -> Eigen:
+        return self._along_common(*common_axes(weight, moment, _axes_of(start), equal_volume))
 
 
-class VVE(_Matrices):
+class VVE(_Oriented):
     r"""Covariances on common axes: :math:`\Sigma_k = \lambda_k Q A_k Q^\top` (Flury, 1984); used as `VEV`."""
 
     varies = Varies(True, True, False)
 
-    def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
-        return common_axes(weight, moment, start, lambda _, axes: axes)
+    def _sought(self, weight: Tensor, moment: Tensor, start: Self | None) -> Eigen:
+        return self._along_common(*common_axes(weight, moment, _axes_of(start), lambda _, variances: variances))
 
 
 class EEV(_Matrices):
@@ -229,7 +276,7 @@ class EVV(_Matrices):
 
     def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
         volume = geometric_mean(torch.linalg.eigvalsh(moment))
-        return moment * _column(pooled(weight, volume.unsqueeze(-1)) / volume, 2)
+        return moment * column(pooled(weight, volume.unsqueeze(-1)) / volume, 2)
 
 
 def _matrix(axes: Tensor, orientation: Tensor) -> Tensor:
@@ -237,5 +284,10 @@ def _matrix(axes: Tensor, orientation: Tensor) -> Tensor:
     return (orientation * axes.unsqueeze(-2)) @ orientation.mT
 
 
-def _column(tensor: Tensor, dims: int) -> Tensor:
-    return tensor.reshape(tensor.shape + (1,) * dims)
+def _axes_of(start: _Oriented | None) -> Tensor | None:
+    return None if start is None else start.orientation.squeeze(-3)
+
+
+def _where(sound: Tensor, tensor: Tensor, other: float) -> Tensor:
+    """The tensor where batch entries are sound, a number elsewhere."""
+    return torch.where(column(sound, tensor.ndim - sound.ndim), tensor, other)

@@ -49,7 +49,7 @@ from .posterior import Gain, Measurement
 if TYPE_CHECKING:
     from .full import Full
 
-__all__ = ["Structure", "column", "lead"]
+__all__ = ["Structure", "column", "lead", "own_axes"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -93,7 +93,7 @@ class Structure(Value, ABC):
 
     @abstractmethod
     def inverse_factor(self) -> Tensor:
-        """Returns :math:`L^{-1}` in the shape of the factor: what the fused passes take."""
+        """Returns :math:`L^{-1}`, lower triangular where it is a matrix: what the fused passes take."""
 
     @abstractmethod
     def inv(self) -> Structure:
@@ -146,6 +146,15 @@ class Structure(Value, ABC):
     @abstractmethod
     def full(self, features: int) -> Full:
         """Returns the same covariances as a `Full` structure."""
+
+    @property
+    def triangular(self) -> Structure:
+        """The same covariances in a structure that whitens by a triangle: coordinate d by coordinates 1 to d alone."""
+        return self
+
+    def in_own_axes(self, features: int) -> tuple[Tensor, Tensor]:
+        """Returns axes as columns ``(*B, K or 1, D, D)`` and the variances along them ``(*B, K or 1, D)``."""
+        return own_axes(self.dense(features))
 
     # -- algebra: what it becomes
 
@@ -344,6 +353,14 @@ class Structure(Value, ABC):
     def __repr__(self) -> str:
         parts = ([f"tensor{tuple(self.factor.shape)}"] if self.factor is not None else []) + ["tied=True"] * self.tied
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def own_axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns eigenvectors as columns and eigenvalues; NaN values where a matrix is not finite."""
+    sound = covariance.isfinite().flatten(-2).all(-1)
+    safe = covariance.where(column(sound, 2), torch.eye(covariance.shape[-1]).to(covariance))
+    values, vectors = torch.linalg.eigh(safe)
+    return vectors, values.masked_fill(~sound.unsqueeze(-1), torch.nan)
 
 
 def column(tensor: Tensor, dims: int) -> Tensor:

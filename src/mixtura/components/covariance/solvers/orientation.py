@@ -29,25 +29,21 @@ Axes = Callable[[Tensor, Tensor], Tensor]
 """From weights ``(*B, K)`` and diagonals of :math:`T_k` to the best :math:`D_k`, both ``(*B, K, D)``."""
 
 
-def common_axes(weight: Tensor, moment: Tensor, start: Tensor | None, best: Axes) -> Tensor:
-    """Returns the covariances on common axes that match moments ``(*B, K, D, D)``, from those of a start on."""
-    q = _start(weight, moment) if start is None else _axes_of(start)
+def common_axes(weight: Tensor, moment: Tensor, start: Tensor | None, best: Axes) -> tuple[Tensor, Tensor]:
+    """Returns common axes ``(*B, D, D)`` and variances along them ``(*B, K, D)`` that match moments ``(*B, K, D, D)``.
+
+    They are sought from axes to start with, or from those of the mean moment.
+    """
+    q = _start(weight, moment) if start is None else torch.linalg.qr(start).Q  # rounded axes are not quite orthogonal
     for _ in range(_SWEEPS):
         q, angle = _sweep(weight, moment, q, best)
         if not angle > _PRECISE:
             break
-    found = _matrices(q, best(weight, _turned(moment, q).diagonal(dim1=-2, dim2=-1)))
-    return found if start is None else _better(weight, moment, found, start)
+    return q, best(weight, _turned(moment, q).diagonal(dim1=-2, dim2=-1))
 
 
 def _start(weight: Tensor, moment: Tensor) -> Tensor:
     return torch.linalg.eigh((weight[..., None, None] * moment).sum(-3))[1]
-
-
-def _axes_of(covariance: Tensor) -> Tensor:
-    """The axes that matrices share: those of a sum with weights unlikely to make two eigenvalues equal."""
-    weight = 1 / torch.arange(1, covariance.shape[-3] + 1).to(covariance).sqrt()
-    return _start(weight / covariance.diagonal(dim1=-2, dim2=-1).sum(-1), covariance)
 
 
 def _sweep(weight: Tensor, moment: Tensor, q: Tensor, best: Axes) -> tuple[Tensor, float]:
@@ -90,23 +86,3 @@ def _rounds(features: int) -> Iterator[tuple[list[int], list[int]]]:
 def _turned(moment: Tensor, q: Tensor) -> Tensor:
     q = q.unsqueeze(-3)
     return q.mT @ moment @ q
-
-
-def _matrices(q: Tensor, axes: Tensor) -> Tensor:
-    q = q.unsqueeze(-3)
-    return (q * axes.unsqueeze(-2)) @ q.mT
-
-
-def _better(weight: Tensor, moment: Tensor, found: Tensor, start: Tensor) -> Tensor:
-    """The start itself where rounding of its axes has lost more than the rotations have gained."""
-    worse = _sum(weight, moment, found) > _sum(weight, moment, start)
-    return torch.where(worse[..., None, None, None], start, found)
-
-
-def _sum(weight: Tensor, moment: Tensor, covariance: Tensor) -> Tensor:
-    factor, _ = torch.linalg.cholesky_ex(covariance)
-    logdet = 2 * factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    inverse = torch.linalg.inv_ex(
-        covariance
-    ).inverse  # a singular matrix is a collapse, judged elsewhere: no error here
-    return (weight * (logdet + (moment * inverse).sum((-2, -1)))).sum(-1)

@@ -48,8 +48,8 @@ def equal_shape(weight: Tensor, axes: Tensor, start: Tensor | None) -> Tensor:
     return volume.unsqueeze(-1) * shape.unsqueeze(-2)
 
 
-def equal_matrix(weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
-    r"""Returns :math:`\lambda_k C` for moments ``(*B, K, D, D)``."""
+def equal_matrix(weight: Tensor, moment: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
+    r"""Returns :math:`\lambda_k` and C for moments ``(*B, K, D, D)``."""
     whole = moment if start is None else start
     volume = whole.diagonal(dim1=-2, dim2=-1).mean(-1)
     for _ in range(_STEPS):
@@ -58,7 +58,7 @@ def equal_matrix(weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor
         volume, last = (moment * inverse.unsqueeze(-3)).sum((-2, -1)) / moment.shape[-1], volume
         if _settled(volume / volume[..., :1], last / last[..., :1]):
             break
-    return volume[..., None, None] * shape.unsqueeze(-3)
+    return volume, shape
 
 
 def _settled(new: Tensor, old: Tensor) -> bool:
