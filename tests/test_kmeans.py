@@ -7,8 +7,6 @@ import torch
 from sklearn.cluster import KMeans as SklearnKMeans
 
 import mixtura as mx
-from mixtura.kernels import nearest as torch_twin
-from mixtura.kernels.nearest import nearest_pass
 
 F64 = torch.float64
 
@@ -87,35 +85,6 @@ def test_integer_weights_are_repetitions():
     repeated = mx.fit(x.repeat_interleave(weight, 0), init=start, method=mx.KMeans())
     torch.testing.assert_close(weighted.mixture.components.mean, repeated.mixture.components.mean)
     assert weighted.inertia == pytest.approx(repeated.inertia, rel=1e-10)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "offset", "accuracy"), [(F64, 0.0, 1e-10), (F64, 1e8, 1e-6), (torch.float32, 1e3, 1e-4)]
-)
-@pytest.mark.parametrize(("rows", "features", "components"), [(5000, 2, 50), (3001, 11, 30)])
-def test_the_compiled_pass_agrees_with_brute_force(rows, features, components, dtype, offset, accuracy):
-    numba_twin = pytest.importorskip("mixtura.kernels.numba.nearest")
-    x = blobs(rows, features, components, dtype=dtype, offset=offset)
-    weight = torch.rand(rows, generator=torch.Generator().manual_seed(2), dtype=dtype)
-    means = torch.stack((x[:components], x[components : 2 * components]))
-    compiled = numba_twin.sums(x, weight, means)
-    blocks = [torch_twin._sums(part, share, means) for part, share in torch_twin._blocks(x, weight, means)]
-    for ours, reference in zip(compiled, (sum(field) for field in zip(*blocks, strict=True)), strict=True):
-        torch.testing.assert_close(ours, reference, rtol=accuracy, atol=accuracy * rows)
-    values, index = brute(x.double(), means[0].double())
-    assert compiled[2][0].item() == pytest.approx((weight.double() * values).sum().item(), rel=max(accuracy, 1e-9))
-    expected = torch.zeros(components, dtype=F64).index_add_(0, index, weight.double())
-    torch.testing.assert_close(compiled[0][0], expected, rtol=max(accuracy, 1e-9), atol=accuracy * rows)
-
-
-def test_large_inputs_take_the_compiled_pass_to_the_same_sums():
-    x = blobs(60_000, 2, 20)
-    weight, shift, inertia = nearest_pass(x, None, x[:20].unsqueeze(0))
-    values, index = brute(x, x[:20])
-    torch.testing.assert_close(weight[0], torch.bincount(index, minlength=20).double())
-    assert inertia.item() == pytest.approx(values.sum().item(), rel=1e-12)
-    gaps = torch.zeros(20, 2, dtype=F64).index_add_(0, index, x - x[:20][index])
-    torch.testing.assert_close(shift[0], gaps, atol=1e-7, rtol=1e-9)
 
 
 def chapter():

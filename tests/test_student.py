@@ -5,8 +5,6 @@ import scipy.stats
 import torch
 
 import mixtura as mx
-from mixtura.kernels import student as student_pass
-from mixtura.kernels.choose import compiled
 
 D = torch.float64
 
@@ -33,26 +31,6 @@ def test_conditional_times_marginal_is_the_joint():
     rest, evidence = components.condition([1], x[:, 1:])
     each = torch.stack([rest.batch(i).log_prob(x[i, :1]) for i in range(7)])
     assert torch.allclose(evidence + each, components.log_prob(x), rtol=1e-10)
-
-
-@pytest.mark.skipif(compiled() is None, reason="numba is not installed")
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("shape", [mx.Full, mx.Diagonal, mx.Spherical])
-@pytest.mark.parametrize("features", [1, 2, 5])
-def test_the_compiled_pass_is_the_torch_pass(features, shape, tied, dtype):
-    from mixtura.kernels.numba import student as student_numba
-
-    rows, restarts, components = 1003, 2, 3
-    x, mean = torch.randn(rows, features, dtype=dtype) * 3, torch.randn(restarts, components, features, dtype=dtype)
-    root = torch.randn(restarts, 1 if tied else components, features, features, dtype=dtype)
-    structure = shape(tied=tied).with_covariance(root @ root.mT / features + torch.eye(features, dtype=dtype))
-    inverse = mx.Gaussian._of(location=mean, structure=structure)._inverse()
-    logits, dof = torch.randn(restarts, components, dtype=dtype), 1 + 9 * torch.rand(restarts, components, dtype=dtype)
-    arguments = (structure.kernel, x, torch.rand(rows, dtype=dtype), mean, inverse, logits, dof)
-    for one, two in zip(student_pass.sums(*arguments), student_numba.sums(*arguments), strict=True):
-        assert one.shape == two.shape
-        assert (one - two).abs().max() <= 1e3 * torch.finfo(dtype).eps * one.abs().max()
 
 
 def test_parameters_are_recovered():

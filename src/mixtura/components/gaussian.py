@@ -17,11 +17,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor
 
+from .. import kernels
 from ..errors import refuse
 from . import gaussian_density as density
 from .base import Component, Labels
@@ -34,12 +36,20 @@ from .special.normal_draws import standard_normal
 from .starting_moments import starting_moments
 from .statistics import Statistics
 
-__all__ = ["Gaussian"]
+__all__ = ["Gaussian", "Route"]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 _CACHED = 2**15  # numbers of a block that stay in the cache
 _MANY = 2**13
 _MANY_GRADIENTS = 2**16
+
+
+class Route(Enum):
+    """How densities are computed: the plain expression, a pass over rows, or one whose gradients are passes."""
+
+    EXPRESSION = auto()
+    PASS = auto()
+    GRADIENTS = auto()
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -123,30 +133,22 @@ class Gaussian(Component):
     # -- density and draws
 
     def log_prob(self, x: Tensor) -> Tensor:
-        if self._fusible(x) and self._many(x):
-            constants = self._constants().unsqueeze(0)
-            rows = x.reshape(-1, self.features)
-            factor = self._flat(self.structure.density_factor())
-            joint = self.structure.log_joint(rows, self.location.unsqueeze(0), factor, constants)
-            return joint.reshape(*x.shape[:-1], -1)
+        if self._many(x) and self.route(x) is Route.PASS:
+            return self.joint_pass(self._constants(), x)
         return self._constants() - 0.5 * self.structure.distance(x.unsqueeze(-2) - self.location)
 
     def mixture_log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
-        if not (self._many(x) and self._blocked(x)):
-            return super().mixture_log_prob(logits, x)
+        route = self.route(x, logits) if self._many(x) else Route.EXPRESSION
         rows = x.reshape(-1, self.features)
-        if self._differentiated(x, logits):
-            if not (self._many(x, _MANY_GRADIENTS) and self.structure.has_factor_gradient):
-                return super().mixture_log_prob(logits, x)
+        if route is Route.PASS:
+            return kernels.log_density(self._plan(logits + self._constants()), rows).reshape(x.shape[:-1])
+        if route is Route.GRADIENTS and self._many(x, _MANY_GRADIENTS) and self.structure.has_factor_gradient:
             return density.log_density(self, logits, rows).reshape(x.shape[:-1])
-        constants = (logits + self._constants()).unsqueeze(0)
-        factor = self._flat(self.structure.density_factor())
-        fused = self.structure.log_density(rows, self.location.unsqueeze(0), factor, constants)
-        return fused.reshape(x.shape[:-1])
+        return super().mixture_log_prob(logits, x)
 
     def mixture_score(self, logits: Tensor, x: Tensor) -> Tensor:
-        if self._fusible(x, logits):
-            return density.attraction(self, logits, x.reshape(-1, self.features)).reshape(x.shape)
+        if self.route(x, logits) is Route.PASS:
+            return self.score_pass(logits, x.reshape(-1, self.features)).reshape(x.shape)
         r = torch.softmax(logits + self.log_prob(x), -1)
         score = torch.zeros_like(x)
         for k in range(self.batch_shape[-1]):  # one component at a time: N x D, never N x K x D
@@ -203,14 +205,7 @@ class Gaussian(Component):
 
     def expect(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
         batch = self.batch_shape[:-1]
-        sums = self.structure.expect(
-            x,
-            weight,
-            self.location.reshape(-1, *self.location.shape[-2:]),
-            self._inverse(),
-            (logits + self._constants()).reshape(-1, self.batch_shape[-1]),
-            labels,
-        )
+        sums = kernels.sums(self.plan(logits + self._constants(), labels), x, weight)
         return Statistics(
             sums.log_likelihood.reshape(batch),
             sums.weight.reshape(*batch, -1),
@@ -345,8 +340,26 @@ class Gaussian(Component):
         constants = -self.structure.half_logdet(self.features) - self.features * _HALF_LOG_TWO_PI
         return constants.expand(self.batch_shape)
 
-    def _inverse(self) -> Tensor:
-        return self._flat(self.structure.inverse_factor())
+    def plan(self, constants: Tensor, labels: Labels, extra: kernels.Extra = kernels.NOTHING) -> kernels.Plan:
+        """What a pass is to sum for log joints whose constants are ``(*B, K)``; the batch becomes restarts."""
+        mean = self.location.reshape(-1, *self.location.shape[-2:])
+        factor = self._flat(self.structure.inverse_factor())
+        constants = constants.reshape(mean.shape[:-1])
+        return kernels.Plan(self.structure.form, mean, factor, constants, labels, extra)
+
+    def joint_pass(self, constants: Tensor, x: Tensor) -> Tensor:
+        """Returns the log joints of rows of one mixture by a pass."""
+        joint = kernels.log_joint(self._plan(constants), x.reshape(-1, self.features))
+        return joint.reshape(*x.shape[:-1], -1)
+
+    def score_pass(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Returns the score of rows ``(N, D)`` under one mixture by a pass."""
+        return kernels.score(self._plan(logits + self._constants()), rows).squeeze(1)
+
+    def _plan(self, constants: Tensor) -> kernels.Plan:
+        """What a pass is to do for densities of one mixture."""
+        form, factor = self.structure.for_densities()
+        return kernels.Plan(form, self.location.unsqueeze(0), self._flat(factor), constants.unsqueeze(0))
 
     def _flat(self, factor: Tensor) -> Tensor:
         """Gives a factor one batch dimension, as the passes take it."""
@@ -356,20 +369,17 @@ class Gaussian(Component):
         """Returns the same structure with other numbers, unchecked."""
         return self._of(location=mean, structure=self.structure._replace(factor=factor))
 
-    def _fusible(self, x: Tensor, *others: Tensor) -> bool:
-        """Whether the blocked passes may serve: one mixture, and no gradient asked for."""
-        return self._blocked(x) and not self._differentiated(x, *others)
-
-    def _blocked(self, x: Tensor) -> bool:
+    def route(self, x: Tensor, *others: Tensor) -> Route:
+        """Which way densities go: passes serve the rows of one mixture, unless gradients or a transform look on."""
         several = len(self.batch_shape) == 1 and x.ndim > 1 and x.numel() > 0 and x.dtype == self.dtype
-        return several and not density.transformed()
+        if not several or density.transformed():
+            return Route.EXPRESSION
+        asked = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *others, *self.tensors()))
+        return Route.GRADIENTS if asked else Route.PASS
 
     def _many(self, x: Tensor, many: int = _MANY) -> bool:
         """Whether blocks are worth their making: for fewer numbers the plain expression is done sooner."""
         return x.numel() * self.batch_shape[-1] > many
-
-    def _differentiated(self, *tensors: Tensor) -> bool:
-        return torch.is_grad_enabled() and any(t.requires_grad for t in (*tensors, *self.tensors()))
 
 
 def _check(mean: Tensor, structure: Structure) -> None:

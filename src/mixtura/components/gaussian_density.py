@@ -28,9 +28,7 @@ from .base import Component
 if TYPE_CHECKING:
     from .gaussian import Gaussian
 
-__all__ = ["attraction", "log_density", "transformed"]
-
-_BLOCK = 2**14  # rows whose responsibilities are held at a time
+__all__ = ["log_density", "transformed"]
 
 
 def log_density(gaussian: Gaussian, logits: Tensor, x: Tensor) -> Tensor:
@@ -38,23 +36,10 @@ def log_density(gaussian: Gaussian, logits: Tensor, x: Tensor) -> Tensor:
     return _LogDensity.apply(gaussian, x, logits, gaussian.location, gaussian.structure.given)  # type: ignore[return-value]
 
 
-def attraction(gaussian: Gaussian, logits: Tensor, x: Tensor) -> Tensor:
-    """Returns the score of rows ``(N, D)`` under one mixture, without gradients."""
-    with torch.no_grad():
-        pulls = (_pull(gaussian, logits, rows) for rows in x.split(_BLOCK))
-        return torch.cat(list(pulls)) if len(x) else torch.zeros_like(x)
-
-
 def transformed() -> bool:
     """Whether a transform of ``torch.func`` or forward-mode differentiation looks on, which need plain expressions."""
     functions = torch._C._functorch.peek_interpreter_stack()  # type: ignore[attr-defined]
     return functions is not None or forward_ad._current_level >= 0
-
-
-def _pull(gaussian: Gaussian, logits: Tensor, x: Tensor) -> Tensor:
-    density = gaussian.mixture_log_prob(logits, x)  # fused, so that a softmax of many short rows is spared
-    r = gaussian.log_prob(x).add_(logits).sub_(density.unsqueeze(-1)).exp_()
-    return gaussian.structure.attraction(x, gaussian.location, r)
 
 
 class _LogDensity(torch.autograd.Function):
@@ -71,7 +56,7 @@ class _LogDensity(torch.autograd.Function):
             return None, *_by_expression(ctx.gaussian, given, g)
         x, logits, mean, factor = (tensor.detach() for tensor in given)
         gaussian = ctx.gaussian.with_factor(mean, factor)
-        rows = g.unsqueeze(-1) * attraction(gaussian, logits, x) if ctx.needs_input_grad[1] else None
+        rows = g.unsqueeze(-1) * gaussian.score_pass(logits, x) if ctx.needs_input_grad[1] else None
         rest = any(ctx.needs_input_grad[2:])
         return None, rows, *(_by_sums(gaussian, logits, x, g) if rest else (None, None, None))
 

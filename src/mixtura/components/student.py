@@ -26,12 +26,13 @@ from typing import Any, Self
 import torch
 from torch import Generator, Tensor
 
+from .. import kernels
 from ..errors import refuse
-from ..kernels import student as student_pass
+from ..kernels import Tails
 from .base import Component, Labels
 from .covariance.diagonal import Diagonal
 from .covariance.structure import Structure
-from .gaussian import Gaussian
+from .gaussian import Gaussian, Route
 from .gaussian_inside import GaussianInside
 from .special.gamma_draws import gamma
 from .special.gamma_shape import gamma_shape, log_gamma_ratio
@@ -124,12 +125,8 @@ class StudentT(GaussianInside):
     def _distance(self, x: Tensor) -> Tensor:
         """Squared distances :math:`\\delta` of rows ``(*S, *B, D)``, with shape ``(*S, *B, K)``."""
         gaussian = self.gaussian
-        if gaussian._fusible(x) and not (torch.is_grad_enabled() and self.dof.requires_grad):
-            zeros = torch.zeros_like(self.dof).unsqueeze(0)
-            rows, means = x.reshape(-1, self.features), gaussian.location.unsqueeze(0)
-            factor = gaussian._flat(gaussian.structure.density_factor())
-            joint = gaussian.structure.log_joint(rows, means, factor, zeros)
-            return joint.reshape(*x.shape[:-1], -1).mul_(-2)
+        if gaussian.route(x, self.dof) is Route.PASS:
+            return gaussian.joint_pass(torch.zeros_like(self.dof), x).mul_(-2)
         return gaussian.structure.distance(x.unsqueeze(-2) - gaussian.location)
 
     def _constants(self) -> Tensor:
@@ -149,19 +146,11 @@ class StudentT(GaussianInside):
     # -- learning
 
     def expect(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
-        batch, gaussian = self.batch_shape[:-1], self.gaussian
-        sums = student_pass.sums(
-            gaussian.structure.kernel,
-            self._vector(x),
-            weight,
-            gaussian.location.reshape(-1, *gaussian.location.shape[-2:]),
-            gaussian._inverse(),
-            (logits + self._constants()).reshape(-1, self.batch_shape[-1]),
-            self.dof.reshape(-1, self.batch_shape[-1]),
-            labels,
-        )
-        likelihood, mass, *moments = (t.reshape((*batch, *t.shape[1:])) for t in sums)
-        return Statistics(likelihood, mass, tuple(moments))
+        batch, tails = self.batch_shape[:-1], Tails(self.dof.reshape(-1, self.batch_shape[-1]))
+        plan = self.gaussian.plan(logits + self._constants(), labels, tails)
+        *sums, extra = kernels.sums(plan, self._vector(x), weight)
+        likelihood, mass, shift, scatter = (t.reshape((*batch, *t.shape[1:])) for t in sums)
+        return Statistics(likelihood, mass, (*(t.reshape(mass.shape) for t in extra), shift, scatter))
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         r"""Returns the sums of :math:`\log q`, of u, and of first and second moments weighted with u."""

@@ -1,137 +1,80 @@
-r"""Passes over the rows for Gaussian components: every sum an update needs, and fused densities.
+r"""One seam for the arithmetic over rows: a plan says what, a backend does it.
 
-Arguments are the same everywhere. B counts restarts, which share every pass over the rows.
+B counts restarts, which share every pass over the rows (N, D), of any floating type, on any device. A `Plan` holds the
+form of the covariances, parameters, the labels rule and what a row's law has beyond a Gaussian. `Reference` answers
+any plan in torch, `Compiled` does where it is faster, and `choose` takes the first that is worth while and serves. Both
+agree to rounding.
 
-- x (N, D): rows, of any floating type, on any device
-- weight (N,) or None: how often each row counts
-- mean (B, K, D)
-- whitening (B, K, D, D): lower triangular, the inverse of the Cholesky factor of the covariance; or inverse_scale
-  (B, K, D), or (B, K). With 1 in place of K it is tied: shared by all components
-- logits (B, K): log weight plus log determinant of the whitening minus :math:`\tfrac{D}{2} \log 2\pi`, so that
-  the log joint of a row is :math:`a_k - \tfrac12 |W_k (x - \mu_k)|^2`. Minus infinity leaves a component out.
-- labels: what turns log joints (N, B, K) into responsibilities
-
-On a CPU large inputs take the compiled passes, where numba is installed; results agree to rounding. Gradients do not
-flow through a pass: a caller whose rows or parameters need them uses the torch expression.
+Gradients do not flow through a pass: a caller whose rows or parameters need them uses the torch expression.
 """
 
 import torch
 from torch import Tensor
 
-from . import reference as torch_pass
-from .choose import faster
-from .reference import Diagonal, Full, Kernel, Spherical
-from .sums import Labels, Single, Sums, soft
+from .centres import nearest_centre
+from .choose import BACKENDS, choose
+from .errors_by_row import RowErrors
+from .extra import NOTHING, Extra
+from .form import DIAGONAL, FULL, LOW_RANK, SPHERICAL, Form
+from .heavy_tails import Tails
+from .labels import Kind, Labels, Rule, Single, nearest, soft
+from .plan import Plan
+from .sums import Sums
 
 __all__ = [
+    "BACKENDS",
+    "DIAGONAL",
+    "Extra",
+    "FULL",
+    "NOTHING",
+    "SPHERICAL",
+    "Form",
+    "Kind",
+    "LOW_RANK",
+    "Labels",
+    "Plan",
+    "RowErrors",
+    "Rule",
     "Single",
     "Sums",
-    "diagonal_log_density",
-    "diagonal_log_joint",
-    "diagonal_pass",
-    "full_log_density",
-    "full_log_joint",
-    "full_pass",
+    "Tails",
+    "choose",
+    "log_density",
+    "log_joint",
+    "nearest",
+    "nearest_centre",
+    "score",
     "soft",
-    "spherical_log_density",
-    "spherical_log_joint",
-    "spherical_pass",
+    "sums",
 ]
 
 
-def full_pass(
-    x: Tensor, weight: Tensor | None, mean: Tensor, whitening: Tensor, logits: Tensor, labels: Labels = soft
-) -> Sums:
-    r"""Sums for covariance matrices: see :class:`Sums`.
+@torch.no_grad()
+def sums(plan: Plan, x: Tensor, weight: Tensor | None = None) -> Sums:
+    """Everything an update needs, from one pass over the rows; weights (N,) say how often each counts.
 
     Example:
-        >>> import torch
         >>> x = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [5.0, 0.0]])
-        >>> sums = full_pass(x, None, torch.zeros(1, 1, 2), torch.eye(2)[None, None], torch.zeros(1, 1))
-        >>> sums.weight, sums.shift
+        >>> found = sums(Plan(FULL, torch.zeros(1, 1, 2), torch.eye(2)[None, None], torch.zeros(1, 1)), x)
+        >>> found.weight, found.shift
         (tensor([[3.]], dtype=torch.float64), tensor([[[5., 0.]]], dtype=torch.float64))
     """
-    return _sums(Full, x, weight, mean, whitening, logits, labels)
-
-
-def diagonal_pass(
-    x: Tensor,
-    weight: Tensor | None,
-    mean: Tensor,
-    inverse_scale: Tensor,
-    logits: Tensor,
-    labels: Labels = soft,
-) -> Sums:
-    """Sums for one scale per feature."""
-    return _sums(Diagonal, x, weight, mean, inverse_scale, logits, labels)
-
-
-def spherical_pass(
-    x: Tensor,
-    weight: Tensor | None,
-    mean: Tensor,
-    inverse_scale: Tensor,
-    logits: Tensor,
-    labels: Labels = soft,
-) -> Sums:
-    """Sums for one scale."""
-    return _sums(Spherical, x, weight, mean, inverse_scale, logits, labels)
-
-
-def full_log_joint(x: Tensor, mean: Tensor, whitening: Tensor, logits: Tensor) -> Tensor:
-    """Log joint density of rows and components, (N, B, K), for covariance matrices."""
-    return _log_joint(Full, x, mean, whitening, logits)
-
-
-def diagonal_log_joint(x: Tensor, mean: Tensor, inverse_scale: Tensor, logits: Tensor) -> Tensor:
-    """Log joint density of rows and components, (N, B, K), for one scale per feature."""
-    return _log_joint(Diagonal, x, mean, inverse_scale, logits)
-
-
-def spherical_log_joint(x: Tensor, mean: Tensor, inverse_scale: Tensor, logits: Tensor) -> Tensor:
-    """Log joint density of rows and components, (N, B, K), for one scale."""
-    return _log_joint(Spherical, x, mean, inverse_scale, logits)
-
-
-def full_log_density(x: Tensor, mean: Tensor, whitening: Tensor, logits: Tensor) -> Tensor:
-    """Log density of rows, (N, B), for covariance matrices."""
-    return _log_density(Full, x, mean, whitening, logits)
-
-
-def diagonal_log_density(x: Tensor, mean: Tensor, inverse_scale: Tensor, logits: Tensor) -> Tensor:
-    """Log density of rows, (N, B), for one scale per feature."""
-    return _log_density(Diagonal, x, mean, inverse_scale, logits)
-
-
-def spherical_log_density(x: Tensor, mean: Tensor, inverse_scale: Tensor, logits: Tensor) -> Tensor:
-    """Log density of rows, (N, B), for one scale."""
-    return _log_density(Spherical, x, mean, inverse_scale, logits)
+    return choose(plan, x).sums(plan, x, weight)
 
 
 @torch.no_grad()
-def _sums(
-    kernel: Kernel,
-    x: Tensor,
-    weight: Tensor | None,
-    mean: Tensor,
-    scale: Tensor,
-    logits: Tensor,
-    labels: Labels,
-) -> Sums:
-    if labels is soft and (fast := faster(x, mean)):
-        return fast.sums(kernel, x, weight, mean, scale, logits)
-    if isinstance(labels, Single) and faster(x, mean):
-        from .numba import single as single_numba
-
-        return single_numba.sums(kernel, x, weight, mean, scale, logits, labels)
-    return torch_pass.sums(kernel, x, weight, mean, scale, logits, labels)
+def log_joint(plan: Plan, x: Tensor) -> Tensor:
+    """Log joint density of rows and components, (N, B, K), in nats."""
+    return choose(plan, x).log_joint(plan, x)
 
 
 @torch.no_grad()
-def _log_joint(kernel: Kernel, x: Tensor, mean: Tensor, scale: Tensor, logits: Tensor) -> Tensor:
-    return (faster(x, mean) or torch_pass).log_joint(kernel, x, mean, scale, logits)
+def log_density(plan: Plan, x: Tensor) -> Tensor:
+    """Log density of rows under each mixture, (N, B), in nats."""
+    return choose(plan, x).log_density(plan, x)
 
 
 @torch.no_grad()
-def _log_density(kernel: Kernel, x: Tensor, mean: Tensor, scale: Tensor, logits: Tensor) -> Tensor:
-    return (faster(x, mean) or torch_pass).log_density(kernel, x, mean, scale, logits)
+def score(plan: Plan, x: Tensor) -> Tensor:
+    """The gradient of the log density in the row under each mixture, (N, B, D)."""
+    return choose(plan, x).score(plan, x)

@@ -1,36 +1,16 @@
-"""Which pass: compiled where that is worth the time to import numba, else torch."""
+"""Which arithmetic runs: the first backend that is worth while for these rows and serves the plan."""
 
-from functools import lru_cache
-from types import ModuleType
-
-import torch
 from torch import Tensor
 
-__all__ = ["compiled", "faster", "work"]
+from .compiled import Compiled
+from .plan import Plan
+from .reference import Reference
 
-_WORTH = 4_000_000  # about a millisecond in torch, a tenth of that compiled; an import takes 300 of them
+__all__ = ["BACKENDS", "choose"]
 
-
-def work(rows: int, mean: Tensor) -> int:
-    """Operations of a pass over so many rows for means (B, K, D), roughly: what sizes are compared by."""
-    features = mean.shape[-1]
-    return rows * mean.shape[0] * mean.shape[1] * (features * features + 10 * features + 20)
+BACKENDS: tuple[Reference, ...] = (Compiled(), Reference())
 
 
-def faster(x: Tensor, mean: Tensor) -> ModuleType | None:
-    """The compiled passes where they serve these rows and are the faster: by type, device and sizes alone."""
-    fits = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
-    return compiled() if fits and work(x.shape[0], mean) >= _WORTH else None
-
-
-@lru_cache
-def compiled() -> ModuleType | None:
-    """The compiled passes, or None where numba is missing or cannot compile here."""
-    try:
-        from numba import config
-
-        from .numba import gaussian as numba_pass
-        from .numba import vector
-    except (ImportError, RuntimeError):  # a runtime error: there is nowhere to keep compiled code
-        return None
-    return numba_pass if vector.has_fused_multiply_add() and not getattr(config, "DISABLE_JIT", False) else None
+def choose(plan: Plan, x: Tensor) -> Reference:
+    """The backend for rows (N, D): by plan, type, device and sizes alone."""
+    return next(backend for backend in BACKENDS if backend.worth(plan, x) and backend.serves(plan, x))

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from ..components import Full, Gaussian, Labels, Spherical, Statistics
 from ..components.observation import believe, over
-from ..kernels import deconvolution as deconvolve
+from ..kernels import FULL, Plan, RowErrors
+from ..kernels import sums as pass_sums
 from .base import add_up, aligned
 from .clean_rows import pieces
 from .gaps import each_pattern
@@ -29,7 +30,7 @@ from .matrices import apply, cholesky, congruent, image, whole
 if TYPE_CHECKING:
     from .linear import Linear
 
-__all__ = ["by_rows", "carried_back", "expected_sums", "finished", "fused"]
+__all__ = ["by_rows", "carried_back", "expected_sums", "finished"]
 
 
 def expected_sums(
@@ -38,15 +39,15 @@ def expected_sums(
     """The sums of rows ``(N, M)``: by a pass over what is recorded, or row by row where errors differ by row."""
     if not observation.side:
         return _shared(observation, gaussian, logits, y, weight, labels)
-    if deconvolve.fits(observation.matrix, observation.noise, observation.offset, gaussian.structure, logits, labels):
-        return fused(observation, gaussian, logits, y, weight)
+    if observation.matrix is None and observation.noise.shape[1] == 1 and observation.offset.shape[1] == 1:
+        return _in_place(observation, gaussian, logits, y, weight, labels)
     return by_rows(observation, gaussian, logits, y, weight, labels)
 
 
 def by_rows(
     observation: Linear, gaussian: Gaussian, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
 ) -> Statistics:
-    """Row by row, in torch: the reference."""
+    """Row by row, through any measurement."""
     parts, start = [], 0
     for one in pieces(observation, gaussian, over(y, gaussian)):
         stop = start + len(one.log_prob)
@@ -58,12 +59,17 @@ def by_rows(
     return Statistics(log_likelihood, mass, finished(gaussian, mass, first, second))
 
 
-def fused(observation: Linear, gaussian: Gaussian, logits: Tensor, y: Tensor, weight: Tensor | None) -> Statistics:
-    """One compiled pass for rows that each have their own noise."""
-    sums = deconvolve.sums(
-        gaussian.location, gaussian.covariance, logits, y - observation.offset[:, 0], observation.noise[:, 0], weight
-    )
-    return Statistics(sums.log_likelihood, sums.weight, finished(gaussian, sums.weight, sums.first, sums.second))
+def _in_place(
+    observation: Linear, gaussian: Gaussian, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
+) -> Statistics:
+    """By one pass, for rows of x itself that each have errors of their own."""
+    mean, covariance = gaussian.location, gaussian.covariance
+    parameters = (t.reshape(-1, *t.shape[logits.ndim - 1 :]) for t in (mean, covariance, logits))
+    plan = Plan(FULL, *parameters, labels, RowErrors(observation.noise[:, 0]))
+    found = pass_sums(plan, y - observation.offset[:, 0], weight)
+    likelihood, mass = found.log_likelihood.reshape(logits.shape[:-1]), found.weight.reshape(logits.shape)
+    first, second = found.shift.reshape(mean.shape), found.scatter.reshape(covariance.shape)
+    return Statistics(likelihood, mass, finished(gaussian, mass, first, second))
 
 
 def _shared(

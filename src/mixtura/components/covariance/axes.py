@@ -10,7 +10,7 @@ from torch import Tensor
 from ...errors import refuse
 from .structure import Structure
 
-__all__ = ["AlongAxes", "axis_attraction", "checked_variance", "select_rows"]
+__all__ = ["AlongAxes", "checked_variance", "select_rows"]
 
 
 class AlongAxes(Structure):
@@ -27,15 +27,6 @@ class AlongAxes(Structure):
         variance = self.variance(features)
         axes = torch.eye(features, dtype=variance.dtype, device=variance.device)
         return axes.expand(*variance.shape[:-2], 1, -1, -1), variance
-
-
-def axis_attraction(precision: Tensor, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
-    """The attraction for precisions ``(K or 1, D or 1)``, about a centre so that rows far from zero keep digits."""
-    centre = mean.mean(0)
-    near = mean - centre
-    if precision.shape[0] != mean.shape[0]:  # tied
-        return precision * (r @ near - (x - centre))
-    return r @ (precision * near) - (x - centre) * (r @ precision)
 
 
 def select_rows(rows: Tensor, index: int | Tensor) -> Tensor:

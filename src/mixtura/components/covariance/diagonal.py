@@ -8,8 +8,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ... import kernels as passes
-from .axes import AlongAxes, axis_attraction, checked_variance, select_rows
+from ...kernels import DIAGONAL
+from .axes import AlongAxes, checked_variance, select_rows
 from .full import Full
 from .patterns import apply, picks
 from .posterior import Gain, Measurement, by_coordinates
@@ -34,10 +34,7 @@ class Diagonal(AlongAxes):
     """
 
     trailing = 1
-    kernel = passes.torch_pass.Diagonal
-    expect = staticmethod(passes.diagonal_pass)
-    log_joint = staticmethod(passes.diagonal_log_joint)
-    log_density = staticmethod(passes.diagonal_log_density)
+    form = DIAGONAL
 
     def __init__(self, variance: Tensor | None = None, *, tied: bool = False) -> None:
         factor = None if variance is None else checked_variance(lead(variance, 1, tied)).sqrt()
@@ -73,9 +70,6 @@ class Diagonal(AlongAxes):
 
     def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
         return select_rows(self.given.reshape(-1, self.given.shape[-1]), index) * noise
-
-    def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
-        return axis_attraction(self.given.square().reciprocal(), x, mean, r)
 
     def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
         return (scatter / self.given.square() - weight.unsqueeze(-1)) / self.given

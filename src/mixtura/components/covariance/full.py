@@ -8,15 +8,13 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ... import kernels as passes
 from ...errors import MixtureError, refuse
+from ...kernels import FULL
 from .columns import cholesky_divided, divided, times
 from .posterior import Gain, Measurement, by_coordinates, by_triangles
 from .structure import Structure, lead
 
 __all__ = ["Full", "factored"]
-
-_CACHED = 2**16  # numbers of a block that stay in the cache
 
 
 class Full(Structure):
@@ -38,10 +36,7 @@ class Full(Structure):
     """
 
     trailing = 2
-    kernel = passes.torch_pass.Full
-    expect = staticmethod(passes.full_pass)
-    log_joint = staticmethod(passes.full_log_joint)
-    log_density = staticmethod(passes.full_log_density)
+    form = FULL
 
     def __init__(self, covariance: Tensor | None = None, *, tied: bool = False) -> None:
         factor = None if covariance is None else checked_cholesky(lead(covariance, 2, tied))
@@ -86,18 +81,6 @@ class Full(Structure):
     def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
         factor = self.given.reshape(-1, *self.given.shape[-2:])[index]
         return noise @ factor.mT if factor.ndim == 2 else torch.bmm(factor, noise.unsqueeze(-1)).squeeze(-1)
-
-    def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
-        centre = mean.mean(0)
-        if self.tied:
-            return torch.cholesky_solve((r @ (mean - centre) - (x - centre)).mT, self.given[0]).mT
-        precision = torch.cholesky_inverse(self.given)
-        offset, flat = (precision @ (mean - centre).unsqueeze(-1)).flatten(0, 1), precision.flatten(0, 1)
-        out, height = torch.empty_like(x), max(256, _CACHED // mean.numel())
-        for rows, believed, pull in zip(x.split(height), r.split(height), out.split(height), strict=True):
-            each = torch.addmm(offset, flat, (rows - centre).mT, alpha=-1).view(*mean.shape, -1)  # (K, D, n)
-            pull.copy_(each.mul_(believed.mT.unsqueeze(1)).sum(0).mT)
-        return out
 
     def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
         inverse = self.inverse_factor()

@@ -24,8 +24,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ... import kernels as passes
 from ...errors import refuse
+from ...kernels import FULL, LOW_RANK, Form
 from .columns import by_columns, times
 from .full import Full
 from .patterns import apply, picks
@@ -38,7 +38,6 @@ __all__ = ["LowRank"]
 _ROUNDS = 500  # steps of factor analysis at most, to fit given covariances
 _FEW = 2  # and within one iteration of EM
 _WIDE = 128  # features from which on the small matrix is faster than the compiled pass over full ones
-_BLOCK = 2**16  # numbers of a block of rows: what the cache holds
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -69,8 +68,7 @@ class LowRank(Structure):
     rank: int
 
     trailing = 2
-    kernel = passes.torch_pass.Full
-    expect = staticmethod(passes.full_pass)
+    form = FULL
 
     def __init__(self, rank: int, *, tied: bool = False) -> None:
         if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
@@ -150,28 +148,11 @@ class LowRank(Structure):
     def variance(self, features: int) -> Tensor:
         return self.given.square().sum(-1)
 
-    def density_factor(self) -> Tensor:
+    def for_densities(self) -> tuple[Form, Tensor]:
         """The scaled loadings B and the inverse of the scale of the noise; of few features, the inverse factor."""
         if self.given.shape[-2] < _WIDE:
-            return self.inverse_factor()
-        return torch.cat([self._scaled_loadings(), self.given[..., -1:].reciprocal()], -1)
-
-    @staticmethod
-    @torch.no_grad()
-    def log_joint(x: Tensor, mean: Tensor, factor: Tensor, logits: Tensor) -> Tensor:
-        """Log joint density of rows and components, (N, B, K): as for full matrices where features are few."""
-        if x.shape[-1] < _WIDE:
-            return passes.full_log_joint(x, mean, factor, logits)
-        parts = [_log_joint(x, *one) for one in zip(mean, factor.expand(len(mean), -1, -1, -1), logits, strict=True)]
-        return torch.stack(parts, 1)
-
-    @staticmethod
-    @torch.no_grad()
-    def log_density(x: Tensor, mean: Tensor, factor: Tensor, logits: Tensor) -> Tensor:
-        """Log density of rows, (N, B)."""
-        if x.shape[-1] < _WIDE:
-            return passes.full_log_density(x, mean, factor, logits)
-        return LowRank.log_joint(x, mean, factor, logits).logsumexp(-1)
+            return super().for_densities()
+        return LOW_RANK, torch.cat([self._scaled_loadings(), self.given[..., -1:].reciprocal()], -1)
 
     # -- with one, for each component and never for each row
 
@@ -310,22 +291,3 @@ class LowRank(Structure):
     def __repr__(self) -> str:
         parts = [str(self.rank), *([f"tensor{tuple(self.factor.shape)}"] if self.factor is not None else [])]
         return f"LowRank({', '.join(parts + ['tied=True'] * self.tied)})"
-
-
-def _log_joint(x: Tensor, mean: Tensor, factor: Tensor, logits: Tensor) -> Tensor:
-    """Log joints (N, K) of one mixture, component by component in blocks of rows, which lie in columns."""
-    scaled, inverse_scale = factor[..., :-1], factor[..., -1:]
-    expected = torch.linalg.inv(LowRank._capacitance(scaled)) @ (scaled * inverse_scale).mT  # g from a residual
-    expected, loadings, precision = (
-        part.expand(len(mean), -1, -1) for part in (expected, scaled / inverse_scale, inverse_scale.square().mT)
-    )
-    out = x.new_empty(len(x), len(mean))
-    height = max(256, _BLOCK // x.shape[-1])
-    for rows, joint in zip(x.split(height), out.split(height), strict=True):
-        columns = rows.mT.contiguous()
-        for k in range(len(mean)):
-            t = columns - mean[k].unsqueeze(-1)
-            g = expected[k] @ t
-            left = t.addmm_(loadings[k], g, alpha=-1).square_()
-            joint[:, k] = logits[k] - 0.5 * ((precision[k] @ left).squeeze(0) + g.square_().sum(0))
-    return out

@@ -8,8 +8,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ... import kernels as passes
-from .axes import AlongAxes, axis_attraction, checked_variance, select_rows
+from ...kernels import SPHERICAL
+from .axes import AlongAxes, checked_variance, select_rows
 from .diagonal import Diagonal
 from .full import Full
 from .patterns import orthogonal, similar
@@ -36,10 +36,7 @@ class Spherical(AlongAxes):
     """
 
     trailing = 0
-    kernel = passes.torch_pass.Spherical
-    expect = staticmethod(passes.spherical_pass)
-    log_joint = staticmethod(passes.spherical_log_joint)
-    log_density = staticmethod(passes.spherical_log_density)
+    form = SPHERICAL
 
     def __init__(self, variance: Tensor | None = None, *, tied: bool = False) -> None:
         factor = None if variance is None else checked_variance(lead(variance, 0, tied)).sqrt()
@@ -75,9 +72,6 @@ class Spherical(AlongAxes):
 
     def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
         return select_rows(self.given.reshape(-1, 1), index) * noise
-
-    def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
-        return axis_attraction(self.given.square().reciprocal().unsqueeze(-1), x, mean, r)
 
     def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
         return (scatter / self.given.square() - weight * features) / self.given

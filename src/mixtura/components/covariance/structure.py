@@ -43,6 +43,7 @@ from torch import Tensor
 
 from ..._value import Value
 from ...errors import refuse
+from ...kernels import Form
 from .columns import by_columns, distinct
 from .posterior import Gain, Measurement
 
@@ -62,10 +63,7 @@ class Structure(Value, ABC):
     factor: Tensor | None
     tied: bool
     trailing: ClassVar[int]  # dimensions of the factor behind K
-    kernel: ClassVar  # how torch's passes whiten and sum
-    expect: ClassVar  # the fused pass over one block of rows, see `passes`
-    log_joint: ClassVar
-    log_density: ClassVar
+    form: ClassVar[Form]  # how passes over rows take the inverse factor, and the form of second moments
 
     @property
     def given(self) -> Tensor:
@@ -258,9 +256,9 @@ class Structure(Value, ABC):
         """Returns the squared length of the whitened residual."""
         return self.whiten(residual).square().sum(-1)
 
-    def density_factor(self) -> Tensor:
-        """Returns what `log_joint` and `log_density` take: the inverse factor, unless they know something cheaper."""
-        return self.inverse_factor()
+    def for_densities(self) -> tuple[Form, Tensor]:
+        """Returns the form and factor with which passes compute densities: the inverse factor, or something cheaper."""
+        return self.form, self.inverse_factor()
 
     def conditional(self, known: Sequence[int], free: Sequence[int]) -> Structure:
         """Returns the structure of some coordinates given the others; where these are independent, the marginal."""
@@ -294,11 +292,6 @@ class Structure(Value, ABC):
     def shares(self) -> bool:
         """Whether one component's update moves another's: they have the matrix, or a part of it, in common."""
         return self.tied
-
-    def attraction(self, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
-        r"""Returns :math:`\sum_k r_{nk} \Sigma_k^{-1} (\mu_k - x_n)` for rows ``(N, D)``, without gradients."""
-        pulls = (self._take(0, [k], len(mean)).solve(mean[[k]] - x.unsqueeze(1)).squeeze(1) for k in range(len(mean)))
-        return sum((r[:, k, None] * pull for k, pull in enumerate(pulls)), torch.zeros_like(x))
 
     def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
         r"""Returns the gradient in the factor of :math:`\sum r \log N(x; \mu, \Sigma)`, from sums pooled where tied."""

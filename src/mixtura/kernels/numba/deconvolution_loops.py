@@ -1,4 +1,4 @@
-"""The compiled pass of `mixtura.kernels.deconvolution`: panels of rows, one row in each lane.
+"""The compiled pass for rows with errors of their own: panels of rows, one row in each lane.
 
 Layouts are flat: columns are (feature, lane), triangles (entry of the lower triangle, lane) with entry
 i (i + 1) / 2 + j, and what a component leaves for the sums is (component, feature or entry, lane).
@@ -137,6 +137,20 @@ def recorded(absent, features, width):
     return count * splat(_HALF_LOG_TWO_PI, count)
 
 
+@part
+def add(joint, weights, q, precision, width, mass, first, second):
+    """Adds what a panel kept, each row with its responsibility."""
+    components, features = first.shape
+    entries = second.shape[1]
+    for k in range(components):
+        r = weights * load_panel(joint, k * width)
+        mass[k] += total(r)
+        for i in range(features):
+            first[k, i] += total(r * load_panel(q, (k * features + i) * width))
+        for e in range(entries):
+            second[k, e] += total(r * load_panel(precision, (k * entries + e) * width))
+
+
 @kernel
 def deconvolve(
     y, noise, weight, begin, end, mean, covariance, logits, components, features,
@@ -163,10 +177,4 @@ def deconvolve(
                 store(joint, k * width, value)
                 keep(lower, z, features, width, q, precision, k)
             likelihood[b] += total(weights * softmax(joint, components, width))
-            for k in range(components):
-                r = weights * load_panel(joint, k * width)
-                mass[b, k] += total(r)
-                for i in range(features):
-                    first[b, k, i] += total(r * load_panel(q, (k * features + i) * width))
-                for e in range(entries):
-                    second[b, k, e] += total(r * load_panel(precision, (k * entries + e) * width))
+            add(joint, weights, q, precision, width, mass[b], first[b], second[b])

@@ -1,86 +1,44 @@
-"""The K-means pass compiled for a CPU: tiles of rows stored feature by feature, so that rows are the lanes."""
+"""The K-means pass through the compiled loops: each row adds to the sums of its nearest centre only."""
 
 from __future__ import annotations
 
 from functools import reduce
 from operator import add
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from .gaussian import _in_threads, _weights, _workers
-from .gaussian_loops import Shape, gather, kernel, part
-from .vector import fma, lanes, load_panel, number, splat, store, where_less
+from ..plan import Plan
+from ..sums import Sums
+from ..threads import in_threads
+from .gaussian import row_weights, rows_of, threads_for
+from .joints import Shape
+from .layouts import Array
+from .nearest_loops import nearest_sums
+from .vector import lanes
 
 __all__ = ["sums"]
-
-Array = NDArray[Any]
 
 _PANELS = 4
 
 
-def sums(x: Tensor, weight: Tensor | None, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns weight, shift and inertia; see `nearest_pass`."""
-    rows, weights = np.ascontiguousarray(x.numpy()), _weights(x, weight)
-    exact = mean.double().numpy()
+def sums(plan: Plan, x: Tensor, weight: Tensor | None) -> Sums:
+    """The sums of `Plan.nearest`."""
+    rows, weights = rows_of(x), row_weights(x, weight)
+    exact = plan.mean.double().numpy()
     centre = exact.mean((0, 1)).astype(rows.dtype)
     centred = (exact - centre).astype(rows.dtype)
-    restarts, components, features = mean.shape
+    restarts, components, features = plan.mean.shape
     size = Shape(restarts, components, features, features, _PANELS, *lanes(rows.dtype.itemsize))
 
     def run(begin: int, end: int) -> tuple[Array, ...]:
         room = np.zeros(exact.shape[:2]), np.zeros(exact.size), np.zeros(exact.shape[0])
-        _sums(rows.reshape(-1), begin, end, weights, centre, centred.reshape(-1), size, *room)
+        nearest_sums(rows.reshape(-1), begin, end, weights, centre, centred.reshape(-1), size, *room)
         return room
 
-    parts = _in_threads(run, len(rows), _workers(x, mean))
+    parts = in_threads(run, len(rows), threads_for(plan, x))
     mass, first, inertia = (reduce(add, field) for field in zip(*parts, strict=True))
     shift = first.reshape(exact.shape) - mass[..., None] * (exact - centre)
-    return torch.from_numpy(mass), torch.from_numpy(shift), torch.from_numpy(inertia)
-
-
-@kernel
-def _sums(x, begin, end, weight, centre, mean, size, mass, first, inertia):
-    """Adds the sums of rows [begin, end), less the common centre, to (B, K), (B, K, D) made flat, and (B,)."""
-    features, width = size.features, size.width
-    columns = np.zeros(size.panels * features * width, x.dtype)
-    best, index = np.zeros(width, x.dtype), np.zeros(width, x.dtype)
-    for row in range(begin, end, size.panels * width):
-        gather(x, row, end, centre, size, columns)
-        for b in range(size.restarts):
-            for p in range(min(size.panels, (end - row + width - 1) // width)):
-                _search(columns, p * features * width, mean, b, size, best, index)
-                start = row + p * width
-                for lane in range(min(width, end - start)):
-                    k, share = int(index[lane]), weight[start + lane] if weight.size else 1.0
-                    mass[b, k] += share
-                    inertia[b] += share * best[lane]
-                    at, own = (start + lane) * features, (b * size.components + k) * features
-                    for d in range(features):
-                        first[own + d] += share * (x[at + d] - centre[d])
-
-
-@part
-def _search(columns, at, mean, b, size, best, index):
-    """Finds the nearest centre of a panel of rows; its index is kept in the type of the rows, to fill one lane."""
-    least = _distance(columns, at, mean, b * size.components * size.features, size)
-    nearest = splat(0.0, least)
-    for k in range(1, size.components):
-        squared = _distance(columns, at, mean, (b * size.components + k) * size.features, size)
-        nearest = where_less(squared, least, splat(k, least), nearest)
-        least = where_less(squared, least, squared, least)
-    store(best, 0, least)
-    store(index, 0, nearest)
-
-
-@part
-def _distance(columns, at, mean, m, size):
-    """Squared distances of a panel of rows from one centre."""
-    squared = splat(0.0, load_panel(columns, at))
-    for d in range(size.features):
-        gap = load_panel(columns, at + d * size.width) - splat(number(mean, m + d), squared)
-        squared = fma(gap, gap, squared)
-    return squared
+    found = [torch.from_numpy(one) for one in (-0.5 * inertia, mass, shift, inertia[:, None])]
+    return Sums(*found)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...kernels import Single, soft
+from ...kernels import Rule, Single, soft
 
 __all__ = ["Tempered", "hard", "soft"]
 
@@ -40,7 +40,7 @@ hard = Hard()
 
 
 @dataclass(frozen=True)
-class Tempered:
+class Tempered(Rule):
     r"""Posterior probabilities to the power :math:`\beta`, normalised: flat at 0, soft at 1, hard at infinity.
 
     Example:

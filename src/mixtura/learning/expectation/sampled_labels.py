@@ -26,6 +26,7 @@ class Sampled(Single):
     """
 
     generator: Generator | None = None
+    by_row = False  # drawn for all rows at once, wherever blocks end
 
     def threshold(self, x: Tensor, restarts: int) -> Tensor:
         """Returns uniform numbers ``(N, B)``, one per row and chain."""

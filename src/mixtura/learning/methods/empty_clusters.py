@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...components import Statistics
 from ...data import Block, Rows
-from ...kernels.nearest import nearest
+from ...kernels import nearest_centre
 from ..expectation.expect import block_size
 
 __all__ = ["refilled"]
@@ -51,6 +51,6 @@ def _farthest(rows: Rows, mean: Tensor, count: int) -> list[_Row]:
 
 def _candidates(block: Block, mean: Tensor, count: int) -> list[_Row]:
     x, weight = block.vectors, block.weights
-    distance, giver = (field.squeeze(1) for field in nearest(x, mean.unsqueeze(0)))
+    distance, giver = (field.squeeze(1) for field in nearest_centre(x, mean.unsqueeze(0)))
     top = (distance * (weight > 0)).topk(min(count, len(x))).indices.tolist()
     return [_Row(distance[n].item(), x[n].double(), weight[n].item(), int(giver[n])) for n in top if weight[n] > 0]

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ...components import Gaussian, Labels, Normal, Spherical, Statistics
 from ...data import Block, Rows
-from ...kernels.nearest import nearest_pass
+from ...kernels import Plan, sums
 from ...mixture import Mixture
 from ..expectation.expect import block_size
 from ..expectation.labels import hard
@@ -156,11 +156,12 @@ def _sums(block: Block, mean: Tensor, component: int | None) -> Statistics:
 
 
 def _given(x: Tensor, weight: Tensor | None, mean: Tensor, label: int) -> Statistics:
-    mass, shift, inertia = nearest_pass(x, weight, mean[:, [label]])
+    found = sums(Plan.nearest(mean[:, [label]]), x, weight)
     at = torch.nn.functional.one_hot(torch.tensor(label, device=x.device), mean.shape[1]).double()
-    return Statistics(torch.zeros_like(inertia), mass * at, (shift * at.unsqueeze(-1), inertia.unsqueeze(-1)))
+    moments = found.shift * at.unsqueeze(-1), found.scatter
+    return Statistics(torch.zeros_like(found.log_likelihood), found.weight * at, moments)
 
 
 def _clusters(x: Tensor, weight: Tensor | None, mean: Tensor) -> Statistics:
-    mass, shift, inertia = nearest_pass(x, weight, mean)
-    return Statistics(torch.zeros_like(inertia), mass, (shift, inertia.unsqueeze(-1)))
+    found = sums(Plan.nearest(mean), x, weight)
+    return Statistics(torch.zeros_like(found.log_likelihood), found.weight, (found.shift, found.scatter))

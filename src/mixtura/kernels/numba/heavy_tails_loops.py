@@ -2,10 +2,11 @@ r"""The pass for Student-t components compiled for a CPU: the Gaussian kernels w
 
 Log joints arrive as :math:`-\delta/2`, are turned into :math:`q = 1 + \delta/\nu` and its logarithm, and come back as
 log joints of the Student-t density; claimed responsibilities leave as :math:`r u`, with which the Gaussian parts sum.
-Layouts are those of `kernels`.
+Layouts are those of `joints`.
 """
 
-from .gaussian_loops import believe, diagonal_joint, empty, full_joint, gather, gram, kernel, part, spread, take, weigh
+from .joints import believe, diagonal_joint, empty, full_joint, gather, kernel, part, take
+from .moments import gram, spread, weigh
 from .vector import fma, load_panel, log, number, splat, store, total
 
 __all__ = ["diagonal_sums", "full_sums"]

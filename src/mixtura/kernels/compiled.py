@@ -1,0 +1,90 @@
+"""The backend that numba compiles for a CPU: which plans it serves, and the one place that imports numba.
+
+A pass compiles at its first use and is kept on disk; importing numba takes a third of a second, so small work, which
+torch has done by then many times over, never does.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from .extra import Beyond
+from .form import DIAGONAL, FULL, SPHERICAL
+from .labels import Kind
+from .plan import Plan
+from .reference import Reference
+from .sums import Sums
+
+__all__ = ["Compiled", "work"]
+
+_WORTH = 4_000_000  # about a millisecond in torch, a tenth of that compiled
+_WORTH_ERRORS = 20_000  # rows times components with errors by row
+_MOST_FEATURES = 24  # beyond, torch's batched Cholesky is as fast
+
+
+def work(rows: int, mean: Tensor) -> int:
+    """Operations of a pass over so many rows for means (B, K, D), roughly: what sizes are compared by."""
+    features = mean.shape[-1]
+    return rows * mean.shape[0] * mean.shape[1] * (features * features + 10 * features + 20)
+
+
+def _many(plan: Plan, rows: int) -> bool:
+    return work(rows, plan.mean) >= _WORTH
+
+
+def _many_with_errors(plan: Plan, rows: int) -> bool:
+    return plan.mean.shape[-1] <= _MOST_FEATURES and rows * plan.logits.numel() >= _WORTH_ERRORS
+
+
+_SERVED = {
+    (Kind.SOFT, Beyond.NOTHING),
+    (Kind.SINGLE, Beyond.NOTHING),
+    (Kind.NEAREST, Beyond.NOTHING),
+    (Kind.SOFT, Beyond.TAILS),
+    (Kind.SOFT, Beyond.ERRORS),
+}
+_FORMS = (FULL, DIAGONAL, SPHERICAL)
+_TYPES = (torch.float32, torch.float64)
+
+
+class Compiled(Reference):
+    """Serves float32 and float64 rows on a CPU, where numba compiles."""
+
+    def worth(self, plan: Plan, x: Tensor) -> bool:
+        return (_many_with_errors if plan.extra.beyond is Beyond.ERRORS else _many)(plan, len(x))
+
+    def serves(self, plan: Plan, x: Tensor) -> bool:
+        known = plan.form in _FORMS and (plan.rule.kind, plan.extra.beyond) in _SERVED
+        return known and x.device.type == "cpu" and x.dtype in _TYPES and _passes() is not None
+
+    def sums(self, plan: Plan, x: Tensor, weight: Tensor | None = None) -> Sums:
+        return _given().SUMS[plan.rule.kind, plan.extra.beyond](plan, x, weight)
+
+    def log_joint(self, plan: Plan, x: Tensor) -> Tensor:
+        return _given().LOG_JOINT.get(plan.extra.beyond, super().log_joint)(plan, x)
+
+    def log_density(self, plan: Plan, x: Tensor) -> Tensor:
+        return _given().LOG_DENSITY.get(plan.extra.beyond, super().log_density)(plan, x)
+
+
+def _given() -> ModuleType:
+    passes = _passes()
+    if passes is None:
+        raise ImportError("numba is missing or cannot compile here")
+    return passes
+
+
+@lru_cache
+def _passes() -> ModuleType | None:
+    """The compiled passes, or none where numba is missing, switched off, or has nowhere to keep compiled code."""
+    try:
+        from numba import config
+
+        from .numba import passes, vector
+    except (ImportError, RuntimeError):  # numba's error where no directory for compiled code can be written
+        return None
+    return passes if vector.has_fused_multiply_add() and not vars(config)["DISABLE_JIT"] else None

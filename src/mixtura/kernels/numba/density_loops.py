@@ -1,0 +1,60 @@
+"""Log densities and log joints of Gaussians compiled for a CPU: fused loops over tiles of rows."""
+
+from .joints import diagonal_joint, empty, full_joint, gather, kernel, part, softmax, whiten
+from .vector import store
+
+__all__ = [
+    "diagonal_density",
+    "full_density",
+    "tied_density",
+]
+
+
+@part
+def record(joint, begin, stop, b, size, count, density, joints):
+    """Write log joints of a tile where they are wanted, else log densities."""
+    for p in range(size.panels):
+        at, row = p * size.components * size.width, begin + p * size.width
+        rows = max(0, min(size.width, stop - row))
+        for k in range(count if joints.size else 0):
+            for lane in range(rows):
+                joints[row + lane, b, k] = joint[at + k * size.width + lane]
+        if density.size:
+            store(joint, at, softmax(joint, p, size))
+            for lane in range(rows):
+                density[row + lane, b] = joint[at + lane]
+
+
+@kernel
+def full_density(x, begin, stop, centre, factor, offset, logits, size, count, density, joints):
+    """Log densities (N, B) or log joints (N, B, K), whichever is not empty, for a triangle a component."""
+    columns, joint = empty(x, size, size.features), empty(x, size, size.components)
+    for row in range(begin, stop, size.panels * size.width):
+        gather(x, row, stop, centre, size, columns)
+        for b in range(size.restarts):
+            full_joint(columns, factor, offset, logits, b, size, joint)
+            record(joint, row, stop, b, size, count, density, joints)
+
+
+@kernel
+def diagonal_density(x, begin, stop, centre, factor, offset, logits, size, count, density, joints):
+    """The same for a factor a feature."""
+    columns, joint = empty(x, size, size.features), empty(x, size, size.components)
+    for row in range(begin, stop, size.panels * size.width):
+        gather(x, row, stop, centre, size, columns)
+        for b in range(size.restarts):
+            diagonal_joint(columns, factor, offset, logits, b, size, joint)
+            record(joint, row, stop, b, size, count, density, joints)
+
+
+@kernel
+def tied_density(x, begin, stop, centre, triangles, zeros, ones, offset, logits, size, count, density, joints):
+    """The same for a triangle a restart."""
+    columns, z = empty(x, size, size.features), empty(x, size, size.features)
+    joint = empty(x, size, size.components)
+    for row in range(begin, stop, size.panels * size.width):
+        gather(x, row, stop, centre, size, columns)
+        for b in range(size.restarts):
+            whiten(columns, triangles, zeros, b, size, z)
+            diagonal_joint(z, ones, offset, logits, b, size, joint)
+            record(joint, row, stop, b, size, count, density, joints)

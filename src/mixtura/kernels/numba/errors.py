@@ -1,0 +1,66 @@
+"""The pass for rows that each have their own errors, through the compiled loops of extreme deconvolution."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..plan import Plan
+from ..sums import Sums
+from ..threads import in_threads, workers
+from .deconvolution_loops import deconvolve
+from .layouts import Array
+
+__all__ = ["sums"]
+
+_GRAIN = 100_000  # rows times components worth another thread: half a millisecond
+
+
+def sums(plan: Plan, y: Tensor, weight: Tensor | None) -> Sums:
+    """The sums of `RowErrors`."""
+    noise = plan.extra.noise  # type: ignore[attr-defined]
+    rows, (components, features) = y.shape[0], plan.mean.shape[1:]
+    spread = _with_gaps(noise.to(y.dtype).expand(rows, *noise.shape[1:]), y).reshape(rows, -1)
+    centre = plan.mean.double().reshape(-1, features).mean(0).to(y.dtype)
+    filled = (y - centre).nan_to_num(0.0)
+    shares = y.new_ones(rows) if weight is None else weight.to(y.dtype)
+    arrays = [a.contiguous().numpy() for a in (filled, spread, shares)]
+    covariance = plan.factor.to(y.dtype).expand(*plan.mean.shape, features)
+    parameters = (plan.mean.double() - centre.double()).to(y.dtype), covariance, plan.logits.to(y.dtype)
+    flat = [p.reshape(-1).contiguous().numpy() for p in parameters]
+    found = _in_shares(arrays, flat, plan.restarts, components, features)
+    likelihood, mass, first, lower = (torch.from_numpy(array) for array in found)
+    second = lower.new_zeros(*lower.shape[:-1], features, features)
+    i, j = torch.tril_indices(features, features)
+    second[..., i, j] = lower
+    second[..., j, i] = lower
+    return Sums(likelihood, mass, first, second)
+
+
+def _with_gaps(noise: Tensor, y: Tensor) -> Tensor:
+    """Infinite noise, tied to no other coordinate, where nothing was recorded."""
+    absent = y.isnan()
+    if not bool(absent.any()):
+        return noise
+    if noise.ndim == 2:
+        return noise.masked_fill(absent, torch.inf)
+    apart = absent.unsqueeze(-1) | absent.unsqueeze(-2)
+    return torch.where(apart, torch.diag_embed(absent * torch.inf).nan_to_num(0.0, posinf=torch.inf), noise)
+
+
+def _in_shares(
+    arrays: list[Array], parameters: list[Array], restarts: int, components: int, features: int
+) -> list[Array]:
+    """The sums of equal shares of the rows, each in its own thread, added in order."""
+    lower = features * (features + 1) // 2
+    shapes = (), (components,), (components, features), (components, lower)
+
+    def run(begin: int, end: int) -> list[Array]:
+        out = [np.zeros((restarts, *shape)) for shape in shapes]
+        deconvolve(*arrays, begin, end, *parameters, components, features, *out)
+        return out
+
+    rows = len(arrays[0])
+    parts = in_threads(run, rows, workers(rows * restarts * components, _GRAIN))
+    return parts[0] if len(parts) == 1 else [np.sum(field, axis=0) for field in zip(*parts, strict=True)]

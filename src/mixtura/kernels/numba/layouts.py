@@ -1,0 +1,225 @@
+"""Parameters as the compiled loops take them: flat, padded, about a common centre, in the type of the rows.
+
+They are prepared in float64. A layout says which loops, what these add up in, and what the sums are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..form import DIAGONAL, FULL, SPHERICAL
+from ..plan import Plan
+from . import density_loops, heavy_tails_loops, sums_loops
+from .joints import Shape
+from .vector import lanes
+
+__all__ = ["Array", "Layout", "NO_TAILS", "TailTerms", "layout"]
+
+Array = NDArray[Any]
+
+_PANELS = 8
+
+
+class TailTerms(NamedTuple):
+    """What heavy tails add: terms for the loops, flat and in the type of the rows, and sums for each component."""
+
+    terms: tuple[Array, ...]
+    sums: int
+
+
+NO_TAILS = TailTerms((), 0)
+
+
+class Layout:
+    """Parameters as the loops take them. Subclasses say which loops, and what these add up in."""
+
+    sums: Callable[..., None]
+    density: Callable[..., None]
+    heavy_sums: Callable[..., None]
+
+    def __init__(self, dtype: Any, mean: Array, factor: Array, logits: Array, tails: TailTerms) -> None:
+        self.dtype, self.factor, self.logits, self.tails = dtype, factor * math.sqrt(0.5), logits, tails
+        self.restarts, self.components, self.features = mean.shape
+        weights = np.exp(logits - logits.max())
+        self.centre = (np.tensordot(weights, mean, 2) / weights.sum()).astype(dtype)
+        self.mean = mean - self.centre
+
+    def padded(self) -> tuple[int, int]:
+        """Components and features as the loops count them."""
+        return self.components, self.features
+
+    def size(self) -> Shape:
+        return Shape(self.restarts, *self.padded(), self.features, _PANELS, *lanes(self.dtype.itemsize))
+
+    def loops(self) -> Callable[..., None]:
+        """The loops that add up the sums."""
+        return type(self).heavy_sums if self.tails.sums else type(self).sums
+
+    def density_arguments(self) -> tuple[Array, ...]:
+        """Factors, offsets and logits."""
+        raise NotImplementedError
+
+    def second_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of the second moments of one restart."""
+        raise NotImplementedError
+
+    def scatter(self, *second: Array) -> Array:
+        """Second moments -> (B, K or 1, ...)."""
+        raise NotImplementedError
+
+    def arguments(self) -> tuple[Array, ...]:
+        """Means, what densities need, and what heavy tails do."""
+        means = self.fill(self.mean, self.restarts, *self.padded())
+        return means, *self.density_arguments(), *self.tails.terms
+
+    def room(self) -> tuple[Array, ...]:
+        components, features = self.padded()
+        numbers = ((components,),) * (1 + self.tails.sums)
+        shapes = (), *numbers, (components, features), *self.second_shapes()
+        return tuple(np.zeros((self.restarts, *shape)) for shape in shapes)
+
+    def finish(self, likelihood: Array, mass: Array, *rest: Array) -> tuple[Array, ...]:
+        """What was added up, as log-likelihood, weight, shift, scatter and tails."""
+        k, d, count = self.components, self.features, self.tails.sums
+        tails, shift, second = rest[:count], rest[count], rest[count + 1 :]
+        return likelihood, mass[:, :k], shift[:, :k, :d], self.scatter(*second), *tails
+
+    def fill(self, array: Array, *shape: int, value: float = 0.0) -> Array:
+        """The same numbers in a larger shape, flat and in the type of the rows."""
+        out = np.full(shape, value, self.dtype)
+        out[tuple(slice(n) for n in array.shape)] = array
+        return out.reshape(-1)
+
+
+class _Full(Layout):
+    """One triangle a component."""
+
+    sums, density = sums_loops.full_sums, density_loops.full_density
+    heavy_sums = heavy_tails_loops.full_sums
+
+    def padded(self) -> tuple[int, int]:
+        return self.components, _even(self.features)
+
+    def density_arguments(self) -> tuple[Array, ...]:
+        b, k, d = self.restarts, *self.padded()
+        offset = -(self.factor @ self.mean[..., None])[..., 0]
+        factor = np.broadcast_to(self.factor, (*self.mean.shape, self.features))
+        return self.fill(factor, b, k, d, d), self.fill(offset, b, k, d), self.fill(self.logits, b, k)
+
+    def second_shapes(self) -> tuple[tuple[int, ...], ...]:
+        k, d = self.padded()
+        return ((k, d, d),)
+
+    def scatter(self, *second: Array) -> Array:
+        return _symmetric(second[0])[..., : self.features, : self.features]
+
+
+class _FullPooled(_Full):
+    """One triangle a restart, repeated: with heavy tails, or for so many components that pairs would cost more."""
+
+    def scatter(self, *second: Array) -> Array:
+        return super().scatter(*second).sum(1, keepdims=True)
+
+
+class _Tied(Layout):
+    """One triangle a restart."""
+
+    sums, density = sums_loops.tied_sums, density_loops.tied_density
+
+    def padded(self) -> tuple[int, int]:
+        return _even(self.components), _even(self.features)
+
+    def density_arguments(self) -> tuple[Array, ...]:
+        b, k, d = self.restarts, *self.padded()
+        factor = self.factor[:, 0]
+        offset = -(self.mean @ factor.swapaxes(-1, -2))
+        return (
+            self.fill(factor, b, d, d),
+            np.zeros(b * d, self.dtype),
+            np.ones(b * k * d, self.dtype),
+            self.fill(offset, b, k, d),
+            self.fill(self.logits, b, k, value=-math.inf),
+        )
+
+    def second_shapes(self) -> tuple[tuple[int, ...], ...]:
+        k, d = self.padded()
+        return (d, d), (k, k)
+
+    def scatter(self, *second: Array) -> Array:
+        within, between = _symmetric(second[0])[:, : self.features, : self.features], second[1]
+        for k in range(1, self.components):  # pairs l < k; the loops fill the lower triangle
+            apart = self.mean[:, k, None] - self.mean[:, :k]
+            within += apart.swapaxes(-1, -2) @ (between[:, k, :k, None] * apart)
+        return within[:, None]
+
+
+class _Diagonal(Layout):
+    """One factor a feature."""
+
+    sums, density = sums_loops.diagonal_sums, density_loops.diagonal_density
+    heavy_sums = heavy_tails_loops.diagonal_sums
+
+    def __init__(self, dtype: Any, mean: Array, factor: Array, logits: Array, tails: TailTerms) -> None:
+        super().__init__(dtype, mean, factor, logits, tails)
+        self.tied = factor.shape[1] == 1
+
+    def density_arguments(self) -> tuple[Array, ...]:
+        factor = np.broadcast_to(self.factor, self.mean.shape)
+        return tuple(np.ravel(a).astype(self.dtype) for a in (factor, -factor * self.mean, self.logits))
+
+    def second_shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.components, self.features),)
+
+    def scatter(self, *second: Array) -> Array:
+        return second[0].sum(1, keepdims=True) if self.tied else second[0]
+
+
+class _Spherical(_Diagonal):
+    """One factor."""
+
+    sums = sums_loops.spherical_sums
+
+    def __init__(self, dtype: Any, mean: Array, factor: Array, logits: Array, tails: TailTerms) -> None:
+        super().__init__(dtype, mean, factor[..., None], logits, tails)
+
+    def arguments(self) -> tuple[Array, ...]:
+        precision = np.broadcast_to(self.factor[..., 0] ** 2, self.logits.shape)
+        return tuple(np.ravel(a).astype(self.dtype) for a in (self.mean, precision, self.logits))
+
+    def second_shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.components,),)
+
+
+class _SphericalTails(_Diagonal):
+    """One factor, repeated for each feature."""
+
+    def __init__(self, dtype: Any, mean: Array, factor: Array, logits: Array, tails: TailTerms) -> None:
+        repeated = np.broadcast_to(factor[..., None], (*factor.shape, mean.shape[-1]))
+        super().__init__(dtype, mean, repeated, logits, tails)
+
+    def scatter(self, *second: Array) -> Array:
+        return super().scatter(*second).sum(-1)
+
+
+def layout(plan: Plan, heavy: bool) -> type[Layout]:
+    """The layout of a plan, with heavy tails or without."""
+    simple = {DIAGONAL: _Diagonal, SPHERICAL: _SphericalTails if heavy else _Spherical}
+    if plan.form is not FULL:
+        return simple[plan.form]
+    components, features = plan.mean.shape[1:]
+    if plan.factor.shape[1] == components:
+        return _Full
+    return _FullPooled if heavy or components > features**2 else _Tied
+
+
+def _symmetric(lower: Array) -> Array:
+    return np.tril(lower) + np.tril(lower, -1).swapaxes(-1, -2)
+
+
+def _even(count: int) -> int:
+    return count + count % 2
