@@ -21,8 +21,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ... import kernels as passes
 from ...errors import refuse
+from ...kernels import FULL
 from .axes import checked_variance
 from .columns import times
 from .full import Full
@@ -59,10 +59,7 @@ class Eigen(Structure):
     axes: Tensor | None
 
     trailing = 1
-    kernel = passes.torch_pass.Full
-    expect = staticmethod(passes.full_pass)
-    log_joint = staticmethod(passes.full_log_joint)
-    log_density = staticmethod(passes.full_log_density)
+    form = FULL
 
     def __init__(self, axes: Tensor | None = None, spectrum: Tensor | None = None, *, tied: bool = False) -> None:
         if (axes is None) != (spectrum is None):
