@@ -436,6 +436,17 @@ def test_the_objective_of_map_is_log_likelihood_plus_log_density():
     assert fit.trace[-1].item() * len(x) == pytest.approx(expected, rel=1e-10)
 
 
+def test_noise_beside_a_family_has_no_prior():
+    x, _ = apart()
+    rows = torch.stack([x, torch.randn(len(x), generator=seeded(1), dtype=F64)], -1)
+    prior = mx.Prior.weak(rows, 2)
+    method = mx.EM(prior=prior)
+    fit = mx.fit(rows, 2, family=mx.Beside.with_noise(mx.Gaussian), method=method, generator=seeded())
+    expected = prior.weights.log_prob(fit.mixture.logits) + prior.components.log_prob(fit.mixture.components.first)
+    assert fit.trace[-1].item() * len(x) == pytest.approx(fit.log_likelihood + expected.item(), rel=1e-10)
+    assert (fit.trace.diff() > -1e-10).all()
+
+
 # -- a structure of one's own
 
 

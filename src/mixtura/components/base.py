@@ -70,6 +70,11 @@ class Component(Value, ABC):
         """Whether it is an exponential family that shows its natural parameters, and so takes a `Conjugate` prior."""
         return False
 
+    @property
+    def core(self) -> Component:
+        """The components that a prior is on: themselves, without noise that stands beside them."""
+        return self
+
     # -- the Gaussian inside, where there is one
 
     @property

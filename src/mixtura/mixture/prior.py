@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -46,14 +47,14 @@ class Prior(Value):
     components: ComponentsPrior | None = None
 
     def __post_init__(self) -> None:
-        weights_prior(self.concentration)
+        self.weights  # noqa: B018 (refuses what is no concentration)
 
-    @property
+    @cached_property
     def weights(self) -> WeightsPrior:
         """The prior on the weights."""
         return weights_prior(self.concentration)
 
-    @property
+    @cached_property
     def has_mode(self) -> bool:
         """Whether MAP estimates exist: the weights' density is bounded, which that of components is, given rows."""
         return self.weights.has_mode
@@ -101,7 +102,7 @@ class Prior(Value):
         r"""Returns the log-density of the mixture's weights and components, in nats, with shape ``(*B,)``.
 
         Weights have a density with respect to :math:`d\pi_1 \cdots d\pi_{K-1}`; components as their prior says. No
-        prior on components adds nothing.
+        prior on components adds nothing, and noise beside a family has none.
 
         Example:
             >>> prior = mx.Prior(0.5, mx.Conjugate.gamma(3.0, 2.0))
@@ -109,7 +110,7 @@ class Prior(Value):
             tensor(0.2062, dtype=torch.float64)
         """
         weights = self.weights.log_prob(mixture.logits)
-        return weights if self.components is None else weights + self.components.log_prob(mixture.components)
+        return weights if self.components is None else weights + self.components.log_prob(mixture.components.core)
 
 
 def weak_components(found: Summary, components: int) -> NormalInverseWishart:

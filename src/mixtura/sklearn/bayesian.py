@@ -14,17 +14,22 @@ from ..data import TensorRows
 from ..learning import Posterior
 from ..mixture import Mixture, Prior
 from ..priors import NormalInverseWishart, NormalInverseWishartPosterior
-from ..priors.weights import DirichletPrior, DirichletWeights, WeightsPosterior, WeightsPrior
+from ..priors.weights import DirichletPrior, WeightsPrior
 from .checks import checked_array
 from .iterated import IteratedGaussian
 from .method import ChangeVariational
-from .sticks import EveryStick, EveryStickBreaking
+from .sticks import EveryStickBreaking
 
 __all__ = ["BayesianGaussianMixture"]
 
 _PRIORS: dict[str, Callable[[float], WeightsPrior]] = {
     "dirichlet_process": EveryStickBreaking,
     "dirichlet_distribution": DirichletPrior,
+}
+
+_CONCENTRATIONS: dict[str, Callable[[Any], Any]] = {
+    "dirichlet_process": lambda weights: tuple(counts.numpy() for counts in weights.breaks),
+    "dirichlet_distribution": lambda weights: weights.concentration.numpy(),
 }
 
 
@@ -189,20 +194,13 @@ class BayesianGaussianMixture(IteratedGaussian):
         assert isinstance(components, NormalInverseWishartPosterior)
         self.posterior_ = state
         self._set_arrays(state.weights.mean, components.expected()[0].gaussian_law)
-        self.weight_concentration_ = _concentration(state.weights)
+        self.weight_concentration_ = _CONCENTRATIONS[self.weight_concentration_prior_type](state.weights)
         self.mean_precision_ = components.strength.numpy()
         degrees = components.degrees.numpy()
         self.degrees_of_freedom_ = degrees.item() if self._kind.template.tied else degrees
 
     def _read_under(self) -> Mixture:
         return self.posterior_.expected()
-
-
-def _concentration(weights: WeightsPosterior) -> Any:
-    if isinstance(weights, EveryStick):
-        return weights.broken.numpy(), weights.left.numpy()
-    assert isinstance(weights, DirichletWeights)
-    return weights.concentration.numpy()
 
 
 def _covariance(x: np.ndarray, weight: np.ndarray | None) -> np.ndarray:

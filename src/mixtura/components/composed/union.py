@@ -138,6 +138,11 @@ class Beside(Component):
         one, other = self._split(r)
         return *self.first.statistics(x, one), *self.second.statistics(x, other)
 
+    @property
+    def core(self) -> Component:
+        """The first family's components."""
+        return self.first.core
+
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         """Updates both; a prior is on the first family's components."""
         one, other = self._sums(statistics)

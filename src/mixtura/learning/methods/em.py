@@ -23,6 +23,8 @@ from .freeze import Freeze
 
 __all__ = ["EM", "check_limits"]
 
+_FLAT = Prior()  # under which the most probable value is the most likely one
+
 
 @dataclass(frozen=True)
 class EM(Method):
@@ -84,7 +86,7 @@ class EM(Method):
         return frozen.kept(self._free(frozen.held(statistics, mixture.components), mixture), mixture)
 
     def _free(self, statistics: Statistics, mixture: Mixture) -> Mixture:
-        prior = self.prior or Prior()
+        prior = self.prior or _FLAT
         logits = prior.weights.mode(statistics.weight).to(mixture.dtype)
         return Mixture._of(logits, mixture.components.update(statistics, prior.components))
 

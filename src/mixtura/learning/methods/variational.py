@@ -146,7 +146,7 @@ class Variational(Method):
 
     def informed(self, rows: Rows, start: State) -> Variational:
         if rows.possible.known and self.prior is not None and self.prior.weights.ordered:
-            refuse("prior", "a symmetric Dirichlet where labels are known", self.prior.concentration)
+            refuse("prior", "a Dirichlet where labels are known", self.prior.concentration)
         mixture = self.expected(start)
         return replace(self, prior=informed(self.prior, rows, mixture, 1 / mixture.logits.shape[-1]))
 
