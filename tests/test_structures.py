@@ -172,6 +172,21 @@ def test_gaussians_keep_the_least_general_structure(name):
     assert type(product) is (Diagonal if STRUCTURES[name].elementwise else Full)
 
 
+@pytest.mark.parametrize("name", ["eigen", "tied-eigen", "VEE", "EVE", "VVE"])
+@pytest.mark.parametrize("matrix", [None, 2 * torch.linalg.qr(normal(FEATURES, FEATURES, seed=11)).Q])
+def test_round_errors_leave_the_axes_as_they_are(name, matrix):
+    """And everything else is as for the dense twin."""
+    one, weights, mean = STRUCTURES[name], torch.tensor([0.3, 0.7]).double(), normal(2, FEATURES)
+    twins = [mx.Mixture(weights, mx.Gaussian(mean, each)) for each in (one, one.full(FEATURES))]
+    errors = mx.observation.AdditiveNoise(scale=0.7)
+    if matrix is not None:
+        errors = mx.observation.LinearMeasurement(matrix, scale=0.7)
+    mine, theirs = (twin.posterior(errors, normal(5, FEATURES, seed=3)) for twin in twins)
+    assert type(mine.components.structure) is mx.Eigen
+    for field in ("weights", "mean", "covariance"):
+        torch.testing.assert_close(getattr(mine, field), getattr(theirs, field))
+
+
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_one_coordinate_is_always_on_its_own(name):
     assert STRUCTURES[name].marginal([1]).elementwise

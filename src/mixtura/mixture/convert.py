@@ -17,11 +17,10 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
-import torch
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, MultivariateNormal
 from torch.distributions import Normal as TorchNormal
 
-from ..components import Component, Diagonal, Full, Gaussian, Normal, Spherical, TorchComponent
+from ..components import Component, Diagonal, Full, Gaussian, Normal, TorchComponent
 from ..errors import NotClosedForm, refuse
 
 if TYPE_CHECKING:
@@ -88,11 +87,10 @@ def _(components: Normal) -> Distribution:
 @distribution.register
 def _(components: Gaussian) -> Distribution:
     structure, mean = components.structure, components.location
-    if isinstance(structure, (Diagonal, Spherical)):
+    if structure.elementwise:
         scales = structure.scales(components.features).expand(mean.shape)
         return Independent(TorchNormal(mean, scales, validate_args=False), 1, validate_args=False)
-    full = isinstance(structure, Full)
-    factor = structure.given if full else torch.linalg.cholesky(structure.dense(components.features))
+    factor = structure.full(components.features).given
     return MultivariateNormal(mean, scale_tril=factor.expand(*mean.shape, -1), validate_args=False)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..components import Full, Gaussian, Labels, Spherical, Statistics
+from ..components import Full, Gaussian, Labels, Statistics
 from ..components.observation import believe, over
 from ..kernels import FULL, Plan, RowErrors
 from ..kernels import sums as pass_sums
@@ -102,11 +102,7 @@ def _pulled_back(
 def carried_back(observation: Linear, gaussian: Gaussian, sums: Statistics) -> Statistics:
     """The clean rows' sums from those of what this observation makes of them; errors shared by all rows."""
     law = observation.law(gaussian).gaussian_law
-    second = sums.moments[1]
-    if isinstance(law.structure, Spherical):
-        second = second.unsqueeze(-1)
-    if not isinstance(law.structure, Full):
-        second = torch.diag_embed(second)
+    second = law.structure.dense_moment(sums.moments[1], law.features)
     dense = Statistics(sums.log_likelihood, sums.weight, (sums.moments[0], second))
     scores = _scores(observation, gaussian, cholesky(law.covariance), dense)
     return Statistics(sums.log_likelihood, sums.weight, finished(gaussian, sums.weight, *scores))

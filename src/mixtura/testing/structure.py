@@ -110,6 +110,8 @@ class StructureContract(AlgebraContract):
         outer = residual.unsqueeze(-1) * residual.unsqueeze(-2)
         assert_close(structure.outer(residual), structure.scatter(outer), 1e-12, "outer")
         assert_close(structure.scatter(3 * outer), 3 * structure.scatter(outer), 1e-12, "scatter")
+        reduced = structure.scatter(outer)
+        assert_close(structure.scatter(structure.dense_moment(reduced, 3)), reduced, 1e-12, "dense_moment")
         total = structure.scatter(outer.sum(0, keepdim=True) if structure.tied else outer)
         assert_close(structure.pooled(outer), total, 1e-12, "pooled")
 

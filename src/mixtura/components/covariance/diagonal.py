@@ -77,6 +77,9 @@ class Diagonal(AlongAxes):
     def scatter(self, moment: Tensor) -> Tensor:
         return moment.diagonal(dim1=-2, dim2=-1)
 
+    def dense_moment(self, moment: Tensor, features: int) -> Tensor:
+        return torch.diag_embed(moment)
+
     def outer(self, vector: Tensor) -> Tensor:
         return vector.square()
 

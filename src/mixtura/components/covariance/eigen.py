@@ -27,6 +27,7 @@ from .axes import checked_variance
 from .columns import times
 from .full import Full
 from .patterns import similar
+from .posterior import Gain, Measurement, by_axes, is_round
 from .structure import Structure, lead, own_axes
 
 __all__ = ["Eigen"]
@@ -166,6 +167,12 @@ class Eigen(Structure):
         length = matrix[..., :1, :].square().sum(-1).sqrt()
         turned = self._along(self.given * length, matrix / length.unsqueeze(-1) @ self.orientation)
         return turned if noise is None else turned.plus(noise)
+
+    def posterior(self, measurement: Measurement, features: int) -> tuple[Structure, Gain]:
+        if not is_round(measurement):
+            return self.unconstrained.posterior(measurement, features)
+        left, gain = by_axes(self.orientation, self.spectrum, measurement)
+        return self._along(left.sqrt()), gain
 
     def _along(self, scale: Tensor, axes: Tensor | None = None) -> Eigen:
         """Covariances of these scales along its axes, or along others."""

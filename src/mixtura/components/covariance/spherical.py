@@ -79,6 +79,9 @@ class Spherical(AlongAxes):
     def scatter(self, moment: Tensor) -> Tensor:
         return moment.diagonal(dim1=-2, dim2=-1).sum(-1)
 
+    def dense_moment(self, moment: Tensor, features: int) -> Tensor:
+        return torch.diag_embed((moment / features).unsqueeze(-1).expand(*moment.shape, features))
+
     def outer(self, vector: Tensor) -> Tensor:
         return vector.square().sum(-1)
 

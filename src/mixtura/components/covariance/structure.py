@@ -121,6 +121,10 @@ class Structure(Value, ABC):
     def scatter(self, moment: Tensor) -> Tensor:
         """Reduces dense second moments ``(..., D, D)`` to the form in which this structure keeps them."""
 
+    def dense_moment(self, moment: Tensor, features: int) -> Tensor:
+        """Returns dense second moments that `scatter` reduces to these, in the structure's own form."""
+        return moment
+
     @abstractmethod
     def outer(self, vector: Tensor) -> Tensor:
         """Returns the outer square of ``(..., D)`` in the structure's own form."""
