@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import conjugate_table as table
 import pytest
 import scipy.stats
+import tables
 import torch
 from torch import Tensor
 
@@ -135,6 +136,16 @@ def test_density_of_weights_has_its_gradient(case):
 
 
 @ALL_WEIGHTS
+def test_a_prior_on_weights_moves_and_follows_the_weights(case):
+    logits = drawn(case, 5)
+    single = case.prior.to(torch.float32)
+    assert {t.dtype for t in single.tensors()} <= {torch.float32}
+    torch.testing.assert_close(single.log_prob(logits), case.prior.log_prob(logits), rtol=1e-5, atol=1e-5)
+    assert case.prior.log_prob(logits.to("meta")).device.type == "meta"
+    assert {t.device.type for t in case.prior.to("meta").tensors()} <= {"meta"}
+
+
+@ALL_WEIGHTS
 def test_divergence_from_any_prior_on_weights_is_the_mean_log_ratio(case):
     law = case.prior.posterior(torch.linspace(3.0, 1.0, case.components, dtype=F64))
     draws = law.map(lambda t: t.expand(DRAWS, *t.shape)).draw(seeded(2))
@@ -242,6 +253,18 @@ def test_priors_move(case):
 def test_a_prior_follows_the_components_to_their_device(case):
     there = case.components.to("meta")
     assert case.prior.log_prob(there).device.type == "meta"
+
+
+WIDE = mx.NormalInverseWishart(numbers(0.5, -1.0, 2.0), 1.5, torch.diag(numbers(2.0, 3.0, 1.0)) + 0.4, 7.0)
+
+
+@pytest.mark.parametrize("name", tables.STRUCTURES)
+def test_density_of_any_structure_is_that_of_its_matrices(name):
+    gaussian = tables.GAUSSIANS[name]
+    plain = type(gaussian.structure.unconstrained)(tied=gaussian.structure.tied)
+    matrices = gaussian.covariance[:1] if plain.tied else gaussian.covariance
+    twin = mx.Gaussian(gaussian.mean, plain.with_covariance(matrices))
+    torch.testing.assert_close(WIDE.log_prob(gaussian), WIDE.log_prob(twin))
 
 
 @pytest.mark.parametrize("tied", [False, True], ids=["free", "tied"])
