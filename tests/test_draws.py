@@ -6,7 +6,7 @@ from scipy import stats
 
 import mixtura as mx
 from mixtura.components.special.normal_draws import standard_normal
-from mixtura.mixture.value import _locate
+from mixtura.mixture.draws import locate
 
 LIKE = torch.empty(0, dtype=torch.float64)
 
@@ -42,7 +42,7 @@ def test_labels_are_those_of_a_search(batch):
     draws[..., 6] = 0
     inside = draws[..., 7:] if not batch else draws[..., 7:].contiguous()
     for u in (inside, draws.clamp(max=1 - 2**-53)):
-        assert torch.equal(_locate(cumulative, u), torch.searchsorted(cumulative, u.contiguous(), right=True))
+        assert torch.equal(locate(cumulative, u), torch.searchsorted(cumulative, u.contiguous(), right=True))
 
 
 @pytest.mark.parametrize("structure", ["full", "tied-full", "diagonal", "tied-diagonal", "spherical", "tied-spherical"])

@@ -155,6 +155,8 @@ def test_a_direction_without_noise_is_known_exactly():
         ("low-rank-1", torch.tensor([0.7, 0.2, 0.1]), mx.LowRank),
         ("tied-low-rank-1", 0.7, mx.LowRank),
         ("tied-full", 0.7, mx.Full),
+        ("eigen", 0.7, mx.Eigen),
+        ("eigen", torch.tensor([0.7, 0.2, 0.1]), mx.Full),
     ],
 )
 def test_a_posterior_keeps_the_least_general_structure(name, noise, kind):

@@ -31,6 +31,7 @@ from .covariance.full import Full
 from .covariance.patterns import apply
 from .covariance.structure import Structure
 from .gaussian_algebra import expanded, noisy, pairs, sound, spread
+from .gaussian_draws import colored, flat_index
 from .special.normal_cdf import phi
 from .special.normal_draws import standard_normal
 from .starting_moments import starting_moments
@@ -39,9 +40,9 @@ from .statistics import Statistics
 __all__ = ["Gaussian", "Route"]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
-_CACHED = 2**15  # numbers of a block that stay in the cache
 _MANY = 2**13
 _MANY_GRADIENTS = 2**16
+_PULLS = 2**20  # numbers of the pulls of some components that are held at a time
 
 
 class Route(Enum):
@@ -124,18 +125,18 @@ class Gaussian(Component):
 
     @property
     def variance(self) -> Tensor:
-        return self.structure.variance(self.features).expand(self.location.shape)
+        return self._distinct.variance(self.features).expand(self.location.shape)
 
     @property
     def covariance(self) -> Tensor:
-        return self.structure.dense(self.features).expand(*self.location.shape, self.features)
+        return self._distinct.dense(self.features).expand(*self.location.shape, self.features)
 
     # -- density and draws
 
     def log_prob(self, x: Tensor) -> Tensor:
         if self._many(x) and self.route(x) is Route.PASS:
             return self.joint_pass(self._constants(), x)
-        return self._constants() - 0.5 * self.structure.distance(x.unsqueeze(-2) - self.location)
+        return self._constants() - 0.5 * self._distinct.distance(x.unsqueeze(-2) - self.location)
 
     def mixture_log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
         route = self.route(x, logits) if self._many(x) else Route.EXPRESSION
@@ -150,56 +151,21 @@ class Gaussian(Component):
         if self.route(x, logits) is Route.PASS:
             return self.score_pass(logits, x.reshape(-1, self.features)).reshape(x.shape)
         r = torch.softmax(logits + self.log_prob(x), -1)
-        score = torch.zeros_like(x)
-        for k in range(self.batch_shape[-1]):  # one component at a time: N x D, never N x K x D
-            one = self.take([k])
-            pull = one.structure.solve(one.location - x.unsqueeze(-2)).squeeze(-2)
-            score = score + r[..., k, None] * pull
+        score, few = torch.zeros_like(x), max(1, _PULLS // x.numel()) if x.numel() else 1
+        for some in torch.arange(self.batch_shape[-1]).split(few):  # few at a time: N x D, never N x K x D
+            at = slice(int(some[0]), int(some[-1]) + 1)
+            one = self.take(at)
+            score = score + (r[..., at, None] * one._distinct.solve(one.location - x.unsqueeze(-2))).sum(-2)
         return score
 
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         return self.color(labels, standard_normal((*labels.shape, self.features), self.location, generator))
 
     def color(self, labels: Tensor, noise: Tensor) -> Tensor:
-        r"""Returns :math:`\mu_z + L_z\epsilon` for labels ``(*S, *B)`` and noise ``(*S, *B, D)``, without gradients.
-
-        Where matrices differ, rows of one component are coloured together if there are many of each; the noise is
-        independent of the labels, so each component may take any stretch of it.
-        """
-        index = self._flat_index(labels).reshape(-1)
-        flat, few = noise.reshape(-1, self.features), len(index) <= 16 * self.batch_shape.numel()
-        rows = self._color_each(index, flat) if few or self.structure.elementwise else self._color_groups(index, flat)
-        return rows.reshape(noise.shape)
-
-    def _color_each(self, index: Tensor, noise: Tensor) -> Tensor:
-        mean, out = self.location.reshape(-1, self.features), torch.empty_like(noise)
-        height = max(256, _CACHED // self.features)
-        for few, stretch, rows in zip(index.split(height), noise.split(height), out.split(height), strict=True):
-            colored = self.structure.color_rows(self._factor_of(few), stretch)
-            torch.add(mean.index_select(0, few), colored, out=rows)
-        return out
-
-    def _color_groups(self, index: Tensor, noise: Tensor) -> Tensor:
-        counts = torch.bincount(index, minlength=self.batch_shape.numel()).tolist()
-        order = index.to(torch.uint8 if len(counts) <= 256 else torch.int32).argsort(stable=True)
-        mean, out = self.location.reshape(-1, self.features), torch.empty_like(noise)
-        for k, (rows, stretch) in enumerate(zip(order.split(counts), noise.split(counts), strict=True)):
-            out.index_copy_(0, rows, self.structure.color_rows(self._factor_of(k), stretch).add_(mean[k]))
-        return out
-
-    def _factor_of(self, index: Any) -> Any:
-        """Turns indices into the flattened ``(B, K)`` into those of the factors, which may be shared over K."""
-        if not self.structure.tied:
-            return index
-        return 0 if self.structure.leading.numel() == 1 else index // self.batch_shape[-1]
-
-    def _flat_index(self, labels: Tensor) -> Tensor:
-        """Turns labels within each batch entry into indices into the flattened ``(B, K)``."""
-        batch = self.batch_shape[:-1]
-        if not batch:
-            return labels
-        offset = torch.arange(batch.numel(), device=labels.device).reshape(batch) * self.batch_shape[-1]
-        return labels + offset
+        r"""Returns :math:`\mu_z + L_z\epsilon` for labels ``(*S, *B)`` and noise ``(*S, *B, D)``, without gradients."""
+        structure = self._distinct.unconstrained
+        means, factors = flat_index(labels, self.batch_shape), flat_index(labels, structure.leading)
+        return colored(self.location, structure, means, factors, noise)
 
     # -- learning
 
@@ -281,30 +247,30 @@ class Gaussian(Component):
     # -- algebra
 
     def marginal(self, dims: Sequence[int]) -> Gaussian:
-        return self._of(location=self.location[..., list(dims)], structure=self.structure.marginal(dims))
+        return self._placed(self.location[..., list(dims)], self._distinct.marginal(dims))
 
     def condition(self, dims: Sequence[int], values: Tensor) -> tuple[Gaussian, Tensor]:
         known, free = list(dims), [d for d in range(self.features) if d not in set(dims)]
         given = self.marginal(known)
-        shift = self.structure.regression(known, free, values.unsqueeze(-2) - given.location)
-        conditional = self._placed(self.location[..., free] + shift, self.structure.conditional(known, free))
+        shift = self._distinct.regression(known, free, values.unsqueeze(-2) - given.location)
+        conditional = self._placed(self.location[..., free] + shift, self._distinct.conditional(known, free))
         return conditional, given.log_prob(values)
 
     def affine(self, matrix: Tensor, offset: Tensor | None) -> Gaussian:
         mean = apply(matrix, self.location)
         mean = mean if offset is None else mean + offset
-        structure = sound(self.structure.image(matrix), mean.shape[-1], "matrix", "of full row rank")
+        structure = sound(self._distinct.image(matrix), mean.shape[-1], "matrix", "of full row rank")
         return self._placed(mean, structure)
 
     def convolve(self, covariance: Tensor | Structure) -> Gaussian:
-        total = noisy(self.structure, covariance)
+        total = noisy(self._distinct, covariance)
         return self._placed(self.location, sound(total, self.features, "covariance", "positive semi-definite"))
 
     def product(self, other: Component) -> tuple[Gaussian, Tensor]:
         if not other.is_gaussian or not other.event_shape:
             refuse("other", "a mixture of Gaussians", type(other).__name__)
         other = other.gaussian
-        mine, theirs = spread(self.structure, 0), spread(other.structure, -1)
+        mine, theirs = spread(self._distinct, 0), spread(other._distinct, -1)
         gap = other.location.unsqueeze(-3) - self.location.unsqueeze(-2)
         total, precision = mine.plus(theirs), mine.inv().plus(theirs.inv())
         log_mass = -0.5 * total.distance(gap) - total.half_logdet(self.features) - self.features * _HALF_LOG_TWO_PI
@@ -326,7 +292,7 @@ class Gaussian(Component):
 
     def rosenblatt(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # L is lower triangular, so z_d depends on x_1..x_d only, and x_d given those has scale L_dd.
-        structure = self.structure.triangular
+        structure = self._distinct.triangular
         z, scales = structure.whiten(x.unsqueeze(-2) - self.location), structure.scales(self.features)
         return z, -0.5 * z.square() - scales.log() - _HALF_LOG_TWO_PI
 
@@ -336,8 +302,13 @@ class Gaussian(Component):
 
     # -- inside
 
+    @property
+    def _distinct(self) -> Structure:
+        """The structure without what a batch only repeats."""
+        return self.structure.distinct
+
     def _constants(self) -> Tensor:
-        constants = -self.structure.half_logdet(self.features) - self.features * _HALF_LOG_TWO_PI
+        constants = -self._distinct.half_logdet(self.features) - self.features * _HALF_LOG_TWO_PI
         return constants.expand(self.batch_shape)
 
     def plan(self, constants: Tensor, labels: Labels, extra: kernels.Extra = kernels.NOTHING) -> kernels.Plan:

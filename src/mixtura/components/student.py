@@ -33,6 +33,7 @@ from .base import Component, Labels
 from .covariance.diagonal import Diagonal
 from .covariance.structure import Structure
 from .gaussian import Gaussian, Route
+from .gaussian_draws import flat_index
 from .gaussian_inside import GaussianInside
 from .special.gamma_draws import gamma
 from .special.gamma_shape import gamma_shape, log_gamma_ratio
@@ -137,9 +138,9 @@ class StudentT(GaussianInside):
 
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         noise = torch.randn(*labels.shape, self.features, dtype=self.dtype, device=self.device, generator=generator)
-        half = 0.5 * self.dof.reshape(-1)[self.gaussian._flat_index(labels)]
+        half = 0.5 * self.dof.reshape(-1)[flat_index(labels, self.batch_shape)]
         narrow = (gamma(half, generator) / half).sqrt()
-        index = self.gaussian._flat_index(labels)
+        index = flat_index(labels, self.batch_shape)
         centre = self.gaussian.location.reshape(-1, self.features)[index]
         return self._event(centre + (self.gaussian.color(labels, noise) - centre) / narrow.unsqueeze(-1))
 

@@ -11,7 +11,7 @@ from torch import Generator, Tensor
 if TYPE_CHECKING:
     from .value import Mixture
 
-__all__ = ["labels"]
+__all__ = ["labels", "locate"]
 
 
 def labels(mixture: Mixture, sample_shape: Sequence[int], generator: Generator | None) -> Tensor:
@@ -21,10 +21,10 @@ def labels(mixture: Mixture, sample_shape: Sequence[int], generator: Generator |
     cumulative = cumulative / cumulative[..., -1:]
     each = (*mixture.batch_shape, shape.numel())
     uniform = torch.rand(*each, dtype=torch.double, device=mixture.device, generator=generator)
-    return _locate(cumulative, uniform).movedim(-1, 0).reshape(shape + mixture.batch_shape)
+    return locate(cumulative, uniform).movedim(-1, 0).reshape(shape + mixture.batch_shape)
 
 
-def _locate(cumulative: Tensor, draws: Tensor) -> Tensor:
+def locate(cumulative: Tensor, draws: Tensor) -> Tensor:
     """Counts the cumulative weights ``(*B, K)`` at or below each draw ``(*B, N)``."""
     if cumulative.shape[-1] > 32 or draws.numel() < 4096:
         return torch.searchsorted(cumulative, draws, right=True)

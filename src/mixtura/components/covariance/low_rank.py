@@ -26,7 +26,7 @@ from torch import Tensor
 
 from ...errors import refuse
 from ...kernels import FULL, LOW_RANK, Form
-from .columns import by_columns, times
+from .columns import times
 from .full import Full
 from .patterns import apply, picks
 from .posterior import Gain, Measurement, by_factors
@@ -201,7 +201,7 @@ class LowRank(Structure):
         """Through the factors, which are all that coordinates have in common."""
         pull = self.marginal(known).solve(residual)
         there, here = (self.loadings[..., list(dims), :] for dims in (known, free))
-        return by_columns(lambda columns: here @ (there.mT @ columns), pull, self.given.ndim - 1)
+        return times(here, times(there.mT, pull))
 
     # -- algebra
 

@@ -13,7 +13,7 @@ from .axes import AlongAxes, checked_variance, select_rows
 from .diagonal import Diagonal
 from .full import Full
 from .patterns import orthogonal, similar
-from .posterior import Gain, Measurement
+from .posterior import Gain, Measurement, is_round
 from .structure import Structure, lead
 
 __all__ = ["Spherical"]
@@ -128,7 +128,7 @@ class Spherical(AlongAxes):
 
     def posterior(self, measurement: Measurement, features: int) -> tuple[Structure, Gain]:
         left, gain = self.diagonal(features).posterior(measurement, features)
-        first = left.scales(features)[..., :1]
-        if not left.elementwise or not bool((left.scales(features) == first).all()):
+        if not (left.elementwise and is_round(measurement)):
             return left, gain
-        return Spherical._of(factor=first.squeeze(-1), tied=left.tied), gain
+        scale = left.scales(features)[..., 0]
+        return Spherical._of(factor=scale, tied=self._tied_still(scale)), gain

@@ -44,7 +44,7 @@ from torch import Tensor
 from ..._value import Value
 from ...errors import refuse
 from ...kernels import Form
-from .columns import by_columns, distinct
+from .columns import distinct, times
 from .posterior import Gain, Measurement
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class Structure(Value, ABC):
         b: how far they move the mean of the free ones a."""
         cross = self.dense(self._size)[..., list(free), :][..., list(known)]
         pull = self.marginal(known).solve(residual)
-        return by_columns(lambda columns: cross @ columns, pull, cross.ndim - 1)
+        return times(cross, pull)
 
     @property
     def _size(self) -> int:
@@ -282,7 +282,7 @@ class Structure(Value, ABC):
     @property
     def distinct(self) -> Self:
         """The covariances that differ: size one along batch dimensions that only repeat one entry."""
-        return self.map(lambda tensor: distinct(tensor, len(self.leading)))
+        return self.map(lambda tensor: distinct(tensor, len(self.leading) - 1))
 
     def _take(self, axis: int, index: Any, size: int) -> Self:
         return self if self.tied else super()._take(axis, index, size)
