@@ -16,7 +16,7 @@ from .covariance.structure import Structure
 from .dirichlet import Beta, Dirichlet
 from .exponential import Exponential
 from .exponential_family import ExponentialFamily
-from .family import Template
+from .family import Family
 from .gamma import Gamma, InverseGamma
 from .gaussian import Gaussian
 from .geometric import Geometric
@@ -48,6 +48,7 @@ __all__ = [
     "Eigen",
     "Exponential",
     "ExponentialFamily",
+    "Family",
     "Full",
     "Gamma",
     "Gaussian",
@@ -66,7 +67,6 @@ __all__ = [
     "Statistics",
     "Structure",
     "StudentT",
-    "Template",
     "TorchComponent",
     "Uniform",
     "VEE",

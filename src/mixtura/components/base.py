@@ -10,19 +10,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, fields
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from .._value import Value
-from ..errors import NotClosedForm, refuse
+from ..errors import NotClosedForm
 from .covariance.structure import Structure
-from .family import Template
+from .family import Family, family
 from .statistics import Statistics
 
 if TYPE_CHECKING:
@@ -42,6 +41,8 @@ class Component(Value, ABC):
 
     A new family is one file that defines the abstract members below, and one line in the table of families.
     """
+
+    domain: ClassVar[Any] = constraints.real  # where one entry of a row may lie
 
     # -- what it is
 
@@ -246,7 +247,7 @@ class Component(Value, ABC):
         return ~finite.reshape(*self.batch_shape, -1).all(-1)
 
     @classmethod
-    def template(cls, **settings: Any) -> Template:
+    def template(cls, **settings: Any) -> Family:
         """Returns the family as a fit takes it: its settings, and no parameters yet.
 
         Raises:
@@ -256,56 +257,7 @@ class Component(Value, ABC):
             >>> mx.Poisson.template()
             Template(Poisson)
         """
-        names = {field.name: None if field.default is MISSING else field.default for field in fields(cls)}
-        unknown = [name for name in settings if name not in names]
-        if unknown:
-            refuse("settings", f"among {', '.join(names)}", ", ".join(unknown))
-        return Template(cls._of(**{**names, **settings}))
-
-    def start(self, x: Tensor, r: Tensor) -> Self:
-        """Returns components of these settings for rows ``(N, *event)`` and responsibilities ``(N, B, K)``."""
-        raise self._no("start from responsibilities")
-
-    @property
-    def title(self) -> str:
-        """The family's name and the settings that differ from their defaults: what a table of candidates shows."""
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "vectors"}
-        plain = {name: value for name, value in values.items() if not isinstance(value, (Tensor, type(None), Value))}
-        defaults = {field.name: field.default for field in fields(self)}
-        shown = [f"{name}={value!r}" for name, value in plain.items() if value != defaults[name]]
-        shown = [value.name for value in values.values() if hasattr(value, "tied")] + shown  # type: ignore[union-attr]
-        return type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
-
-    def structured(self, structure: Any) -> Self:
-        """Returns the blank with a covariance structure, where it takes one and has none; else itself."""
-        takes = any(field.name == "structure" for field in fields(self)) and self._fields()["structure"] is None
-        return self._replace(structure=structure) if takes else self
-
-    def bind(self, rows: Any, summary: Any) -> Self:
-        """Returns the blank with what it takes from the data as a whole, such as columns by name or a bounding box."""
-        return self
-
-    def guess(self, r: Tensor) -> Tensor:
-        """Returns first responsibilities ``(N, B, K)`` with those of components that a family adds by itself."""
-        return r
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Returns rows as vectors ``(N, F)`` in which nearness suggests one component: where starts are sought."""
-        return x.reshape(len(x), -1)
-
-    @property
-    def discrete(self) -> bool:
-        """Whether rows are whole numbers, so that no component can collapse to a point of infinite density."""
-        return False
-
-    def outside(self, x: Tensor) -> Tensor:
-        """Tells which entries of rows, ``(..., *event)``, lie outside the family's support."""
-        return torch.zeros_like(x, dtype=torch.bool)
-
-    @property
-    def expects(self) -> str:
-        """What entries of a row must be, in words."""
-        return "numbers"
+        return family(cls, **settings)
 
     def chosen(self, labels: Tensor) -> Self:
         """Returns, for labels ``(*S, *B)``, the parameters of the component that each names: ``(*S, *B, *event)``."""

@@ -17,7 +17,8 @@ from torch.distributions import constraints
 
 from ..errors import refuse
 from .coordinates import Coordinates
-from .exponential_family import ExponentialFamily
+from .domains import trials
+from .exponential_family import ExponentialFamily, MatchedMeans
 from .special.gamma_draws import gamma
 
 __all__ = ["Bernoulli", "Binomial", "beta", "interior", "log_beta"]
@@ -68,14 +69,9 @@ class Binomial(Coordinates, ExponentialFamily):
         object.__setattr__(self, "probs", interior(self.probs))
         object.__setattr__(self, "total_count", _trials(total_count))
 
-    @classmethod
-    def template(cls, **settings: Any) -> Any:
-        _trials(settings.get("total_count", 0))
-        return super().template(**settings)
-
     @property
     def domain(self) -> Any:
-        return constraints.integer_interval(0, self.total_count)
+        return trials(self.total_count)
 
     def sufficient(self, x: Tensor) -> Tensor:
         return x
@@ -142,16 +138,35 @@ class Bernoulli(Binomial):
     def base(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
 
-    @classmethod
-    def template(cls, **settings: Any) -> Any:
-        return super().template(total_count=1, **settings)
-
-    @property
-    def expects(self) -> str:
-        return "0 or 1"
-
 
 def _trials(total_count: Any) -> int:
     if not isinstance(total_count, int) or total_count < 1:
         refuse("total_count", "a whole number of at least 1, the trials behind every value", total_count)
     return total_count
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BinomialFamily(MatchedMeans, of=[Binomial]):
+    """Binomial components.
+
+    Arguments:
+        total_count: The number of trials behind every value.
+    """
+
+    total_count: int = 0
+
+    def __post_init__(self) -> None:
+        _trials(self.total_count)
+
+    @property
+    def domain(self) -> Any:
+        return trials(self.total_count)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BernoulliFamily(MatchedMeans, of=[Bernoulli]):
+    """Bernoulli components."""
+
+    @property
+    def domain(self) -> Any:
+        return trials(1)

@@ -17,7 +17,9 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from ..errors import refuse
-from .exponential_family import ExponentialFamily
+from .domains import codes
+from .exponential_family import ExponentialFamily, MatchedMeans
+from .family import OfVectors
 from .special.gamma_draws import gamma
 
 __all__ = ["Categorical", "Multinomial"]
@@ -29,10 +31,6 @@ class _Shares(ExponentialFamily):
 
     logits: Tensor
     loose: bool = False  # whether probabilities may sum to less than one, as expected logarithms of them do
-
-    @property
-    def discrete(self) -> bool:
-        return True
 
     @property
     def probs(self) -> Tensor:
@@ -96,12 +94,6 @@ class Categorical(_Shares):
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-    @classmethod
-    def template(cls, **settings: Any) -> Any:
-        if not isinstance(settings.get("categories"), int) or settings["categories"] < 2:
-            refuse("categories", "a whole number of at least 2, one above the largest code", settings.get("categories"))
-        return super().template(**settings)
-
     @property
     def batch_shape(self) -> torch.Size:
         return self.logits.shape[: -1 - self.vectors]
@@ -111,23 +103,16 @@ class Categorical(_Shares):
         return self.logits.shape[-2:-1] if self.vectors else torch.Size()
 
     @property
-    def expects(self) -> str:
-        return f"category codes 0 to {self.categories - 1}"
+    def domain(self) -> Any:
+        """The codes."""
+        return codes(self.categories)
 
     @property
     def support(self) -> Any:
-        codes = constraints.integer_interval(0, self.categories - 1)
-        return constraints.independent(codes, len(self.event_shape))
-
-    def outside(self, x: Tensor) -> Tensor:
-        return ~self.support.base_constraint.check(x)
-
-    def embed(self, x: Tensor) -> Tensor:
-        return self.sufficient(x).reshape(len(x), -1)
+        return constraints.independent(self.domain, len(self.event_shape))
 
     def sufficient(self, x: Tensor) -> Tensor:
-        codes = torch.arange(self.categories, dtype=x.dtype, device=x.device)
-        return (x.unsqueeze(-1) == codes).to(x.dtype)
+        return _indicators(x, self.categories)
 
     def base(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
@@ -172,6 +157,7 @@ class Multinomial(_Shares):
     """
 
     total_count: int = 1
+    domain = constraints.nonnegative_integer
 
     def __init__(self, probs: Tensor, total_count: int = 1) -> None:
         if not isinstance(total_count, int) or total_count < 1:
@@ -188,18 +174,8 @@ class Multinomial(_Shares):
         return self.logits.shape[-1:]
 
     @property
-    def expects(self) -> str:
-        return "whole numbers of at least 0"
-
-    @property
     def support(self) -> Any:
         return constraints.multinomial(self.total_count)
-
-    def outside(self, x: Tensor) -> Tensor:
-        return ~constraints.nonnegative_integer.check(x)
-
-    def embed(self, x: Tensor) -> Tensor:
-        return x / x.sum(-1, keepdim=True).clamp_min(1)
 
     def sufficient(self, x: Tensor) -> Tensor:
         return x
@@ -229,6 +205,46 @@ class Multinomial(_Shares):
             counts.append(torch.binomial(left, (probs[..., c] / rest[..., c]).clamp(0, 1), generator=generator))
             left = left - counts[-1]
         return torch.stack([*counts, left], -1)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CategoricalFamily(MatchedMeans, of=[Categorical]):
+    """Categorical components, on so many categories."""
+
+    categories: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.categories, int) or self.categories < 2:
+            refuse("categories", "a whole number of at least 2, one above the largest code", self.categories or None)
+
+    @property
+    def domain(self) -> Any:
+        return codes(self.categories)
+
+    def embed(self, x: Tensor) -> Tensor:
+        return _indicators(x, self.categories).reshape(len(x), -1)
+
+    def neutral(self, x: Tensor, batch: tuple[int, ...]) -> Categorical:
+        return Categorical(x.new_ones(*batch, *x.shape[1:], self.categories), vectors=x.ndim > 1)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MultinomialFamily(OfVectors, MatchedMeans, of=[Multinomial]):
+    """Multinomial components; rows are seen as shares of their totals."""
+
+    total_count: int = 1
+
+    def embed(self, x: Tensor) -> Tensor:
+        return x / x.sum(-1, keepdim=True).clamp_min(1)
+
+    def neutral(self, x: Tensor, batch: tuple[int, ...]) -> Multinomial:
+        return Multinomial(x.new_ones(*batch, *x.shape[1:]), self.total_count)
+
+
+def _indicators(x: Tensor, categories: int) -> Tensor:
+    """Returns whether a code is each of the categories, which come last."""
+    every = torch.arange(categories, dtype=x.dtype, device=x.device)
+    return (x.unsqueeze(-1) == every).to(x.dtype)
 
 
 def _log_shares(probs: Tensor, ndim: int) -> Tensor:

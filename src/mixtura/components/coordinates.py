@@ -19,6 +19,7 @@ from torch.distributions import constraints
 
 from ..errors import refuse
 from .base import Component
+from .domains import in_words
 
 __all__ = ["Coordinates"]
 
@@ -31,7 +32,6 @@ class Coordinates(Component):
     """
 
     arguments: ClassVar[dict[str, Any]]
-    domain: ClassVar[Any]  # where one coordinate may lie
     vectors: bool = False
 
     def _seal(self, vectors: bool, **parameters: Tensor | float) -> None:
@@ -53,7 +53,7 @@ class Coordinates(Component):
         constraint = self.arguments[name]
         bad = ~(constraint.check(value) & value.isfinite())
         if bool(bad.any()):
-            refuse(name, f"finite and {_words(constraint)}", value.detach()[bad][0].item())
+            refuse(name, f"finite and {in_words(constraint)}", value.detach()[bad][0].item())
 
     @property
     def _first(self) -> Tensor:
@@ -75,17 +75,6 @@ class Coordinates(Component):
     @property
     def support(self) -> Any:
         return constraints.independent(self.domain, len(self.event_shape))
-
-    @property
-    def expects(self) -> str:
-        return _words(self.domain)
-
-    @property
-    def discrete(self) -> bool:
-        return self.domain.is_discrete
-
-    def outside(self, x: Tensor) -> Tensor:
-        return ~self.domain.check(x)
 
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         return self.chosen(labels)._draw(generator)
@@ -117,23 +106,3 @@ class Coordinates(Component):
     def _rows(self, x: Tensor) -> Tensor:
         """Rows ``(*S, *B, *event)`` with a components dimension before the event."""
         return x.unsqueeze(-1 - self.vectors)
-
-
-def _words(constraint: Any) -> str:
-    """Says a torch constraint in words."""
-    for known, words in _WORDS.items():
-        if constraint is known:
-            return words
-    if isinstance(constraint, type(constraints.integer_interval(0, 1))):
-        return f"whole numbers between {constraint.lower_bound} and {constraint.upper_bound}"
-    return str(constraint)
-
-
-_WORDS: dict[Any, str] = {
-    constraints.real: "a number",
-    constraints.positive: "positive",
-    constraints.nonnegative: "at least 0",
-    constraints.nonnegative_integer: "whole numbers of at least 0",
-    constraints.boolean: "0 or 1",
-    constraints.unit_interval: "between 0 and 1",
-}

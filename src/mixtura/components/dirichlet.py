@@ -19,7 +19,9 @@ from torch.distributions import constraints
 
 from ..errors import refuse
 from .coordinates import Coordinates
-from .exponential_family import ExponentialFamily
+from .domains import OPEN_UNIT, SHARES
+from .exponential_family import ExponentialFamily, MatchedMeans
+from .family import OfVectors
 from .special.gamma_draws import gamma
 
 __all__ = ["Beta", "Dirichlet"]
@@ -84,19 +86,12 @@ class Beta(Coordinates, ExponentialFamily):
     """
 
     arguments: ClassVar = {"concentration1": constraints.positive, "concentration0": constraints.positive}
-    domain = constraints.unit_interval
+    domain = OPEN_UNIT
     concentration1: Tensor
     concentration0: Tensor
 
     def __init__(self, concentration1: Tensor, concentration0: Tensor | float, *, vectors: bool = False) -> None:
         self._seal(vectors, concentration1=concentration1, concentration0=concentration0)
-
-    @property
-    def expects(self) -> str:
-        return "strictly between 0 and 1"
-
-    def outside(self, x: Tensor) -> Tensor:
-        return ~((x > 0) & (x < 1))
 
     def sufficient(self, x: Tensor) -> Tensor:
         return torch.stack([x.log(), torch.log1p(-x)], -1)
@@ -117,9 +112,6 @@ class Beta(Coordinates, ExponentialFamily):
 
     def _inside(self) -> float:
         return 0.5
-
-    def embed(self, x: Tensor) -> Tensor:
-        return x.logit().reshape(len(x), -1)
 
     @property
     def mean(self) -> Tensor:
@@ -152,6 +144,7 @@ class Dirichlet(ExponentialFamily):
                 [0.5000, 0.5000]])
     """
 
+    domain = SHARES
     concentration: Tensor
 
     def __init__(self, concentration: Tensor) -> None:
@@ -178,15 +171,6 @@ class Dirichlet(ExponentialFamily):
     @property
     def support(self) -> Any:
         return constraints.simplex
-
-    @property
-    def expects(self) -> str:
-        return "positive shares that sum to one in every row"
-
-    def outside(self, x: Tensor) -> Tensor:
-        tolerance = 1e-6 if x.dtype == torch.float64 else 1e-4
-        unequal = (x.sum(-1, keepdim=True) - 1).abs() > tolerance
-        return ~(x > 0) | unequal
 
     def sufficient(self, x: Tensor) -> Tensor:
         return x.log()
@@ -221,3 +205,17 @@ class Dirichlet(ExponentialFamily):
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         parts = gamma(self.chosen(labels).concentration, generator).clamp_min(torch.finfo(self.dtype).tiny)
         return parts / parts.sum(-1, keepdim=True)
+
+
+class BetaFamily(MatchedMeans, of=[Beta]):
+    """Beta components; starts are sought among the logits of rows."""
+
+    def embed(self, x: Tensor) -> Tensor:
+        return x.logit().reshape(len(x), -1)
+
+
+class DirichletFamily(OfVectors, MatchedMeans, of=[Dirichlet]):
+    """Dirichlet components."""
+
+    def neutral(self, x: Tensor, batch: tuple[int, ...]) -> Dirichlet:
+        return Dirichlet(x.new_ones(*batch, *x.shape[1:]))

@@ -20,13 +20,15 @@ from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor
+from torch.distributions import transform_to
 
-from ..errors import NotClosedForm, refuse
+from ..errors import NotClosedForm
 from ..kernels import soft
 from .base import Component, Labels
+from .family import Family
 from .statistics import Statistics
 
-__all__ = ["ExponentialFamily"]
+__all__ = ["ExponentialFamily", "MatchedMeans"]
 
 _BLEND = 0.05, 0.6  # the share of all rows in first guesses: components apart in the first, nearly alike in the last
 
@@ -89,7 +91,7 @@ class ExponentialFamily(Component):
     # -- what follows
 
     def log_prob(self, x: Tensor) -> Tensor:
-        bad = self.outside(x)
+        bad = ~self.domain.check(x)
         statistics, base = self._read(torch.where(bad, self._inside(), x), x.ndim - len(self.event_shape))
         density = _pair(statistics, self._flat_natural()) - self._normaliser() + base.unsqueeze(-1)
         bad = bad.reshape(*base.shape, -1).any(-1)
@@ -108,28 +110,9 @@ class ExponentialFamily(Component):
         (sums,) = statistics.moments
         return self.from_mean(sums / _column(statistics.weight, sums)).to(self.dtype)
 
-    def start(self, x: Tensor, r: Tensor) -> Self:
-        blank = self.shaped(x)
-        (sums,) = blank.statistics(x, r)
-        weight = _column(r.sum(0).double(), sums)
-        pooled = sums.sum(1, keepdim=True) / weight.sum(1, keepdim=True)
-        blend = _column(torch.linspace(*_BLEND, sums.shape[0], dtype=sums.dtype, device=sums.device), sums)
-        mean = torch.where(weight > 0, (1 - blend) * sums / weight + blend * pooled, pooled)
-        return blank.from_mean(mean).to(x.dtype)
-
-    def bind(self, rows: Any, summary: Any) -> Self:
-        """Returns the blank itself, for rows of the kind that the family is on."""
-        if "vectors" not in self._fields() and not rows.event_shape:
-            refuse("x", f"a table of columns, for {type(self).__name__} components", "one column of numbers")
-        return self
-
     @property
     def magnitude(self) -> float:
         return self._normaliser().detach().abs().amax().nan_to_num().item()
-
-    def shaped(self, x: Tensor) -> Self:
-        """Returns a blank with what it must know of the rows' shape."""
-        return self._replace(vectors=x.ndim > 1) if "vectors" in self._fields() else self
 
     def _expect_block(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
         """The composition of the base class, with the sufficient statistics computed once."""
@@ -169,6 +152,42 @@ class ExponentialFamily(Component):
 
     def _no(self, what: str) -> NotClosedForm:
         return NotClosedForm(f"{type(self).__name__} components have no closed-form {what} in Mixtura.")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MatchedMeans(Family, of=[ExponentialFamily]):
+    """An exponential family, which starts where expected statistics match those of the rows.
+
+    Arguments:
+        kind: The class of components.
+        vectors: Whether rows are vectors; they say so themselves.
+    """
+
+    vectors: bool = False
+
+    def neutral(self, x: Tensor, batch: tuple[int, ...]) -> Any:
+        """Returns some members of the family, ``(*B, K)`` of them, on rows like these.
+
+        Where parameters lie is all that it takes from those of the class, in `arguments`.
+        """
+        kind: Any = self.kind
+        parameters = {name: _middle(where, x, batch) for name, where in kind.arguments.items()}
+        return kind(**parameters, **self.settings(), vectors=x.ndim > 1)
+
+    def start(self, x: Tensor, r: Tensor) -> Component:
+        """Returns members at blends of each component's mean statistics with those of all rows."""
+        neutral = self.neutral(x, tuple(r.shape[1:]))
+        (sums,) = neutral.statistics(x, r)
+        weight = _column(r.sum(0).double(), sums)
+        pooled = sums.sum(1, keepdim=True) / weight.sum(1, keepdim=True)
+        blend = _column(torch.linspace(*_BLEND, sums.shape[0], dtype=sums.dtype, device=sums.device), sums)
+        mean = torch.where(weight > 0, (1 - blend) * sums / weight + blend * pooled, pooled)
+        return neutral.from_mean(mean).to(x.dtype)
+
+
+def _middle(where: Any, x: Tensor, batch: tuple[int, ...]) -> Tensor:
+    """A value that satisfies a constraint, for every component and coordinate."""
+    return transform_to(where)(x.new_zeros(*batch, *x.shape[1:]))
 
 
 def _pair(statistics: Tensor, natural: Tensor) -> Tensor:

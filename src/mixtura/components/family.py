@@ -1,75 +1,137 @@
-"""Templates of families: which family a fit is to learn, and its settings, before there are parameters."""
+"""Families: what kind of components a fit is to learn, before there are numbers.
+
+A component is a value: it has parameters. A family has none. It knows its settings, where rows may lie, how rows are
+seen when starts are sought, and how components start from a first guess of responsibilities. ``mx.Poisson`` names a
+family with no settings, and ``mx.Binomial.template(total_count=10)`` one with some.
+
+A new family of components is one file: the component's class, and below it a class derived from `Family` with
+``of=[TheComponent]``, so that the component's `template`, `mixtura.fit` and `mixtura.select` find it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from torch import Tensor
 
 from ..errors import refuse
+from .domains import in_words
 
 if TYPE_CHECKING:
     from ..data import Rows
     from .base import Component
+    from .covariance.structure import Structure
 
-__all__ = ["Template"]
+__all__ = ["Family", "LogView", "OfVectors", "StructuredFamily", "family"]
 
 _SHOWN = 5
+_FAMILIES: dict[type, type[Family]] = {}
 
 
-@dataclass(frozen=True)
-class Template:
-    """A family and its settings, without parameters; ``mx.Poisson.template()`` makes one.
+@dataclass(frozen=True, eq=False, repr=False)
+class Family(ABC):
+    """A kind of components that a fit can start from responsibilities, and its settings.
 
     Arguments:
-        blank: A component of the family whose tensors are still none.
+        kind: The class of components. The fields of a derived class are the settings.
 
     Example:
-        >>> mx.Binomial.template(total_count=10)
-        Template(Binomial(total_count=10))
+        >>> class Spike(mx.components.Component):
+        ...     ...
+        >>> class SpikeFamily(mx.components.Family, of=[Spike]):
+        ...     def start(self, x, r):
+        ...         ...
+        >>> Spike.template()
+        Template(Spike)
     """
 
-    blank: Component
+    kind: type[Component]
+
+    def __init_subclass__(cls, of: Iterable[type] = (), **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _FAMILIES.update(dict.fromkeys(of, cls))
+
+    @abstractmethod
+    def start(self, x: Tensor, r: Tensor) -> Component:
+        """Returns components for rows ``(N, *event)`` and responsibilities ``(N, B, K)``, weights included."""
+
+    # -- what it is called
 
     @property
     def name(self) -> str:
-        """The family's name and settings, as a table of candidates shows it."""
-        return self.blank.title
+        """What a table of candidates calls it: the title, unless something shorter says as much."""
+        return self.title
 
     @property
-    def view(self) -> Hashable:
-        """What the family sees of rows when it looks for starts; none for the rows as they are."""
-        embed = type(self.blank).embed
-        return None if embed.__qualname__ == "Component.embed" else (embed, self.name)
+    def title(self) -> str:
+        """The class of components and the settings that differ from their defaults."""
+        shown = ", ".join(self.shown())
+        return self.kind.__name__ + (f"({shown})" if shown else "")
 
-    def bind(self, rows: Rows, summary: Any) -> Template:
-        """Returns the template with what it takes from the data as a whole."""
-        return Template(self.blank.bind(rows, summary))
+    def shown(self) -> list[str]:
+        """Returns the settings that differ from their defaults, in words."""
+        given = [(field, getattr(self, field.name)) for field in fields(self) if field.name not in _UNSHOWN]
+        return [f"{field.name}={value!r}" for field, value in given if value is not field.default]
 
-    def guess(self, r: Tensor) -> Tensor:
-        """Returns first responsibilities ``(N, B, K)`` with those of components that the family adds by itself."""
-        return self.blank.guess(r)
+    def settings(self) -> dict[str, Any]:
+        """Returns the settings by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _UNSHOWN}
 
-    def start(self, x: Tensor, r: Tensor) -> Component:
-        """Returns components for rows ``(N, *event)`` and responsibilities ``(N, B, K)``, weights included."""
-        return self.blank.start(x, r)
+    def __repr__(self) -> str:
+        return f"Template({self.title})"
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Returns rows as vectors ``(N, F)`` in which nearness suggests one component."""
-        return self.blank.embed(x)
+    # -- which rows it takes, and how it sees them
+
+    @property
+    def domain(self) -> Any:
+        """Where an entry of a row may lie, as a torch constraint."""
+        return self.kind.domain
+
+    def outside(self, x: Tensor) -> Tensor:
+        """Tells which entries of rows, ``(..., *event)``, lie outside the family's support."""
+        return ~self.domain.check(x)
+
+    @property
+    def expects(self) -> str:
+        """What entries of a row must be, in words."""
+        return in_words(self.domain)
 
     @property
     def discrete(self) -> bool:
         """Whether rows are whole numbers; a column may then hold the same one in every row."""
-        return self.blank.discrete
+        return self.domain.is_discrete
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Returns rows as vectors ``(N, F)`` in which nearness suggests one component: where starts are sought."""
+        return x.reshape(len(x), -1)
+
+    @property
+    def view(self) -> Hashable:
+        """What the family sees of rows when it looks for starts, which families of one view share; none if all."""
+        return None if type(self).embed is Family.embed else (type(self).embed, self.name)
+
+    # -- what it takes from outside
+
+    def structured(self, structure: Structure) -> Family:
+        """Returns the family with a covariance structure, where it takes one and has none; else itself."""
+        return self
+
+    def bind(self, rows: Rows, summary: Any) -> Family:
+        """Returns the family with what it takes from the data as a whole, such as columns by name."""
+        return self
+
+    def guess(self, r: Tensor) -> Tensor:
+        """Returns first responsibilities ``(N, B, K)`` with those of components that the family adds by itself."""
+        return r
 
     def check(self, rows: Rows) -> None:
         """Refuses rows outside the family's support; the message names columns and the first rows to blame."""
         start, found, wrong = 0, list[tuple[int, int, float]](), 0
         for block in rows.blocks(rows.suggested_size):
-            bad = self.blank.outside(block.x).reshape(len(block.x), -1)
+            bad = self.outside(block.x).reshape(len(block.x), -1)
             wrong += int(bad.sum())
             for row, column in bad.nonzero()[: _SHOWN - len(found)].tolist():
                 found.append((start + row, column, block.x.reshape(len(block.x), -1)[row, column].item()))
@@ -84,8 +146,55 @@ class Template:
 
         more = f" and {wrong - len(found)} more" if wrong > len(found) else ""
         places = "; ".join(place(*one) for one in found)
-        expected = f"{self.blank.expects}, for {type(self.blank).__name__} components"
+        expected = f"{self.expects}, for {self.kind.__name__} components"
         refuse("x", expected, f"{places}{more}", "Rows are counted from 0. Drop these rows or choose another family.")
 
-    def __repr__(self) -> str:
-        return f"Template({self.name})"
+
+_UNSHOWN = ("kind", "vectors")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StructuredFamily(Family):
+    """A family with a covariance structure, that of the fit unless it has its own."""
+
+    structure: Structure | None = None
+
+    def structured(self, structure: Structure) -> Self:
+        return replace(self, structure=structure) if self.structure is None else self
+
+    def shown(self) -> list[str]:
+        others = [one for one in super().shown() if not one.startswith("structure=")]
+        return others if self.structure is None else [self.structure.name, *others]
+
+
+class OfVectors(Family):
+    """A family on vectors only."""
+
+    def bind(self, rows: Rows, summary: Any) -> Family:
+        if not rows.event_shape:
+            refuse("x", f"a table of columns, for {self.kind.__name__} components", "one column of numbers")
+        return super().bind(rows, summary)
+
+
+class LogView(Family):
+    """A family on positive numbers, whose starts are sought among their logarithms."""
+
+    def embed(self, x: Tensor) -> Tensor:
+        return x.log().reshape(len(x), -1)
+
+
+def family(kind: type[Component], **settings: Any) -> Family:
+    """Returns the family of a class of components, with settings.
+
+    Raises:
+        MixtureError: If there is none, or it has no setting of that name.
+    """
+    found = next((_FAMILIES[one] for one in kind.__mro__ if one in _FAMILIES), None)
+    if found is None:
+        expected = "a class of components with a family, which says how to start"
+        refuse("family", expected, kind.__name__, "Derive a class from mx.components.Family with `of=[...]`.")
+    names = [field.name for field in fields(found) if field.name != "kind"]
+    unknown = [name for name in settings if name not in names]
+    if unknown:
+        refuse("settings", f"among {', '.join(names) or 'none at all'}", ", ".join(unknown))
+    return found(kind, **settings)

@@ -17,7 +17,8 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from .coordinates import Coordinates
-from .exponential_family import ExponentialFamily
+from .exponential_family import ExponentialFamily, MatchedMeans
+from .family import LogView
 from .special.gamma_draws import gamma
 from .special.gamma_shape import gamma_shape
 
@@ -70,9 +71,6 @@ class Gamma(Coordinates, ExponentialFamily):
         average, logarithm = mean.unbind(-1)
         shape = gamma_shape(average.log() - logarithm)
         return self._replace(concentration=shape, rate=shape / average)
-
-    def embed(self, x: Tensor) -> Tensor:
-        return x.log().reshape(len(x), -1)
 
     @property
     def mean(self) -> Tensor:
@@ -132,9 +130,6 @@ class InverseGamma(Coordinates, ExponentialFamily):
         shape = gamma_shape(average.log() + logarithm)
         return self._replace(concentration=shape, rate=shape / average)
 
-    def embed(self, x: Tensor) -> Tensor:
-        return x.log().reshape(len(x), -1)
-
     @property
     def mean(self) -> Tensor:
         return (self.rate / (self.concentration - 1)).where(self.concentration > 1, torch.inf)
@@ -156,3 +151,7 @@ class InverseGamma(Coordinates, ExponentialFamily):
 
     def _draw(self, generator: Generator | None) -> Tensor:
         return self.rate / gamma(self.concentration, generator).clamp_min(torch.finfo(self.dtype).tiny)
+
+
+class GammaFamily(LogView, MatchedMeans, of=[Gamma, InverseGamma]):
+    """Gamma and inverse gamma components."""

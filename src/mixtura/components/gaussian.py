@@ -34,7 +34,6 @@ from .gaussian_algebra import expanded, noisy, pairs, sound, spread
 from .gaussian_draws import colored, flat_index
 from .special.normal_cdf import phi
 from .special.normal_draws import standard_normal
-from .starting_moments import starting_moments
 from .statistics import Statistics
 
 __all__ = ["Gaussian", "Route"]
@@ -233,11 +232,6 @@ class Gaussian(Component):
         matrices = self.structure.parameters(count, self.features)
         located = (count if means else alone) * self.features
         return located + (matrices if covariances else alone * matrices // count)
-
-    def start(self, x: Tensor, r: Tensor) -> Self:
-        rows = x if x.ndim > 1 else x.unsqueeze(-1)
-        location, structure = starting_moments(self.structure or Full(), rows, r)
-        return self._of(location=location, structure=structure)
 
     def collapsed(self, floor: Tensor) -> Tensor:
         narrow = ~(self.structure.scales(self.features).square() >= floor)

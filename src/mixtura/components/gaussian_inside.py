@@ -18,9 +18,10 @@ from .base import Component
 from .covariance.spherical import Spherical
 from .covariance.structure import Structure
 from .gaussian import Gaussian
+from .starting_moments import starting_moments
 from .statistics import Statistics
 
-__all__ = ["GaussianInside", "gaussian_of_numbers"]
+__all__ = ["GaussianInside", "gaussian_of_numbers", "starting_gaussian"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -114,6 +115,12 @@ class GaussianInside(Component):
 
     def _number(self, value: Tensor | float) -> Tensor:
         return torch.as_tensor(value, dtype=self.dtype, device=self.device)
+
+
+def starting_gaussian(structure: Structure, x: Tensor, r: Tensor) -> Gaussian:
+    """Returns Gaussians at the centres of responsibilities ``(N, B, K)`` of rows ``(N, D)``, or of numbers ``(N,)``."""
+    location, structure = starting_moments(structure, x.reshape(len(x), -1), r)
+    return Gaussian._of(location=location, structure=structure)
 
 
 def gaussian_of_numbers(loc: Tensor, scale: Tensor | float) -> Gaussian:

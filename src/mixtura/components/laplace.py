@@ -19,6 +19,7 @@ from torch.distributions import constraints
 
 from .coordinates import Coordinates
 from .exponential_family import _column
+from .family import Family
 from .statistics import Statistics
 
 __all__ = ["Laplace"]
@@ -78,14 +79,6 @@ class Laplace(Coordinates):
         move = torch.where(better, edges[best], 0) * self.scale
         return self._replace(loc=self.loc + move, scale=self.scale * deviation).to(self.dtype)
 
-    def start(self, x: Tensor, r: Tensor) -> Self:
-        x = x.reshape(len(x), *(1,) * (r.ndim - 1), *x.shape[1:])
-        vectors, r = x.ndim > r.ndim, r.reshape(*r.shape, *(1,) * (x.ndim - r.ndim))
-        total, pooled = r.sum(0), r.sum((0, 2), keepdim=True)[0]
-        mean = torch.where(total > 0, (r * x).sum(0) / total, (r * x).sum((0, 2), keepdim=True)[0] / pooled)
-        scale = (r * (x - mean).abs()).sum((0, 2), keepdim=True)[0] / pooled
-        return self._replace(loc=mean, scale=scale.expand(mean.shape), vectors=vectors)
-
     @property
     def mean(self) -> Tensor:
         return self.loc
@@ -101,6 +94,21 @@ class Laplace(Coordinates):
     def _draw(self, generator: Generator | None) -> Tensor:
         uniform = torch.rand(self.loc.shape, dtype=self.dtype, device=self.device, generator=generator) - 0.5
         return self.loc - self.scale * uniform.sign() * torch.log1p(-2 * uniform.abs())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LaplaceFamily(Family, of=[Laplace]):
+    """Laplace components, which start at means with one deviation."""
+
+    vectors: bool = False
+
+    def start(self, x: Tensor, r: Tensor) -> Laplace:
+        x = x.reshape(len(x), *(1,) * (r.ndim - 1), *x.shape[1:])
+        vectors, r = x.ndim > r.ndim, r.reshape(*r.shape, *(1,) * (x.ndim - r.ndim))
+        total, pooled = r.sum(0), r.sum((0, 2), keepdim=True)[0]
+        mean = torch.where(total > 0, (r * x).sum(0) / total, (r * x).sum((0, 2), keepdim=True)[0] / pooled)
+        scale = (r * (x - mean).abs()).sum((0, 2), keepdim=True)[0] / pooled
+        return Laplace._of(loc=mean, scale=scale.expand(mean.shape), vectors=vectors)
 
 
 def _shell(gap: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ from torch.distributions import constraints
 from .base import Component, Labels
 from .covariance.diagonal import Diagonal
 from .covariance.structure import Structure
-from .gaussian import Gaussian
-from .gaussian_inside import GaussianInside
+from .family import LogView, StructuredFamily
+from .gaussian_inside import GaussianInside, starting_gaussian
 from .statistics import Statistics
 
 __all__ = ["LogNormal"]
@@ -42,7 +42,7 @@ class LogNormal(GaussianInside):
         tensor([1.6487, 3.0802])
     """
 
-    structure: Structure | None = None
+    domain = constraints.positive
 
     def __init__(self, loc: Tensor, scale: Tensor | Structure) -> None:
         self._set_inner(loc, scale)
@@ -54,16 +54,6 @@ class LogNormal(GaussianInside):
     @property
     def support(self) -> Any:
         return constraints.independent(constraints.positive, len(self.event_shape))
-
-    @property
-    def expects(self) -> str:
-        return "positive"
-
-    def outside(self, x: Tensor) -> Tensor:
-        return ~(x > 0)
-
-    def embed(self, x: Tensor) -> Tensor:
-        return x.log().reshape(len(x), -1)
 
     @property
     def mean(self) -> Tensor:
@@ -102,11 +92,6 @@ class LogNormal(GaussianInside):
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         return self.with_gaussian(self.gaussian.update(statistics, prior))
 
-    def start(self, x: Tensor, r: Tensor) -> Self:
-        rows = x.log() if x.ndim > 1 else x.log().unsqueeze(-1)
-        gaussian = Gaussian._of(location=None, structure=self.structure or Diagonal()).start(rows, r)
-        return self._replace(inner=gaussian, vectors=x.ndim > 1, structure=None)
-
     def collapsed(self, floor: Tensor) -> Tensor:
         return ~(self.gaussian.variance.amin(-1) >= 16 * torch.finfo(self.dtype).eps)
 
@@ -129,3 +114,12 @@ class LogNormal(GaussianInside):
     @property
     def has_rosenblatt(self) -> bool:
         return True
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LogNormalFamily(StructuredFamily, LogView, of=[LogNormal]):
+    """Log-normal components; the structure is that of the logarithms, `Diagonal` if none is given."""
+
+    def start(self, x: Tensor, r: Tensor) -> LogNormal:
+        inner = starting_gaussian(self.structure or Diagonal(), x.log(), r)
+        return LogNormal._of(inner=inner, vectors=x.ndim > 1)

@@ -21,6 +21,7 @@ from torch.distributions import constraints
 from .binomial import interior
 from .coordinates import Coordinates
 from .exponential_family import _column
+from .family import Family
 from .special.gamma_draws import gamma
 from .special.gamma_shape import gamma_shape
 from .statistics import Statistics
@@ -60,7 +61,7 @@ class NegativeBinomial(Coordinates):
         object.__setattr__(self, "probs", interior(self.probs))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        bad = self.outside(x)
+        bad = ~self.domain.check(x)
         x, s = self._rows(torch.where(bad, 1, x)), self.total_count
         ways = torch.lgamma(x + s) - torch.lgamma(s) - torch.lgamma(x + 1)
         density = ways + s * torch.log1p(-self.probs) + x * self.probs.log()
@@ -85,16 +86,6 @@ class NegativeBinomial(Coordinates):
         new = (s * step.clamp(-1, 1).exp()).clamp(_LEAST, _MOST)
         return self._replace(total_count=new, probs=interior(mean / (mean + new))).to(self.dtype)
 
-    def start(self, x: Tensor, r: Tensor) -> Self:
-        x = x.reshape(len(x), *(1,) * (r.ndim - 1), *x.shape[1:])
-        vectors, r = x.ndim > r.ndim, r.reshape(*r.shape, *(1,) * (x.ndim - r.ndim))
-        total, pooled = r.sum(0), r.sum((0, 2), keepdim=True)[0]
-        whole = (r * x).sum((0, 2), keepdim=True)[0] / pooled
-        mean = torch.where(total > 0, (r * x).sum(0) / total, whole).clamp_min(1e-3 * whole)
-        excess = (r * (x - mean).square()).sum((0, 2), keepdim=True)[0] / pooled - whole
-        count = (mean.square() / excess.clamp_min(0.01 * whole)).clamp(0.05, 100)
-        return self._replace(total_count=count, probs=interior(mean / (mean + count)), vectors=vectors)
-
     @property
     def remark(self) -> str:
         if not bool((self.total_count > _MANY).any()):
@@ -115,3 +106,20 @@ class NegativeBinomial(Coordinates):
     def _draw(self, generator: Generator | None) -> Tensor:
         rate = gamma(self.total_count, generator) * self.probs / (1 - self.probs)
         return torch.poisson(rate, generator=generator)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NegativeBinomialFamily(Family, of=[NegativeBinomial]):
+    """Negative binomial components, which start at means with one excess of variance."""
+
+    vectors: bool = False
+
+    def start(self, x: Tensor, r: Tensor) -> NegativeBinomial:
+        x = x.reshape(len(x), *(1,) * (r.ndim - 1), *x.shape[1:])
+        vectors, r = x.ndim > r.ndim, r.reshape(*r.shape, *(1,) * (x.ndim - r.ndim))
+        total, pooled = r.sum(0), r.sum((0, 2), keepdim=True)[0]
+        whole = (r * x).sum((0, 2), keepdim=True)[0] / pooled
+        mean = torch.where(total > 0, (r * x).sum(0) / total, whole).clamp_min(1e-3 * whole)
+        excess = (r * (x - mean).square()).sum((0, 2), keepdim=True)[0] / pooled - whole
+        count = (mean.square() / excess.clamp_min(0.01 * whole)).clamp(0.05, 100)
+        return NegativeBinomial._of(total_count=count, probs=interior(mean / (mean + count)), vectors=vectors)

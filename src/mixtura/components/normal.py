@@ -12,12 +12,13 @@ from torch import Generator, Tensor
 
 from ..errors import refuse
 from .base import Component, Labels
-from .covariance.spherical import Spherical
+from .covariance.full import Full
+from .family import StructuredFamily
 from .gaussian import Gaussian
-from .gaussian_inside import GaussianInside, gaussian_of_numbers
+from .gaussian_inside import GaussianInside, gaussian_of_numbers, starting_gaussian
 from .statistics import Statistics
 
-__all__ = ["Normal"]
+__all__ = ["GaussianFamily", "Normal", "of_rows"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -99,10 +100,6 @@ class Normal(GaussianInside):
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         return self._of(inner=self.gaussian.update(statistics, prior))
 
-    def start(self, x: Tensor, r: Tensor) -> Self:
-        blank = self.inner or Gaussian._of(location=None, structure=Spherical())
-        return self._of(inner=blank.start(x.unsqueeze(-1), r))
-
     def collapsed(self, floor: Tensor) -> Tensor:
         return self.gaussian.collapsed(floor.unsqueeze(-1))
 
@@ -130,3 +127,22 @@ class Normal(GaussianInside):
     @property
     def has_rosenblatt(self) -> bool:
         return True
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GaussianFamily(StructuredFamily, of=[Gaussian, Normal]):
+    """Gaussians of a covariance structure: on vectors, or on numbers where rows are numbers."""
+
+    @property
+    def name(self) -> str:
+        """The name of the covariance structure."""
+        return self.kind.__name__ if self.structure is None else self.structure.name
+
+    def start(self, x: Tensor, r: Tensor) -> Gaussian | Normal:
+        """Returns Gaussians at the centres of the responsibilities, with one shared starting covariance."""
+        return of_rows(starting_gaussian(self.structure or Full(), x, r), x.ndim > 1)
+
+
+def of_rows(gaussian: Gaussian, vectors: bool) -> Gaussian | Normal:
+    """Returns Gaussians as the law of rows: on vectors themselves, on numbers without the axis."""
+    return gaussian if vectors else Normal.of(gaussian)

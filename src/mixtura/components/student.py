@@ -32,9 +32,10 @@ from ..kernels import Tails
 from .base import Component, Labels
 from .covariance.diagonal import Diagonal
 from .covariance.structure import Structure
+from .family import StructuredFamily
 from .gaussian import Gaussian, Route
 from .gaussian_draws import flat_index
-from .gaussian_inside import GaussianInside
+from .gaussian_inside import GaussianInside, starting_gaussian
 from .special.gamma_draws import gamma
 from .special.gamma_shape import gamma_shape, log_gamma_ratio
 from .statistics import Statistics
@@ -74,7 +75,6 @@ class StudentT(GaussianInside):
     dof: Tensor
     shared: bool = False
     fixed: float | None = None
-    structure: Structure | None = None
 
     def __init__(self, loc: Tensor, scale: Tensor | Structure, dof: Tensor | float) -> None:
         self._set_inner(loc, scale)
@@ -216,12 +216,6 @@ class StudentT(GaussianInside):
         bend = weight * second + (0.5 * v * far - 0.5 * d * far - half * (inverse - inverse_square)) / v.square()
         return v * slope, v.square() * bend + v * slope
 
-    def start(self, x: Tensor, r: Tensor) -> Self:
-        rows = x if x.ndim > 1 else x.unsqueeze(-1)
-        gaussian = Gaussian._of(location=None, structure=self.structure or Diagonal()).start(rows, r)
-        dof = torch.full_like(gaussian.location[..., 0], _START if self.fixed is None else self.fixed)
-        return self._replace(inner=gaussian, dof=dof, vectors=x.ndim > 1, structure=None)
-
     # -- holding parameters
 
     def holding_means(self, statistics: Statistics) -> Statistics:
@@ -268,6 +262,25 @@ class StudentT(GaussianInside):
 
     def _wide(self, numbers: Tensor) -> Tensor:
         return numbers.unsqueeze(-1) if self.vectors else numbers
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StudentTFamily(StructuredFamily, of=[StudentT]):
+    """Student-t components.
+
+    Arguments:
+        structure: That of the matrices, `Diagonal` if none is given.
+        shared: Whether all components have the same degrees of freedom.
+        fixed: Their number, where it is not learned.
+    """
+
+    shared: bool = False
+    fixed: float | None = None
+
+    def start(self, x: Tensor, r: Tensor) -> StudentT:
+        inner = starting_gaussian(self.structure or Diagonal(), x, r)
+        dof = torch.full_like(inner.location[..., 0], _START if self.fixed is None else self.fixed)
+        return StudentT._of(inner=inner, vectors=x.ndim > 1, dof=dof, shared=self.shared, fixed=self.fixed)
 
 
 def _over_components(values: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +22,7 @@ from torch.distributions.utils import lazy_property
 from ..errors import NotClosedForm, refuse
 from . import gradient_step
 from .base import Component
-from .family import Template
+from .family import Family
 from .statistics import Statistics
 
 __all__ = ["TorchComponent"]
@@ -148,32 +147,8 @@ class TorchComponent(Component):
     def remark(self) -> str:
         return "The components were learned by gradient steps, for lack of a closed form."
 
-    @property
-    def title(self) -> str:
-        return _kind(self.distribution).__name__
-
-    @property
-    def discrete(self) -> bool:
-        """Whether rows are whole numbers."""
-        return bool(getattr(_kind(self.distribution).support, "is_discrete", False))
-
-    @property
-    def expects(self) -> str:
-        return f"in the support of torch's {self.title}"
-
-    def outside(self, x: Tensor) -> Tensor:
-        support = (
-            self.distribution.support
-            if isinstance(self.distribution, Distribution)
-            else _kind(self.distribution).support
-        )
-        if not isinstance(support, constraints.Constraint) or constraints.is_dependent(support):
-            return torch.zeros_like(x, dtype=torch.bool)  # known only with the parameters
-        inside = getattr(support, "base_constraint", support).check(x)
-        return ~(inside if inside.shape == x.shape else inside.unsqueeze(-1).expand(x.shape))
-
     @classmethod
-    def template(cls, **settings: Any) -> Template:
+    def template(cls, **settings: Any) -> Family:
         """Returns torch's own family as a fit takes it: ``distribution`` is its class, the others its settings.
 
         Example:
@@ -183,7 +158,7 @@ class TorchComponent(Component):
         kind = settings.pop("distribution", None)
         if not (isinstance(kind, type) and issubclass(kind, Distribution)):
             refuse("distribution", "a class of torch distributions", kind)
-        return Template(cls._of(distribution=partial(kind, **settings) if settings else kind))
+        return TorchFamily(cls, kind, settings)
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         """Returns the sums of scores, of their squares and of second derivatives; see `gradient_step`."""
@@ -196,19 +171,6 @@ class TorchComponent(Component):
         if prior is not None:
             raise self._no("update under a prior")
         return self._at(gradient_step.moved(self._free(), self.batch_shape, statistics.weight, *statistics.moments))
-
-    def start(self, x: Tensor, r: Tensor) -> TorchComponent:
-        """Returns components after some steps from means and scales of the rows, where parameters have such names."""
-        kind: Any = self.distribution
-        stride = max(1, len(x) // _SAMPLE)
-        x, r = x[::stride], r[::stride]
-        weight = r.sum(0)
-        r = 0.9 * r + 0.1 * r.sum(-1, keepdim=True) * (weight / weight.sum(-1, keepdim=True)).clamp_min(1e-3)
-        components = TorchComponent(kind(**_first_guess(kind, x, r), validate_args=False))
-        for _ in range(_STEPS):
-            sums = components.statistics(x, r)
-            components = components.update(Statistics(weight.sum(-1), r.sum(0).double(), sums))
-        return components
 
     def _free(self) -> list[Tensor]:
         """The parameters, unconstrained."""
@@ -238,17 +200,56 @@ class TorchComponent(Component):
         return TorchComponent(_rebuilt(self.distribution, function))
 
 
-def _kind(distribution: Any) -> Any:
-    """The class of a distribution, or that a template names."""
-    found = distribution.func if isinstance(distribution, partial) else distribution
-    return found if isinstance(found, type) else type(found)
+@dataclass(frozen=True, eq=False, repr=False)
+class TorchFamily(Family):
+    """A family of torch's own: the class of its distributions, and how to make one from parameters."""
+
+    distribution: type[Distribution]
+    made: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        """The name of torch's class."""
+        return self.distribution.__name__
+
+    @property
+    def domain(self) -> Any:
+        """The support, as far as it is known without parameters."""
+        support = self.distribution.support
+        known = isinstance(support, constraints.Constraint) and not constraints.is_dependent(support)
+        return getattr(support, "base_constraint", support) if known else constraints.real
+
+    @property
+    def discrete(self) -> bool:
+        return bool(getattr(self.distribution.support, "is_discrete", False))
+
+    @property
+    def expects(self) -> str:
+        return f"in the support of torch's {self.name}"
+
+    def outside(self, x: Tensor) -> Tensor:
+        inside = self.domain.check(x)
+        return ~(inside if inside.shape == x.shape else inside.unsqueeze(-1).expand(x.shape))
+
+    def start(self, x: Tensor, r: Tensor) -> TorchComponent:
+        """Returns components after some steps from means and scales of the rows, where parameters have such names."""
+        stride = max(1, len(x) // _SAMPLE)
+        x, r = x[::stride], r[::stride]
+        weight = r.sum(0)
+        r = 0.9 * r + 0.1 * r.sum(-1, keepdim=True) * (weight / weight.sum(-1, keepdim=True)).clamp_min(1e-3)
+        first = _first_guess(self.distribution, x, r)
+        components = TorchComponent(self.distribution(**first, **self.made, validate_args=False))
+        for _ in range(_STEPS):
+            sums = components.statistics(x, r)
+            components = components.update(Statistics(weight.sum(-1), r.sum(0).double(), sums))
+        return components
 
 
 def _first_guess(kind: Any, x: Tensor, r: Tensor) -> dict[str, Tensor]:
     """Parameters of a torch family for numbers ``(N,)``: the mean for a loc, the spread for a scale, else neutral."""
     if x.ndim > 1:
         refuse("x", "one column of numbers, for torch's own families", f"rows of shape {tuple(x.shape[1:])}")
-    base = _kind(kind)
+    base = kind
     weight = r.sum(0)
     rows = x.reshape(-1, *(1,) * (r.ndim - 1))
     mean = (r * rows).sum(0) / weight

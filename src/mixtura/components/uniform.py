@@ -7,7 +7,7 @@ Its box is given, or is that of the data; it is not learned.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import torch
@@ -16,6 +16,7 @@ from torch.distributions import constraints
 
 from ..errors import refuse
 from .coordinates import Coordinates
+from .family import Family
 from .statistics import Statistics
 
 __all__ = ["Uniform"]
@@ -68,19 +69,6 @@ class Uniform(Coordinates):
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         return self
 
-    def start(self, x: Tensor, r: Tensor) -> Self:
-        low, high = self.low, self.high
-        if low is None or high is None:
-            low, high = x.amin(0), x.amax(0)
-        shape = (*r.shape[1:], *x.shape[1:])
-        return self._replace(low=low.to(x).expand(shape), high=high.to(x).expand(shape), vectors=x.ndim > 1)
-
-    def bind(self, rows: Any, summary: Any) -> Self:
-        """Returns the blank with the data's bounding box, where none was given."""
-        if self.low is not None and self.high is not None:
-            return self
-        return self._replace(low=summary.minimum, high=summary.maximum)
-
     @property
     def mean(self) -> Tensor:
         return 0.5 * (self.low + self.high)
@@ -98,3 +86,37 @@ class Uniform(Coordinates):
     def _draw(self, generator: Generator | None) -> Tensor:
         share = torch.rand(self.low.shape, dtype=self.dtype, device=self.device, generator=generator)
         return self.low + share * (self.high - self.low)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class UniformFamily(Family, of=[Uniform]):
+    """Uniform components on one box.
+
+    Arguments:
+        low: The lower ends, with shape ``(*event)``; those of the data if none are given.
+        high: Its upper ends.
+    """
+
+    low: Tensor | None = None
+    high: Tensor | None = None
+    vectors: bool = False
+
+    @property
+    def domain(self) -> Any:
+        return constraints.real
+
+    def shown(self) -> list[str]:
+        return []
+
+    def bind(self, rows: Any, summary: Any) -> Family:
+        """Returns the family with the data's bounding box, where none was given."""
+        if self.low is not None and self.high is not None:
+            return self
+        return replace(self, low=summary.minimum, high=summary.maximum)
+
+    def start(self, x: Tensor, r: Tensor) -> Uniform:
+        low, high = self.low, self.high
+        if low is None or high is None:
+            low, high = x.amin(0), x.amax(0)
+        shape = (*r.shape[1:], *x.shape[1:])
+        return Uniform._of(low=low.to(x).expand(shape), high=high.to(x).expand(shape), vectors=x.ndim > 1)

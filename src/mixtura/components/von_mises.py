@@ -20,7 +20,9 @@ from torch.distributions import constraints
 from ..errors import refuse
 from .binomial import beta
 from .coordinates import Coordinates
-from .exponential_family import ExponentialFamily
+from .domains import UNIT_LENGTH
+from .exponential_family import ExponentialFamily, MatchedMeans
+from .family import OfVectors
 from .special.bessel import log_bessel, mean_length, mean_length_inverse
 
 __all__ = ["VonMises", "VonMisesFisher"]
@@ -78,7 +80,7 @@ class VonMises(Coordinates, ExponentialFamily):
         self._seal(vectors, loc=loc, concentration=concentration)
 
     def sufficient(self, x: Tensor) -> Tensor:
-        return torch.stack([x.cos(), x.sin()], -1)
+        return _on_the_circle(x)
 
     @property
     def natural(self) -> Tensor:
@@ -93,9 +95,6 @@ class VonMises(Coordinates, ExponentialFamily):
     def from_mean(self, mean: Tensor) -> VonMises:
         loc = torch.atan2(mean[..., 1], mean[..., 0])
         return self._replace(loc=loc, concentration=mean_length_inverse(2, mean.norm(dim=-1)))
-
-    def embed(self, x: Tensor) -> Tensor:
-        return self.sufficient(x).reshape(len(x), -1)
 
     @property
     def mean(self) -> Tensor:
@@ -134,6 +133,7 @@ class VonMisesFisher(ExponentialFamily):
         tensor([1.8407e-01, 2.1815e-08])
     """
 
+    domain = UNIT_LENGTH
     direction: Tensor
     concentration: Tensor
 
@@ -165,14 +165,6 @@ class VonMisesFisher(ExponentialFamily):
     @property
     def parameters(self) -> int:
         return self.batch_shape[-1] * self.direction.shape[-1]
-
-    @property
-    def expects(self) -> str:
-        return "vectors of length one"
-
-    def outside(self, x: Tensor) -> Tensor:
-        tolerance = 1e-6 if x.dtype == torch.float64 else 1e-4
-        return ((x.norm(dim=-1, keepdim=True) - 1).abs() > tolerance).expand(x.shape)
 
     def sufficient(self, x: Tensor) -> Tensor:
         return x
@@ -222,6 +214,25 @@ class VonMisesFisher(ExponentialFamily):
         across = noise - (noise * chosen.direction).sum(-1, keepdim=True) * chosen.direction
         across = across / across.norm(dim=-1, keepdim=True)
         return cosine * chosen.direction + (1 - cosine.square()).clamp_min(0).sqrt() * across
+
+
+class VonMisesFamily(MatchedMeans, of=[VonMises]):
+    """Von Mises components; starts are sought on the circle."""
+
+    def embed(self, x: Tensor) -> Tensor:
+        return _on_the_circle(x).reshape(len(x), -1)
+
+
+class VonMisesFisherFamily(OfVectors, MatchedMeans, of=[VonMisesFisher]):
+    """Von Mises-Fisher components."""
+
+    def neutral(self, x: Tensor, batch: tuple[int, ...]) -> VonMisesFisher:
+        return VonMisesFisher(x.new_ones(*batch, *x.shape[1:]), x.new_ones(batch))
+
+
+def _on_the_circle(x: Tensor) -> Tensor:
+    """Angles as directions in the plane."""
+    return torch.stack([x.cos(), x.sin()], -1)
 
 
 _MANY = 1e7  # a concentration from which on a component is a point

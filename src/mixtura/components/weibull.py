@@ -23,6 +23,7 @@ from torch.distributions import constraints
 
 from .coordinates import Coordinates
 from .exponential_family import _column
+from .family import LogView
 from .statistics import Statistics
 
 __all__ = ["Weibull"]
@@ -58,7 +59,7 @@ class Weibull(Coordinates):
         self._seal(vectors, scale=scale, concentration=concentration)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        bad = self.outside(x)
+        bad = ~self.domain.check(x)
         logarithm = self._rows(torch.where(bad, 1, x).log())
         y = logarithm - self.scale.log()
         density = self.concentration.log() + self.concentration * y - logarithm - (self.concentration * y).exp()
@@ -84,21 +85,6 @@ class Weibull(Coordinates):
         scale = self.scale * (log_mass / new).exp()
         return self._replace(scale=scale, concentration=new).to(self.dtype)
 
-    def start(self, x: Tensor, r: Tensor) -> Self:
-        y = x.log().reshape(len(x), *(1,) * (r.ndim - 1), *x.shape[1:])
-        r = r.reshape(*r.shape, *(1,) * (x.ndim - 1))
-        total = r.sum(0)
-        pooled = r.sum((0, 2), keepdim=True)[0]
-        mean = torch.where(total > 0, (r * y).sum(0) / total, (r * y).sum((0, 2), keepdim=True)[0] / pooled)
-        spread = ((r * (y - mean).square()).sum((0, 2), keepdim=True)[0] / pooled).sqrt()
-        concentration = (math.pi / math.sqrt(6) / spread).expand(mean.shape)
-        return self._replace(
-            scale=(mean + _EULER / concentration).exp(), concentration=concentration, vectors=x.ndim > 1
-        )
-
-    def embed(self, x: Tensor) -> Tensor:
-        return x.log().reshape(len(x), -1)
-
     @property
     def mean(self) -> Tensor:
         return self.scale * torch.lgamma(1 + 1 / self.concentration).exp()
@@ -115,3 +101,20 @@ class Weibull(Coordinates):
         uniform = torch.rand(self.scale.shape, dtype=self.dtype, device=self.device, generator=generator)
         waiting = -torch.log1p(-uniform)
         return self.scale * waiting.clamp_min(torch.finfo(self.dtype).tiny) ** (1 / self.concentration)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WeibullFamily(LogView, of=[Weibull]):
+    """Weibull components, which start where logarithms have the moments of the rows."""
+
+    vectors: bool = False
+
+    def start(self, x: Tensor, r: Tensor) -> Weibull:
+        y = x.log().reshape(len(x), *(1,) * (r.ndim - 1), *x.shape[1:])
+        r = r.reshape(*r.shape, *(1,) * (x.ndim - 1))
+        total = r.sum(0)
+        pooled = r.sum((0, 2), keepdim=True)[0]
+        mean = torch.where(total > 0, (r * y).sum(0) / total, (r * y).sum((0, 2), keepdim=True)[0] / pooled)
+        spread = ((r * (y - mean).square()).sum((0, 2), keepdim=True)[0] / pooled).sqrt()
+        concentration = (math.pi / math.sqrt(6) / spread).expand(mean.shape)
+        return Weibull._of(scale=(mean + _EULER / concentration).exp(), concentration=concentration, vectors=x.ndim > 1)

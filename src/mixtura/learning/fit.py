@@ -11,12 +11,12 @@ from typing import Any
 
 from torch import Generator
 
-from ..components import Structure, structure
+from ..components import Family, Structure, structure
 from ..data import Rows
 from ..errors import refuse
 from ..mixture import Mixture
 from .expectation.recorded import recorded
-from .families import Family, families
+from .families import families
 from .job import Job
 from .loop.method import Method
 from .loop.progress import progress_report
@@ -78,7 +78,7 @@ def fit(
     """
     rows = recorded(x, columns, sample_weight, observation, labels, components)
     method = frozen(EM() if method is None else method, freeze, init)
-    (chosen,) = families(family, [structure(covariance)], rows.clean_shape)
+    (chosen,) = families(family, [structure(covariance)])
     return learn(rows, method, chosen, init, components, restarts, generator, progress)
 
 

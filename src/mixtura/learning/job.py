@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from ..components import Family
 from ..data import Rows, Summary, TensorRows, check_data
 from ..errors import MixtureError, refuse
 from ..mixture import Mixture
 from .expectation.recorded import check_recorded
-from .families import Family
 from .loop.method import Method
 from .loop.reason import Reason
 from .loop.run import run

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from torch import Generator, Tensor
 
-from ..components import Structure, structure
+from ..components import Family, Structure, structure
 from ..errors import MixtureError, refuse
 from .expectation.recorded import recorded
-from .families import Family, families
+from .families import families
 from .job import Job, whole
 from .loop.method import Method
 from .loop.progress import progress_report
@@ -122,7 +122,7 @@ def select(
     shapes = [structure(one) for one in _several(covariance)]
     rows, method = recorded(x, columns, sample_weight, observation), EM() if method is None else method
     method.check(rows)
-    kinds = [kind for one in _listed(family) for kind in families(one, shapes, rows.clean_shape)]
+    kinds = [kind for one in _listed(family) for kind in families(one, shapes)]
     job = Job.of(rows, method, kinds[0], generator, max(counts))
     kinds = [replace(job, family=kind.bind(rows, job.summary)).checked().family for kind in kinds]
     found, interrupted = _search(job, counts, kinds, init or MixedStart(), restarts, progress)

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from ..components import Bernoulli, Component, Structure, StudentT, Template
+from ..components import Bernoulli, Component, Family, Structure, StudentT
 from ..data.arrays import to_tensor
 from ..learning import Fit, Method, fit
 from ..mixture import Mixture
@@ -56,7 +56,7 @@ class FamilyMixture(MixtureEstimator):
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_components": [Interval(Integral, 1, None, closed="left")],
-        "family": [str, Template, type],
+        "family": [str, Family, type],
         "covariance": [str, Structure],
         "method": [None, Method],
         "restarts": [None, Interval(Integral, 1, None, closed="left")],
@@ -74,7 +74,7 @@ class FamilyMixture(MixtureEstimator):
         self,
         n_components: int = 1,
         *,
-        family: type[Component] | Template | str = "Gaussian",
+        family: type[Component] | Family | str = "Gaussian",
         covariance: Structure | str = "full",
         method: Method | None = None,
         restarts: int | None = None,

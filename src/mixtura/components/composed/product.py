@@ -10,9 +10,9 @@ Of categories alone this is latent class analysis; of normal columns alone, a di
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Generator, Tensor
@@ -20,8 +20,12 @@ from torch.distributions import constraints
 
 from ...errors import refuse
 from ..base import Component
-from ..family import Template
+from ..family import Family
 from ..statistics import Statistics
+
+if TYPE_CHECKING:
+    from ...data import Rows
+    from ..covariance.structure import Structure
 
 __all__ = ["Product"]
 
@@ -66,7 +70,7 @@ class Product(Component):
         object.__setattr__(self, "columns", groups)
 
     @classmethod
-    def template(cls, *groups: tuple[Any, int | str | Iterable[int | str]], **settings: Any) -> Template:
+    def template(cls, *groups: tuple[Any, int | str | Iterable[int | str]], **settings: Any) -> Family:
         """Returns a product of families as a fit takes it.
 
         Arguments:
@@ -74,12 +78,12 @@ class Product(Component):
                 family on numbers describes several columns as independent ones.
 
         Example:
-            >>> mx.Product.template((mx.Normal, "mass"), (mx.Poisson, ["eggs", "chicks"])).blank.columns
+            >>> mx.Product.template((mx.Normal, "mass"), (mx.Poisson, ["eggs", "chicks"])).columns
             (('mass',), ('eggs', 'chicks'))
         """
-        blanks = tuple((family.template() if isinstance(family, type) else family).blank for family, _ in groups)
-        listed = tuple((which,) if isinstance(which, (int, str)) else tuple(which) for _, which in groups)
-        return Template(cls._of(parts=blanks, columns=listed))
+        parts = tuple(one.template() if isinstance(one, type) else one for one, _ in groups)
+        columns = tuple((which,) if isinstance(which, (int, str)) else tuple(which) for _, which in groups)
+        return ProductFamily(cls, parts, columns)
 
     # -- what it is
 
@@ -102,16 +106,6 @@ class Product(Component):
             for column in group:
                 supports[int(column)] = getattr(part.support, "base_constraint", part.support)
         return constraints.stack(supports, -1)
-
-    @property
-    def discrete(self) -> bool:
-        """Whether all columns are whole numbers."""
-        return all(part.discrete for part in self.parts)
-
-    @property
-    def expects(self) -> str:
-        groups = zip(self.parts, self.columns, strict=True)
-        return "; ".join(f"{part.expects} in column {', '.join(map(str, group))}" for part, group in groups)
 
     @property
     def remark(self) -> str:
@@ -146,16 +140,6 @@ class Product(Component):
             drawn = part.draw(labels, generator)
             out[..., list(group)] = drawn if part.event_shape else drawn.unsqueeze(-1)
         return out
-
-    def outside(self, x: Tensor) -> Tensor:
-        out = torch.zeros_like(x, dtype=torch.bool)
-        for part, group in zip(self.parts, self.columns, strict=True):
-            out[..., list(group)] = part.outside(x[..., list(group)])
-        return out
-
-    def embed(self, x: Tensor) -> Tensor:
-        groups = zip(self.parts, self.columns, strict=True)
-        return torch.cat([part.embed(x[:, list(group)]) for part, group in groups], -1)
 
     # -- learning
 
@@ -210,29 +194,8 @@ class Product(Component):
         return sum(part.held_parameters(frozen, means, covariances) for part in self.parts)
 
     @property
-    def title(self) -> str:
-        return " x ".join(part.title for part in self.parts)
-
-    def structured(self, structure: Any) -> Self:
-        parts = tuple(part.structured(structure) for part in self.parts)
-        same = all(new is old for new, old in zip(parts, self.parts, strict=True))
-        return self if same else self._replace(parts=parts)
-
-    @property
     def magnitude(self) -> float:
         return sum(part.magnitude for part in self.parts)
-
-    def start(self, x: Tensor, r: Tensor) -> Self:
-        groups = zip(self.parts, self.columns, strict=True)
-        return self._replace(parts=tuple(part.start(_group(x, group), r) for part, group in groups))
-
-    def bind(self, rows: Any, summary: Any) -> Self:
-        """Returns the blank with columns by number, checked against those of the rows."""
-        if not rows.event_shape:
-            refuse("x", "a table of columns, for a product of families", "one column of numbers")
-        columns = tuple(tuple(_number(one, rows) for one in group) for group in self.columns)
-        _check_columns(columns, rows.features)
-        return self._replace(columns=columns)
 
     def collapsed(self, floor: Tensor) -> Tensor:
         groups = zip(self.parts, self.columns, strict=True)
@@ -278,6 +241,57 @@ class Product(Component):
         for part, group in zip(self.parts, self.columns, strict=True):
             out[..., list(group)] = read(part) if part.event_shape else read(part).unsqueeze(-1)
         return out
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ProductFamily(Family):
+    """A product of families, each on its own columns."""
+
+    parts: tuple[Family, ...]
+    columns: tuple[Columns, ...]
+
+    @property
+    def title(self) -> str:
+        """The titles of the parts."""
+        return " x ".join(part.title for part in self.parts)
+
+    @property
+    def discrete(self) -> bool:
+        """Whether all columns are whole numbers."""
+        return all(part.discrete for part in self.parts)
+
+    @property
+    def expects(self) -> str:
+        groups = zip(self.parts, self.columns, strict=True)
+        return "; ".join(f"{part.expects} in column {', '.join(map(str, group))}" for part, group in groups)
+
+    def outside(self, x: Tensor) -> Tensor:
+        out = torch.zeros_like(x, dtype=torch.bool)
+        for part, group in zip(self.parts, self.columns, strict=True):
+            out[..., list(group)] = part.outside(x[..., list(group)])
+        return out
+
+    def embed(self, x: Tensor) -> Tensor:
+        groups = zip(self.parts, self.columns, strict=True)
+        return torch.cat([part.embed(x[:, list(group)]) for part, group in groups], -1)
+
+    def structured(self, structure: Structure) -> Family:
+        parts = tuple(part.structured(structure) for part in self.parts)
+        same = all(new is old for new, old in zip(parts, self.parts, strict=True))
+        return self if same else replace(self, parts=parts)
+
+    def bind(self, rows: Rows, summary: Any) -> Family:
+        """Returns the family with columns by number, checked against those of the rows."""
+        if not rows.event_shape:
+            refuse("x", "a table of columns, for a product of families", "one column of numbers")
+        columns = tuple(tuple(_number(one, rows) for one in group) for group in self.columns)
+        _check_columns(columns, rows.features)
+        return replace(self, columns=columns)
+
+    def start(self, x: Tensor, r: Tensor) -> Product:
+        groups = zip(self.parts, self.columns, strict=True)
+        parts = tuple(part.start(_group(x, group), r) for part, group in groups)
+        return Product._of(parts=parts, columns=self.columns)
 
 
 def _group(x: Tensor, group: Columns) -> Tensor:

@@ -7,16 +7,21 @@ and Raftery (1993)."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Generator, Tensor
 
 from ...errors import refuse
 from ..base import Component
+from ..family import Family
 from ..statistics import Statistics
 from ..uniform import Uniform
+
+if TYPE_CHECKING:
+    from ...data import Rows
+    from ..covariance.structure import Structure
 
 __all__ = ["Beside"]
 
@@ -68,8 +73,8 @@ class Beside(Component):
             >>> fit.mixture.assign(torch.tensor([0.0, 4.0]))
             tensor([0, 1])
         """
-        blank = family.template().blank if isinstance(family, type) else family.blank
-        return cls.template(first=blank, second=Uniform.template(low=low, high=high).blank)
+        first = family.template() if isinstance(family, type) else family
+        return BesideFamily(cls, first, Uniform.template(low=low, high=high))
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -87,21 +92,6 @@ class Beside(Component):
     @property
     def support(self) -> Any:
         return self.first.support
-
-    @property
-    def discrete(self) -> bool:
-        """Whether rows are whole numbers."""
-        return self.first.discrete
-
-    @property
-    def expects(self) -> str:
-        return self.first.expects
-
-    def outside(self, x: Tensor) -> Tensor:
-        return self.first.outside(x)
-
-    def embed(self, x: Tensor) -> Tensor:
-        return self.first.embed(x)
 
     @property
     def remark(self) -> str:
@@ -191,28 +181,8 @@ class Beside(Component):
         return first + self.second.held_parameters(theirs, means, covariances)
 
     @property
-    def title(self) -> str:
-        return f"{self.first.title} + {type(self.second).__name__}"
-
-    def structured(self, structure: Any) -> Self:
-        first = self.first.structured(structure)
-        return self if first is self.first else self._replace(first=first)
-
-    @property
     def magnitude(self) -> float:
         return max(self.first.magnitude, self.second.magnitude)
-
-    def guess(self, r: Tensor) -> Tensor:
-        """Gives a little of every row to the second family's one component."""
-        return torch.cat([(1 - _NOISE) * r, _NOISE * r.sum(-1, keepdim=True)], -1)
-
-    def start(self, x: Tensor, r: Tensor) -> Self:
-        first = self.first.start(x, r[..., :-1])
-        return self._replace(first=first, second=self.second.start(x, r[..., -1:]))
-
-    def bind(self, rows: Any, summary: Any) -> Self:
-        """Returns the blank with both families bound to the data."""
-        return self._replace(first=self.first.bind(rows, summary), second=self.second.bind(rows, summary))
 
     def collapsed(self, floor: Tensor) -> Tensor:
         return self._through(torch.cat([self.first.collapsed(floor), self.second.collapsed(floor)], -1), -1)
@@ -253,3 +223,46 @@ class Beside(Component):
     def _no_rows(self) -> tuple[Tensor, Tensor]:
         x = torch.zeros(0, *self.event_shape, dtype=self.dtype, device=self.device)
         return x, x.new_zeros(0, *self.first.batch_shape)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class BesideFamily(Family, of=[Beside]):
+    """A family beside one component of another; rows are those of the first."""
+
+    first: Family
+    second: Family
+
+    @property
+    def title(self) -> str:
+        """The titles of both."""
+        return f"{self.first.title} + {self.second.kind.__name__}"
+
+    @property
+    def discrete(self) -> bool:
+        return self.first.discrete
+
+    @property
+    def expects(self) -> str:
+        return self.first.expects
+
+    def outside(self, x: Tensor) -> Tensor:
+        return self.first.outside(x)
+
+    def embed(self, x: Tensor) -> Tensor:
+        return self.first.embed(x)
+
+    def structured(self, structure: Structure) -> Family:
+        first = self.first.structured(structure)
+        return self if first is self.first else replace(self, first=first)
+
+    def bind(self, rows: Rows, summary: Any) -> Family:
+        """Returns the family with both bound to the data."""
+        return replace(self, first=self.first.bind(rows, summary), second=self.second.bind(rows, summary))
+
+    def guess(self, r: Tensor) -> Tensor:
+        """Gives a little of every row to the second family's one component."""
+        return torch.cat([(1 - _NOISE) * r, _NOISE * r.sum(-1, keepdim=True)], -1)
+
+    def start(self, x: Tensor, r: Tensor) -> Beside:
+        first, second = self.first.start(x, r[..., :-1]), self.second.start(x, r[..., -1:])
+        return Beside._of(first=first, second=second, places=None)

@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from ...components import Labels, Statistics
+from ...components import Family, Labels, Statistics
 from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
 from ..expectation.expect import expect
-from ..families import Family
 from ..methods.freeze import Freeze
 from ..results.fit import Fit
 from .run import run

@@ -20,14 +20,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor
 
-from ...components import Labels, Statistics
+from ...components import Family, Labels, Statistics
 from ...data import Block, Rows
 from ...errors import MixtureError, refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior
 from ..expectation.expect import log_joint
 from ..expectation.sampled_labels import Sampled, draw_labels
-from ..families import Family
 from ..loop.method import Method
 from ..loop.reason import Reason
 from ..loop.run import run

@@ -23,13 +23,13 @@ from operator import add
 import torch
 from torch import Tensor
 
-from ...components import Gaussian, Labels, Normal, Spherical, Statistics
+from ...components import Family, Gaussian, Labels, Spherical, Statistics
+from ...components.normal import of_rows
 from ...data import Block, Rows
 from ...kernels import Plan, sums
 from ...mixture import Mixture
 from ..expectation.expect import block_size
 from ..expectation.labels import hard
-from ..families import Family, GaussianFamily
 from ..loop.method import Method
 from ..loop.traces import Run
 from ..results.fit import Fit
@@ -68,14 +68,13 @@ class KMeans(Method):
         return hard
 
     def start(self, family: Family, x: Tensor, r: Tensor) -> Mixture:
-        vectors = x.unsqueeze(-1) if x.ndim == 1 else x
-        components = GaussianFamily(Spherical(tied=True)).start(vectors, r)
-        logits = components.location.new_full(components.batch_shape, -math.log(r.shape[-1]))
-        return Mixture._of(logits, Normal.of(components) if x.ndim == 1 else components)
+        components = Gaussian.template(structure=Spherical(tied=True)).start(x, r)
+        logits = x.new_full(components.batch_shape, -math.log(r.shape[-1]))
+        return Mixture._of(logits, components)
 
     def at_means(self, means: Tensor) -> Mixture:
         start = centres(_vectors(means).unsqueeze(0), means.new_ones(()))
-        return Mixture._of(start.logits, Normal.of(start.components.gaussian)) if means.ndim == 1 else start
+        return Mixture._of(start.logits, of_rows(start.components.gaussian, means.ndim > 1))
 
     def expect(self, state: Mixture, rows: Rows) -> Statistics:
         mean = state.components.gaussian_law.location

@@ -20,14 +20,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...components import Component, Labels, Statistics
+from ...components import Component, Family, Labels, Statistics
 from ...data import Block, Rows
 from ...data import rows as as_rows
 from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior
 from ..expectation.labels import soft
-from ..families import Family
 from ..loop.method import Method
 from ..loop.reason import Reason
 from ..loop.run import run

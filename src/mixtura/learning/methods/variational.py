@@ -26,7 +26,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..._value import Value
-from ...components import Component, Labels, Statistics
+from ...components import Component, Family, Labels, Statistics
 from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
@@ -35,7 +35,6 @@ from ...priors import ConjugatePosterior
 from ...priors.weights import WeightsPosterior
 from ..expectation.expect import expect
 from ..expectation.labels import soft
-from ..families import Family
 from ..loop.improve import improved
 from ..loop.method import Method
 from ..loop.run import run

@@ -29,7 +29,7 @@ from ..expectation.labels import soft
 from ..loop.reason import Reason
 
 if TYPE_CHECKING:
-    from ..families import Family
+    from ...components import Family
     from ..loop.method import Method
 
 __all__ = ["Fit"]

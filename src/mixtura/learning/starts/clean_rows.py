@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...components import Component, Full, Gaussian, Normal
+from ...components import Component, Full, Gaussian
+from ...components.normal import of_rows
 from ...components.observation import over
 from ...data import EVERY, Summary, TensorRows
 from ...kernels import soft
@@ -76,7 +77,7 @@ def _single(rows: TensorRows) -> Component:
     mean, variance = rows.observation.first_guess(y.reshape(len(y), -1))
     scale = torch.diag(variance.clamp_min(torch.finfo(y.dtype).tiny).sqrt())
     gaussian = Gaussian._of(location=mean[None], structure=Full._of(factor=scale[None], tied=False))
-    mixture = Mixture._of(y.new_zeros(1), gaussian if len(rows.clean_shape) else Normal.of(gaussian))
+    mixture = Mixture._of(y.new_zeros(1), of_rows(gaussian, bool(rows.clean_shape)))
     for _ in range(_ROUGH):
         proposed = mixture.components.update(expect(mixture, rows, soft))
         if not all(bool(tensor.isfinite().all()) for tensor in proposed.tensors()):
