@@ -316,6 +316,14 @@ class TestPasses:
 
 
 class TestSelect:
+    def test_the_end_of_the_range_is_said(self):
+        options = ["--components", "1:2", "--covariance", "full", "--restarts", 2]
+        assert "2, is the largest that was tried: try more." in run("select", FAITHFUL, *options).stdout
+
+    def test_one_column_has_two_shapes(self):
+        printed = run("select", mx.datasets.path("galaxies"), "--components", "2", "--restarts", 1).stdout
+        assert sorted(line.split()[1] for line in printed.splitlines()[1:]) == ["full", "tied-full"]
+
     def test_prints_and_writes_nothing(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         printed = run("select", FAITHFUL, *SMALL).stdout

@@ -173,3 +173,32 @@ def test_written_whole_or_not_at_all(found, tmp_path, page):
     with pytest.raises(mx.errors.MixtureError, match="existing folder"):
         mx.report.write(tmp_path / "absent" / "report.html", found)
     assert re.fullmatch("report.html", " ".join(p.name for p in tmp_path.iterdir()))
+
+
+# -- what is said is what is shown
+
+
+def test_the_corner_plot_is_described_by_the_columns_that_it_shows():
+    """Those in which the components differ most, which are the last ones here."""
+    x = torch.randn(200, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x[:100, 6:] += 5
+    fit = mx.fit(mx.data.rows(x, columns=[f"c{d}" for d in range(12)]), 2, "diagonal", restarts=2)
+    text = mx.report.page(fit)
+    shown = [f"c{d}" for d in mx.plots.telling(fit.mixture, 6)]
+    assert shown == [f"c{d}" for d in range(6, 12)]
+    assert ("alt", f"Density of {', '.join(shown)}") in Page(text).attributes
+    assert "differ most: c6, c7, c8, c9, c10 and c11." in text
+
+
+def test_the_next_best_is_another_model():
+    """Of one column every shape is one of two, and a single component is the same with either."""
+    one = mx.select(mx.datasets.galaxies(), (1,), restarts=1)
+    assert "is 0 behind" not in mx.report.page(one) and "next best" not in mx.report.page(one)
+    found = mx.select(mx.datasets.galaxies(), (1, 2, 3), restarts=2)
+    second = next(c for c in found.table[1:] if c.reason is found.table[0].reason)
+    assert f"is {second.bic - found.table[0].bic:.3g} behind" in mx.report.page(found)
+
+
+def test_the_end_of_the_range_is_said():
+    found = mx.select(mx.datasets.old_faithful(), (1, 2), "full", restarts=2)
+    assert found.advice and found.advice in mx.report.page(found)

@@ -149,3 +149,27 @@ def test_interruption_keeps_what_was_found():
 
     found = mx.select(mx.datasets.old_faithful(), range(1, 5), "full", method=Impatient(), generator=generator())
     assert found.interrupted and 1 <= len(found.table) < 5
+
+
+# -- what is said of the search
+
+
+def test_one_column_is_not_fitted_three_times():
+    """Of one column a full, a diagonal and a spherical covariance are one variance."""
+    for x in (mx.datasets.galaxies(), mx.datasets.galaxies()[:, None]):
+        found = mx.select(x, (1, 2), generator=generator(), restarts=2)
+        assert {one[:2] for one in found.table} == {(k, c) for k in (1, 2) for c in ("full", "tied-full")}
+    seen = mx.observation.AdditiveNoise(scale=0.1)
+    found = mx.select(x, (1,), ("VVI", "EEE", "VII", "EII"), observation=seen, restarts=1)
+    assert {one.covariance for one in found.table} == {"diagonal", "tied-full"}  # VVI and EEE
+
+
+def test_the_end_of_the_range_is_said():
+    x = mx.datasets.old_faithful()
+    wanted = {(1, 2): "largest that was tried: try more", (4, 5): "smallest that was tried: try fewer"}
+    for counts, said in wanted.items():
+        found = mx.select(x, counts, "tied-full", generator=generator(), restarts=4)
+        assert said in found.advice and found.advice in repr(found)
+    inside = mx.select(x, (2, 3, 4), "tied-full", generator=generator(), restarts=4)
+    assert inside.advice == "" and "tried:" not in repr(inside)
+    assert mx.select(x, 1, ("full", "diagonal"), restarts=1).advice == ""

@@ -29,6 +29,8 @@ def show_models(found: Selection) -> None:
     _show(table)
     if len(found.table) > _MOST:
         say(f"... and {len(found.table) - _MOST} more.")
+    if found.advice:
+        say(found.advice)
 
 
 def show_fit(fit: Fit) -> None:

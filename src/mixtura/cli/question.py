@@ -23,8 +23,6 @@ from .reading import chosen, read, seen
 
 __all__ = ["Question", "answer_of", "interrupted"]
 
-_LINE = ("full", "tied-full")  # in one dimension all shapes are a scale each, or one in common
-
 
 @dataclass(frozen=True)
 class Question:
@@ -90,8 +88,7 @@ class Question:
 
     @property
     def _shapes(self) -> list[str]:
-        every = EVERY if self.rows.event_shape else _LINE
-        return listed(self.covariance) or list(self._learner.shapes or every)
+        return listed(self.covariance) or list(self._learner.shapes or EVERY)
 
     @property
     def _limits(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ convergence and the best of those is returned. Starts and short runs use a sampl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 from torch import Generator
 
@@ -18,7 +18,7 @@ from ..mixture import Mixture
 from .expectation.recorded import recorded
 from .families import families
 from .job import Job
-from .loop.method import Method
+from .loop.method import FitT, Gives, Method
 from .loop.progress import progress_report
 from .methods.em import EM
 from .methods.freeze import Freeze
@@ -27,11 +27,49 @@ from .results.fit import Fit
 __all__ = ["fit"]
 
 
+@overload
 def fit(
     x: Any,
     components: int | None = None,
     covariance: Structure | str = "full",
-    method: Method | None = None,
+    method: None = None,
+    observation: Any = None,
+    sample_weight: Any = None,
+    init: Any = None,
+    restarts: int | None = None,
+    generator: Generator | None = None,
+    progress: bool = False,
+    columns: str | Sequence[str] | None = None,
+    family: Any = None,
+    labels: Any = None,
+    freeze: Freeze | None = None,
+) -> Fit: ...
+
+
+@overload
+def fit(
+    x: Any,
+    components: int | None = None,
+    covariance: Structure | str = "full",
+    method: Gives[FitT] = ...,  # pyright: ignore[reportInvalidTypeVarUse] (without one, it is the overload above)
+    observation: Any = None,
+    sample_weight: Any = None,
+    init: Any = None,
+    restarts: int | None = None,
+    generator: Generator | None = None,
+    progress: bool = False,
+    columns: str | Sequence[str] | None = None,
+    family: Any = None,
+    labels: Any = None,
+    freeze: Freeze | None = None,
+) -> FitT: ...
+
+
+def fit(
+    x: Any,
+    components: int | None = None,
+    covariance: Structure | str = "full",
+    method: Any = None,
     observation: Any = None,
     sample_weight: Any = None,
     init: Any = None,

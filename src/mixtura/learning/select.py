@@ -65,6 +65,21 @@ class Selection:
     fits: tuple[Fit, ...]
     interrupted: bool = False
 
+    def behind(self, candidate: Candidate) -> float:
+        """Returns by how much a candidate's criterion is above the best one's, in nats."""
+        return getattr(candidate, self.criterion) - getattr(self.table[0], self.criterion)
+
+    @property
+    def advice(self) -> str:
+        """What to try next where the best number of components is at an end of the range; empty where it is not."""
+        tried = sorted({candidate.components for candidate in self.table})
+        best = self.table[0].components
+        if len(tried) > 1 and best == tried[-1]:
+            return f"The best number of components, {best}, is the largest that was tried: try more."
+        if len(tried) > 1 and best == tried[0] > 1:
+            return f"The best number of components, {best}, is the smallest that was tried: try fewer."
+        return ""
+
     def __repr__(self) -> str:
         head = f"{'K':>3}  {'covariance':<15} {'parameters':>10} {'log-likelihood':>15} {self.criterion:>12}  reason"
         lines = [
@@ -72,7 +87,7 @@ class Selection:
             f"{getattr(c, self.criterion):>12.4f}  {c.reason.name.lower()}"
             for c in self.table
         ]
-        return "\n".join([head, *lines])
+        return "\n".join([head, *lines, *filter(None, [self.advice])])
 
 
 def select(
@@ -95,7 +110,8 @@ def select(
     Arguments:
         x: Rows in any form that `fit` takes.
         components: The numbers of components to try.
-        covariance: The structures to try, or their names; all six by default.
+        covariance: The structures to try, or their names; all six by default. Of those that are the same for one
+            column, the first is tried.
         criterion: "bic", "aic" or "icl"; lower is better.
         method: How to learn; `EM()` if none is given.
         observation: How the rows were observed, as in `fit`.
@@ -122,6 +138,7 @@ def select(
     shapes = [structure(one) for one in _several(covariance)]
     rows, method = recorded(x, columns, sample_weight, observation), EM() if method is None else method
     method.check(rows)
+    shapes = shapes if rows.clean_shape.numel() > 1 else _on_a_line(shapes)
     kinds = [kind for one in _listed(family) for kind in families(one, shapes)]
     job = Job.of(rows, method, kinds[0], generator, max(counts))
     kinds = [replace(job, family=kind.bind(rows, job.summary)).checked().family for kind in kinds]
@@ -199,6 +216,11 @@ def _ranked(found: list[tuple[Candidate, Fit]], criterion: str, interrupted: boo
 
 
 _BROKEN = (Reason.COLLAPSED, Reason.NOT_FINITE)
+
+
+def _on_a_line(shapes: list[Structure]) -> list[Structure]:
+    """The structures that differ in one dimension, where a covariance is a variance: one each, or one in common."""
+    return list({one.parameters(2, 1): one for one in reversed(shapes)}.values())[::-1]
 
 
 def _counts(components: int | Iterable[int]) -> list[int]:

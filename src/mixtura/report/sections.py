@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import platform
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from .. import plots
 from .._version import __version__
 from ..errors import NotClosedForm
-from ..learning import Candidate, Reason
+from ..learning import Candidate, Reason, Selection
 from ..plots.style import matplotlib
 from .describe import described, flat
 from .digits import number, rounded
 from .html import Html, dot, escape, facts, figure, paragraph, section, table
-from .story import Story, covariance_name, in_words
+from .story import Story, covariance_name, in_words, listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,6 +32,8 @@ def answer(story: Story) -> Html:
     """What was asked, and the answer."""
     poor = story.fit is not None and not story.fit.converged
     parts = [paragraph(story.asked, "asked"), paragraph(story.answer, "answer")]
+    if story.selection is not None and story.selection.advice:
+        parts.append(paragraph(story.selection.advice, "warning"))
     if poor and story.fit is not None:
         parts.append(paragraph(story.fit.advice, "warning"))
     return Html("\n".join([*parts, facts(_facts(story))]))
@@ -52,72 +55,80 @@ def _facts(story: Story) -> list[tuple[str, str]]:
 
 def models(story: Story) -> Html:
     """The criterion over the number of components, and the best models."""
-    if story.selection is None:
+    selection = story.selection
+    if selection is None:
         return Html()
-    ax = _axes(6.8, 3.4)
-    plots.selection(story.selection, ax)
-    criterion = story.selection.criterion.upper()
+    drawn, ax = _axes(6.8, 3.4)
+    plots.selection(selection, ax)
+    criterion = selection.criterion.upper()
     caption = (
         f"{criterion} of every model above the lowest: to scale up to 10, logarithmic beyond. Lower is better. "
         f"Dashed: one covariance in common."
     )
-    drawing = figure(ax.figure, f"{criterion} against the number of components", caption)  # type: ignore[arg-type]
-    return section("How many components, and of what shape", drawing, _models_table(story))
+    drawing = figure(drawn, f"{criterion} against the number of components", caption)
+    return section("How many components, and of what shape", drawing, _models_table(story, selection))
 
 
-def _models_table(story: Story) -> Html:
-    assert story.selection is not None
-    every, lowest = story.selection.table, getattr(story.selection.table[0], story.selection.criterion)
-    above = f"{story.selection.criterion.upper()} above best"
+def _models_table(story: Story, selection: Selection) -> Html:
+    every, above = selection.table, f"{selection.criterion.upper()} above best"
     head = ("model", "parameters", "log-likelihood", "BIC", "AIC", "ICL", above, "ended")
-    rows = [_model(story, c, lowest) for c in every[:_LISTED]]
+    rows = [_model(story, c, selection.behind(c)) for c in every[:_LISTED]]
     more = f"The best {_LISTED} of {len(every)} models." if len(every) > _LISTED else ""
     broken = sum(c.reason in (Reason.COLLAPSED, Reason.NOT_FINITE) for c in every)
     note = f"{more} {broken} collapsed and cannot win." if broken else more
     return Html(table(head, rows) + (paragraph(note, "note") if note else ""))
 
 
-def _model(story: Story, c: Candidate, lowest: float) -> list[str]:
-    assert story.selection is not None
+def _model(story: Story, c: Candidate, behind: float) -> list[str]:
     shape = f"{c.components} × {c.covariance}" if story.features > 1 else f"{c.components}, {in_words(c.covariance, 1)}"
     scores = [f"{value:.2f}" for value in (c.log_likelihood, c.bic, c.aic, c.icl)]
-    gap = f"{getattr(c, story.selection.criterion) - lowest:.2f}"
-    return [shape, str(c.parameters), *scores, gap, c.reason.name.lower().replace("_", " ")]
+    return [shape, str(c.parameters), *scores, f"{behind:.2f}", c.reason.name.lower().replace("_", " ")]
 
 
 def density(story: Story) -> Html:
     """The density with the components: a histogram, a plane or a corner plot."""
     draw = {1: _line, 2: _plane}.get(story.features, _corner)
     try:
-        drawing, caption = draw(story)
+        drawn = draw(story)
     except NotClosedForm as error:
         return section("Density", paragraph(f"It cannot be drawn: {error}", "note"))
-    return section("Density", figure(drawing, f"Density of {', '.join(story.names[:8])}", caption + _sampled(story)))
+    alt = f"Density of {', '.join(drawn.names)}"
+    return section("Density", figure(drawn.drawing, alt, drawn.caption + _sampled(story)))
 
 
-def _line(story: Story) -> tuple[Figure, str]:
-    ax = _axes(6.8, 3.4)
+class _Drawn(NamedTuple):
+    """A figure, the columns that it shows, and what is said below it."""
+
+    drawing: Figure
+    names: Sequence[str]
+    caption: str
+
+
+def _line(story: Story) -> _Drawn:
+    drawing, ax = _axes(6.8, 3.4)
     plots.density(story.mixture, story.rows, ax, story.names)
-    return ax.figure, "Grey: the rows. Black: the density. Colours: each component times its weight."  # type: ignore[return-value]
+    caption = "Grey: the rows. Black: the density. Colours: each component times its weight."
+    return _Drawn(drawing, story.names, caption)
 
 
 _ELLIPSES = "Ellipses: each component at 1 and 2 standard deviations, which hold 39.3 and 86.5 per cent of it. "
 
 
-def _plane(story: Story) -> tuple[Figure, str]:
-    ax = _axes(6.8, 4.8)
+def _plane(story: Story) -> _Drawn:
+    drawing, ax = _axes(6.8, 4.8)
     plots.density(story.mixture, story.rows, ax, story.names)
     contours = "Grey lines: 0.5, 1.25, 2.25, 3.5, 5, 6.5 and 8 nats below the highest density. "
-    return ax.figure, contours + _ELLIPSES + "Dots: the rows."  # type: ignore[return-value]
+    return _Drawn(drawing, story.names, contours + _ELLIPSES + "Dots: the rows.")
 
 
-def _corner(story: Story) -> tuple[Figure, str]:
+def _corner(story: Story) -> _Drawn:
     dims = plots.telling(story.mixture, _PANELS)
     drawing = _figure(1.8 * len(dims) + 0.4, 1.8 * len(dims) + 0.4)
     plots.corner(story.mixture, story.rows, dims, drawing, story.names)
-    left_out = f"The {_PANELS} of {story.features} columns in which the components differ most. "
+    names = [story.names[d] for d in dims]
+    left_out = f"The {_PANELS} of {story.features} columns in which the components differ most: {listed(names)}. "
     caption = "Diagonal: each column's rows, density and weighted components. Below: pairs of columns. " + _ELLIPSES
-    return drawing, (left_out if len(dims) < story.features else "") + caption
+    return _Drawn(drawing, names, (left_out if len(dims) < story.features else "") + caption)
 
 
 def _sampled(story: Story) -> str:
@@ -185,11 +196,11 @@ def trace(story: Story) -> Html:
     """How the fit went."""
     if story.fit is None:
         return Html()
-    ax = _axes(6.8, 2.8)
+    drawn, ax = _axes(6.8, 2.8)
     plots.trace(story.fit, ax)
     ends = ", ".join(number(value, 8) for value in story.fit.restarts.tolist())
     several = f" The starts that were continued ended at {ends} nats per row." if len(story.fit.restarts) > 1 else ""
-    drawing = figure(ax.figure, "The objective at each iteration", "What the method ascends." + several)  # type: ignore[arg-type]
+    drawing = figure(drawn, "The objective at each iteration", "What the method ascends." + several)
     return section("How the fit went", drawing)
 
 
@@ -238,9 +249,10 @@ def _short(value: object) -> str:
 SECTIONS = (answer, models, density, components, trace, unlikely, making)
 
 
-def _axes(width: float, height: float):
+def _axes(width: float, height: float) -> tuple[Figure, Any]:
+    drawing = _figure(width, height)
     with plots.style():
-        return _figure(width, height).subplots()
+        return drawing, drawing.subplots()
 
 
 def _figure(width: float, height: float) -> Figure:

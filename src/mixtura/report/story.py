@@ -8,7 +8,7 @@ from typing import Any
 
 from ..data import Rows
 from ..errors import refuse
-from ..learning import Fit, Selection
+from ..learning import Candidate, Fit, Selection
 from ..mixture import Mixture
 from ..plots.subject import Model, subject
 from .digits import count, number
@@ -123,17 +123,22 @@ def listed(words: Sequence[str], most: int = 8) -> str:
 
 
 def _chosen(story: Story, selection: Selection) -> str:
-    rivals = [c for c in selection.table[1:] if c.reason is selection.table[0].reason][:1]
+    best = selection.table[0]
+    rivals = [c for c in selection.table[1:] if c.reason is best.reason and not _same(c, best)][:1]
     criterion = selection.criterion
-    first = getattr(selection.table[0], criterion)
     behind = [
         f"; the next best, {c.components} with {in_words(c.covariance, story.features)}, is "
-        f"{number(getattr(c, criterion) - first, 3)} behind"
+        f"{number(selection.behind(c), 3)} behind"
         for c in rivals
     ]
     tried = "tried before the search was interrupted, by" if selection.interrupted else "by"
     models = f"the best of {count(len(selection.table), 'model')} {tried} {criterion.upper()}"
     return f"{_capital(story.shape)}: {models}{''.join(behind)}."
+
+
+def _same(one: Candidate, other: Candidate) -> bool:
+    """Whether two models are one under two names, as a single component's covariance, its own or in common, is."""
+    return one.components == other.components == 1 and one.parameters == other.parameters
 
 
 def _ended(fit: Fit) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Generator, Tensor
@@ -19,7 +19,18 @@ from ..results.fit import Fit
 from .run import run
 from .traces import Report, Run, State, no_gain_left
 
-__all__ = ["Method"]
+__all__ = ["FitT", "Gives", "Method"]
+
+
+FitT = TypeVar("FitT", bound=Fit, covariant=True)
+
+
+class Gives(Protocol[FitT]):
+    """What type checkers know of a method: the kind of fit that it returns."""
+
+    def result(self, runs: list[Run], rows: Rows, family: Family) -> FitT:
+        """Returns what the runs, best first, amount to."""
+        ...
 
 
 class Method(ABC):
