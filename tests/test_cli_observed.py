@@ -93,7 +93,8 @@ def test_a_model_reads_its_own_rows_as_the_fit_did(learned, stars, tmp_path, com
     (summary, _), out = learned
     done = run(command, out / "model.safetensors", stars, *errors, "--out", tmp_path / "rows.csv")
     assert done.exit_code == 0, done.output
-    assert "Errors: ra_error, dec_error." in done.output
+    assert "Errors: standard deviations in ra_error, dec_error." in done.output
+    assert "Missing cells: in 44 of 300 rows" in done.output
     written = table(tmp_path / "rows.csv")
     assert sum(written["log_density"]) == pytest.approx(summary["fit"]["log_likelihood"], rel=1e-10)
     if command == "assign":

@@ -19,7 +19,7 @@ from . import options as o
 from .errors_of import told_of
 from .guarded import Guarded
 from .passes import assignments, draws, log_densities
-from .printing import say, show_components, show_fit, show_models, shown_path
+from .printing import say, show_components, show_fit, show_models, show_recorded, shown_path
 from .question import Question, answer_of, interrupted
 from .reading import Reading, read_for
 from .results import assignments_name, new_folder, write_results
@@ -91,6 +91,7 @@ def _fit(asked: Question, out: Path, assignments_format: str | None, force: bool
     show_models(found) if isinstance(found, Selection) else show_fit(found)
     say(f"\n{told.answer}\n", wrap=True)
     show_components(told)
+    show_recorded(told_of(asked.rows, o.listed(asked.errors)))
     say(f"\nWrote model.safetensors, {table}, summary.json and report.html to {shown_path(out.absolute())}.")
     _stop_if_interrupted(found, "The best so far was written.")
     if not answer_of(found).converged:
@@ -143,7 +144,8 @@ def score(
     check_table(out)
     read = read_for(model, data, o.listed(columns), o.listed(errors))
     write_table(out, log_densities(read.mixture, read.rows))
-    say(f"Wrote {len(read.rows)} log-densities to {out}.{_with_errors(read)}")
+    _told(read)
+    say(f"Wrote {len(read.rows)} log-densities to {out}.")
 
 
 @app.command()
@@ -154,11 +156,12 @@ def assign(
     check_table(out)
     read = read_for(model, data, o.listed(columns), o.listed(errors))
     write_table(out, assignments(read.mixture, read.rows))
-    say(f"Wrote {len(read.rows)} assignments to {out}.{_with_errors(read)}")
+    _told(read)
+    say(f"Wrote {len(read.rows)} assignments to {out}.")
 
 
-def _with_errors(read: Reading) -> str:
-    return f" Errors: {', '.join(read.errors)}." if read.errors else ""
+def _told(read: Reading) -> None:
+    show_recorded(told_of(read.rows, read.errors))
 
 
 @app.command()

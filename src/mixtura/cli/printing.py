@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +12,7 @@ from ..learning import Candidate, Fit, Selection
 from ..report.digits import rounded
 from ..report.story import Story
 
-__all__ = ["say", "show_components", "show_fit", "show_models", "shown_path"]
+__all__ = ["say", "show_components", "show_fit", "show_models", "show_recorded", "shown_path"]
 
 _MOST = 15  # models listed
 
@@ -49,6 +50,12 @@ def show_components(told: Story) -> None:
         cells = [f"{rounded(m, s)} ± {rounded(s, s)}" for m, s in zip(mean[k], scale[k], strict=True)]
         table.add_row(str(k), f"{100 * weight:.2f} %", str(int(told.survey.assigned[k])), *cells)
     _show(table)
+
+
+def show_recorded(told: Mapping[str, str]) -> None:
+    """Prints how the rows were recorded, where there is something to say."""
+    for what, words in told.items():
+        say(f"{what.capitalize()}: {words}.")
 
 
 def shown_path(path: Path) -> str:

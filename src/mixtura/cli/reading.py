@@ -38,8 +38,9 @@ def read(
     except TypeError as error:
         raise MixtureError(str(error)) from error
     except TextColumns as error:
-        numeric = f" or choose others: --columns {joined(error.numeric)}" if error.numeric else ""
-        raise MixtureError(f"{error.complaint} Leave it out: --drop {joined(error.text)},{numeric}.") from error
+        numeric = f" or choose others: --columns {joined(error.numeric)}"
+        left = f"Leave out what is no number: --drop {joined(error.text)},{numeric}."
+        raise MixtureError(f"{error.complaint} {left if error.numeric else 'No column holds numbers.'}") from error
 
 
 def chosen(
