@@ -17,7 +17,7 @@ from ..mixture import load
 from ..plots.style import matplotlib
 from . import options as o
 from .errors_of import told_of
-from .guarded import Guarded
+from .guarded import Guarded, said
 from .passes import assignments, draws, log_densities
 from .printing import say, show_components, show_fit, show_models, show_recorded, shown_path
 from .question import Question, answer_of, interrupted
@@ -95,7 +95,7 @@ def _fit(asked: Question, out: Path, assignments_format: str | None, force: bool
     say(f"\nWrote model.safetensors, {table}, summary.json and report.html to {shown_path(out.absolute())}.")
     _stop_if_interrupted(found, "The best so far was written.")
     if not answer_of(found).converged:
-        say(answer_of(found).advice)
+        say(said(answer_of(found).advice))
 
 
 def _stop_if_interrupted(found: Selection | Fit, kept: str) -> None:

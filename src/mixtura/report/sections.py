@@ -80,7 +80,11 @@ def _models_table(story: Story, selection: Selection) -> Html:
 
 
 def _model(story: Story, c: Candidate, behind: float) -> list[str]:
-    shape = f"{c.components} × {c.covariance}" if story.features > 1 else f"{c.components}, {in_words(c.covariance, 1)}"
+    shape = (
+        f"{c.components} × {c.covariance}"
+        if story.features > 1
+        else f"{c.components}, {in_words(c.covariance, 1, c.components)}"
+    )
     scores = [f"{value:.2f}" for value in (c.log_likelihood, c.bic, c.aic, c.icl)]
     return [shape, str(c.parameters), *scores, f"{behind:.2f}", c.reason.name.lower().replace("_", " ")]
 

@@ -63,7 +63,8 @@ class Story:
     @property
     def shape(self) -> str:
         """The components in words."""
-        return f"{count(self.components, 'component')} with {in_words(covariance_name(self.mixture), self.features)}"
+        words = in_words(covariance_name(self.mixture), self.features, self.components)
+        return f"{count(self.components, 'component')} with {words}"
 
     @property
     def per_row(self) -> float:
@@ -103,11 +104,12 @@ def covariance_name(mixture: Mixture) -> str:
     return components.gaussian.structure.name if components.is_gaussian else type(components).__name__
 
 
-def in_words(covariance: str, features: int) -> str:
-    """A covariance structure in words; in one dimension there is only a scale."""
+def in_words(covariance: str, features: int, components: int) -> str:
+    """A covariance structure in words; in one dimension there is only a scale, and of one component nothing shared."""
+    words = _WORDS.get(covariance, covariance)
     if features == 1 and covariance in _WORDS:
-        return "one scale in common" if covariance.startswith("tied-") else "a scale each"
-    return _WORDS.get(covariance, covariance)
+        words = "one scale in common" if covariance.startswith("tied-") else "a scale each"
+    return words if components > 1 else words.removesuffix(" each").removesuffix(" in common").replace("one ", "a ")
 
 
 def listed(words: Sequence[str], most: int = 8) -> str:
@@ -127,7 +129,7 @@ def _chosen(story: Story, selection: Selection) -> str:
     rivals = [c for c in selection.table[1:] if c.reason is best.reason and not _same(c, best)][:1]
     criterion = selection.criterion
     behind = [
-        f"; the next best, {c.components} with {in_words(c.covariance, story.features)}, is "
+        f"; the next best, {c.components} with {in_words(c.covariance, story.features, c.components)}, is "
         f"{number(selection.behind(c), 3)} behind"
         for c in rivals
     ]
