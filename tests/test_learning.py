@@ -102,6 +102,7 @@ def moments(x, weight):
 
 SHAPED = {
     "full": lambda c: c,
+    "eigen": lambda c: c,
     "diagonal": lambda c: torch.diag(c.diagonal()),
     "spherical": lambda c: torch.eye(3, dtype=c.dtype) * c.diagonal().mean(),
 }
