@@ -211,8 +211,8 @@ class Gaussian(Component):
         return self.structure.shares
 
     def untied(self) -> Self:
-        structure = self.structure
-        return self._replace(structure=structure.untied(self.batch_shape[-1])) if structure.tied else self
+        structure = self.structure if self.structure.tied else self.structure.unconstrained
+        return self._replace(structure=structure.untied(self.batch_shape[-1])) if self.shares else self
 
     def holding_means(self, statistics: Statistics) -> Statistics:
         """Returns second moments about the held means, and no pull away from them."""

@@ -16,7 +16,7 @@ from .._value import Value
 from ..components import Component
 from ..errors import NotClosedForm
 from ..mixture import Mixture, load
-from .contract import Contract, assert_close, assert_z
+from .contract import Contract, assert_close, assert_z, skip
 from .integration import integrate
 
 __all__ = ["ComponentContract", "check_component"]
@@ -72,14 +72,15 @@ class ComponentContract(Contract):
         assert_z(ratio, torch.ones_like(ratio[0]), "the integral of the density")
 
     def test_moments_are_integrals(self) -> None:
-        for one in _each(self.make()):
-            if not bool((one.mean.isfinite() & one.variance.isfinite()).all()):
-                continue
+        finite = [one for one in _each(self.make()) if bool((one.mean.isfinite() & one.variance.isfinite()).all())]
+        if not finite:
+            skip("no component has finite moments")
+        for one in finite:
             try:
                 mean = _expectation(one, lambda x: x)
                 square = _expectation(one, lambda x, m=one.mean[0]: (x - m).square())
-            except NotClosedForm:
-                continue  # draws are compared with the same moments below
+            except NotClosedForm as error:
+                skip(f"{error} Draws are compared with the same moments.")
             assert_close(mean, one.mean[0], 1e-6, "the mean")
             assert_close(square, one.variance[0], 1e-6, "the variance")
 
@@ -115,8 +116,8 @@ class ComponentContract(Contract):
         x = self.rows(component, 40)
         try:
             component.cdf(x)
-        except (NotClosedForm, NotImplementedError):
-            return
+        except (NotClosedForm, NotImplementedError) as error:
+            skip(f"there is no cumulative probability: {error}")
         if component.support.is_discrete:
             assert_close(
                 component.cdf(x) - component.cdf(x - 1), component.log_prob(x).exp(), 1e-9, "a step of the cdf"
@@ -168,7 +169,7 @@ class ComponentContract(Contract):
     def test_score_is_the_slope_of_the_log_density(self) -> None:
         component = self.make()
         if component.support.is_discrete or isinstance(component.support, type(constraints.simplex)):
-            return
+            skip(f"rows in {component.support} cannot move freely")
         mixture, x = _mixed(component), self.rows(component, 10)
         push = torch.randn(x.shape, generator=self.generator, dtype=x.dtype) * 1e-6 * x.abs().clamp_min(1e-2)
         slope = mixture.log_prob(x + push) - mixture.log_prob(x - push)
@@ -178,7 +179,7 @@ class ComponentContract(Contract):
     def test_parameters_counts_what_moves_the_density(self) -> None:
         component = self.make()
         if _constrained(component):
-            return  # not every change of the numbers is one of parameters; the structure's own law counts these
+            skip("not every change of the numbers is one of parameters; the structure's own law counts these")
         tensors = [t for t in component.tensors() if t.is_floating_point()]
         x = self.rows(component, 4 * max(1, sum(t.numel() for t in tensors)))
 

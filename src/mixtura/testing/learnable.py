@@ -9,7 +9,7 @@ from ..components import Component, Statistics
 from ..data import TensorRows
 from ..learning import expect, hard, soft
 from ..mixture import Mixture
-from .contract import Contract, assert_close
+from .contract import Contract, assert_close, skip
 
 __all__ = ["LearnableContract", "check_learnable"]
 
@@ -76,7 +76,7 @@ class LearnableContract(Contract):
 
     def test_update_is_the_maximum(self) -> None:
         if not self.exact:
-            return
+            skip("an update only raises the likelihood")
         component, x, generator = self.make(), self.rows(), self.generator
         r = self._responsibilities(component, x)
         best = self._updated(component, x, r)
@@ -91,7 +91,7 @@ class LearnableContract(Contract):
 
     def test_update_does_not_depend_on_where_it_starts(self) -> None:
         if not self.exact:
-            return
+            skip("an update only raises the likelihood")
         component, x = self.make(), self.rows()
         r = self._responsibilities(component, x)
         once = self._updated(component, x, r)

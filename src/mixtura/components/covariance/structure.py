@@ -342,10 +342,9 @@ class Structure(Value, ABC):
 
     def untied(self, components: int) -> Self:
         """Returns the same covariances, one per component."""
-        position = self.given.ndim - self.trailing - 1
-        shape = [-1] * self.given.ndim
-        shape[position] = components
-        return self._replace(factor=self.given.expand(shape), tied=False)
+        leading = (*self.leading[:-1], components)
+        repeated = self.map(lambda tensor: tensor.expand(*leading, *tensor.shape[len(leading) :]))
+        return repeated._replace(tied=False)
 
     def __repr__(self) -> str:
         parts = ([f"tensor{tuple(self.factor.shape)}"] if self.factor is not None else []) + ["tied=True"] * self.tied
