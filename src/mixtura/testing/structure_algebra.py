@@ -31,8 +31,10 @@ class AlgebraContract(Contract):
     def test_images_have_the_image_of_matrices(self) -> None:
         structure = self.make()
         for matrix in self._matrices():
-            expected = matrix @ self._dense(structure) @ matrix.mT
-            assert_close(_spread(structure.image(matrix), expected), expected, 1e-9, f"image under {matrix.tolist()}")
+            expected, image = matrix @ self._dense(structure) @ matrix.mT, structure.image(matrix)
+            assert_close(_spread(image, expected), expected, 1e-9, f"image under {matrix.tolist()}")
+            logdet = image.logdet(len(matrix)).expand(self.components)
+            assert_close(logdet, torch.logdet(expected), 1e-8, f"the determinant of the image under {matrix.tolist()}")
 
     def test_images_with_noise_need_no_rank(self) -> None:
         structure = self.make()
