@@ -60,6 +60,8 @@ class Gaussian(Component):
         mean: The means :math:`\mu_k`, with shape ``(*B, K, D)``.
         covariance: Covariance matrices ``(*B, K, D, D)``, or a structure with values such as
             ``mx.Diagonal(variance)`` or ``mx.Full(matrix, tied=True)``.
+        validate_args: Whether to check that means are finite and matrices positive definite; shapes and types always
+            are. Without it nothing waits for the device, and of other numbers nothing follows.
 
     Raises:
         MixtureError: If a shape does not fit, a value is not finite, or a matrix is not positive definite.
@@ -73,11 +75,14 @@ class Gaussian(Component):
     location: Tensor
     structure: Structure
 
-    def __init__(self, mean: Tensor, covariance: Tensor | Structure) -> None:
-        structure = covariance if isinstance(covariance, Structure) else Full(covariance)
-        _check(mean, structure)
+    def __init__(self, mean: Tensor, covariance: Tensor | Structure, *, validate_args: bool = True) -> None:
+        if not isinstance(covariance, Structure):
+            covariance = Full(covariance, validate_args=validate_args)
+        _check(mean, covariance)
+        if validate_args and not bool(mean.isfinite().all()):
+            refuse("mean", "finite", "NaN or infinity")
         object.__setattr__(self, "location", mean)
-        object.__setattr__(self, "structure", structure)
+        object.__setattr__(self, "structure", covariance)
 
     # -- what it is
 
@@ -351,12 +356,10 @@ def _check(mean: Tensor, structure: Structure) -> None:
     if not isinstance(mean, Tensor) or mean.ndim < 2 or not mean.is_floating_point():
         got = f"{mean.dtype} {tuple(mean.shape)}" if isinstance(mean, Tensor) else type(mean).__name__
         refuse("mean", "a floating point tensor (..., K, D)", got)
-    if not bool(mean.isfinite().all()):
-        refuse("mean", "finite", "NaN or infinity")
     wanted = (*mean.shape[:-2], 1 if structure.tied else mean.shape[-2])
     if tuple(structure.leading) != wanted or not structure.fits(mean.shape[-1]):
         refuse(
             "covariance", f"values for means of shape {tuple(mean.shape)}", f"a factor {tuple(structure.given.shape)}"
         )
-    if structure.dtype != mean.dtype:
+    if structure.given.dtype != mean.dtype:
         refuse("covariance", f"of the means' type {mean.dtype}", structure.dtype)

@@ -123,13 +123,12 @@ def starting_gaussian(structure: Structure, x: Tensor, r: Tensor) -> Gaussian:
     return Gaussian._of(location=location, structure=structure)
 
 
-def gaussian_of_numbers(loc: Tensor, scale: Tensor | float) -> Gaussian:
+def gaussian_of_numbers(loc: Tensor, scale: Tensor | float, validate_args: bool = True) -> Gaussian:
     """Returns the Gaussians of one feature with these centres and scales ``(*B, K)``; refuses what is neither."""
     if not isinstance(loc, Tensor) or loc.ndim < 1 or not loc.is_floating_point():
         refuse("loc", "a floating point tensor (..., K)", getattr(loc, "shape", type(loc).__name__))
     scale = torch.as_tensor(scale, dtype=loc.dtype, device=loc.device)
-    if not bool(((scale > 0) & scale.isfinite()).all()):
+    if validate_args and not bool(((scale > 0) & scale.isfinite()).all()):
         refuse("scale", "positive and finite (a standard deviation)", scale.detach().min().item())
-    shape = torch.broadcast_shapes(loc.shape, scale.shape)
-    structure = Spherical._of(factor=scale.expand(shape), tied=False)
-    return Gaussian(loc.expand(shape).unsqueeze(-1), structure)
+    loc, scale = torch.broadcast_tensors(loc, scale)
+    return Gaussian(loc.unsqueeze(-1), Spherical._of(factor=scale, tied=False), validate_args=validate_args)

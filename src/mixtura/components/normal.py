@@ -28,6 +28,8 @@ class Normal(GaussianInside):
     Arguments:
         loc: The means :math:`\mu_k`, with shape ``(*B, K)``.
         scale: The standard deviations :math:`s_k`, with shape ``(*B, K)``, or a number shared by all.
+        validate_args: Whether to check that means are finite and scales positive; shapes always are. Without it nothing
+            waits for the device.
 
     Raises:
         MixtureError: If a shape does not fit or a scale is not positive and finite.
@@ -39,8 +41,8 @@ class Normal(GaussianInside):
 
     vectors: bool = False
 
-    def __init__(self, loc: Tensor, scale: Tensor | float) -> None:
-        object.__setattr__(self, "inner", gaussian_of_numbers(loc, scale))
+    def __init__(self, loc: Tensor, scale: Tensor | float, *, validate_args: bool = True) -> None:
+        object.__setattr__(self, "inner", gaussian_of_numbers(loc, scale, validate_args))
 
     @classmethod
     def of(cls, gaussian: Gaussian) -> Normal:

@@ -33,6 +33,8 @@ class Mixture(Distribution):
         components: A family such as `Gaussian` with batch shape ``(*B, K)``, or any torch distribution whose last
             batch dimension is K.
         logits: Log-weights up to a constant, instead of ``weights``.
+        validate_args: Whether to check that weights are non-negative and finite; shapes always are. Without it nothing
+            waits for the device. Components check their own numbers when they are made, and take the same word.
 
     Raises:
         MixtureError: If weights are negative, not finite or all zero, or a shape does not fit.
@@ -56,9 +58,10 @@ class Mixture(Distribution):
         components: Component | Distribution | None = None,
         *,
         logits: Tensor | None = None,
+        validate_args: bool = True,
     ) -> None:
         family = components if isinstance(components, Component) else TorchComponent(components)  # type: ignore[arg-type]
-        self._seal(log_weights(weights, logits, family), family)
+        self._seal(log_weights(weights, logits, family, validate_args), family)
 
     @classmethod
     def _of(cls, logits: Tensor, components: Component, columns: tuple[str, ...] | None = None) -> Mixture:

@@ -11,8 +11,10 @@ from ..errors import MixtureError, refuse
 __all__ = ["log_weights"]
 
 
-def log_weights(weights: Tensor | None, logits: Tensor | None, components: Component) -> Tensor:
-    """The normalised logits that weights, or logits, stand for.
+def log_weights(
+    weights: Tensor | None, logits: Tensor | None, components: Component, validate_args: bool = True
+) -> Tensor:
+    """The normalised logits that weights, or logits, stand for; numbers are looked at where they are to be validated.
 
     Raises:
         MixtureError: If both or neither are given, or they do not fit the components.
@@ -20,10 +22,13 @@ def log_weights(weights: Tensor | None, logits: Tensor | None, components: Compo
     if (weights is None) == (logits is None):
         raise MixtureError("Give either `weights` or `logits`, not both and not neither.")
     if logits is None:
-        logits = _log(_checked_weights(torch.as_tensor(weights, dtype=components.dtype, device=components.device)))
-        return torch.log_softmax(_one_each(logits, "weights", components), -1)
+        given = torch.as_tensor(weights, dtype=components.dtype, device=components.device)
+        given = _checked_weights(given) if validate_args else given
+        return torch.log_softmax(_one_each(_log(given), "weights", components), -1)
     logits = _one_each(torch.as_tensor(logits, dtype=components.dtype, device=components.device), "logits", components)
-    if bool(logits.isnan().any() | (logits == torch.inf).any() | (logits == -torch.inf).all(-1).any()):
+    if validate_args and bool(
+        logits.isnan().any() | (logits == torch.inf).any() | (logits == -torch.inf).all(-1).any()
+    ):
         refuse("logits", "finite or minus infinity, not all of one mixture minus infinity", logits)
     return torch.log_softmax(logits, -1)
 
@@ -45,5 +50,7 @@ def _checked_weights(weights: Tensor) -> Tensor:
 
 def _log(weights: Tensor) -> Tensor:
     """The logarithm with a zero gradient, not NaN, where a weight is zero."""
+    if not weights.requires_grad:
+        return weights.log()
     positive = weights > 0
     return torch.where(positive, torch.where(positive, weights, 1).log(), -torch.inf)

@@ -34,8 +34,10 @@ def select_rows(rows: Tensor, index: int | Tensor) -> Tensor:
     return rows[index] if isinstance(index, int) else rows.index_select(0, index)
 
 
-def checked_variance(variance: Tensor) -> Tensor:
-    """Returns the variances; refused unless positive and finite."""
+def checked_variance(variance: Tensor, validate_args: bool = True) -> Tensor:
+    """Returns the variances; refused unless positive and finite, where they are to be validated."""
+    if not validate_args:
+        return variance
     bad = ~((variance > 0) & variance.isfinite())
     if bool(bad.any()):
         where = bad.nonzero()[0].tolist()

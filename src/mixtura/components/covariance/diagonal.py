@@ -24,6 +24,7 @@ class Diagonal(AlongAxes):
     Arguments:
         variance: Positive variances, with shape ``(*B, K, D)``, or ``(D,)`` where tied; none for a template.
         tied: Whether the components share one diagonal.
+        validate_args: Whether to check that variances are positive and finite; without it nothing waits for the device.
 
     Raises:
         MixtureError: If a variance is not positive and finite.
@@ -36,8 +37,8 @@ class Diagonal(AlongAxes):
     trailing = 1
     form = DIAGONAL
 
-    def __init__(self, variance: Tensor | None = None, *, tied: bool = False) -> None:
-        factor = None if variance is None else checked_variance(lead(variance, 1, tied)).sqrt()
+    def __init__(self, variance: Tensor | None = None, *, tied: bool = False, validate_args: bool = True) -> None:
+        factor = None if variance is None else checked_variance(lead(variance, 1, tied), validate_args).sqrt()
         object.__setattr__(self, "factor", factor)
         object.__setattr__(self, "tied", tied)
 

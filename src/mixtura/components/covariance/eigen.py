@@ -43,6 +43,8 @@ class Eigen(Structure):
         spectrum: The variances :math:`\lambda` along the axes, positive, with shape ``(*B, K, D)``, or ``(D,)`` where
             tied.
         tied: Whether the components share one matrix.
+        validate_args: Whether to check that axes are orthonormal and variances positive and finite; without it nothing
+            waits for the device.
 
     As a template it fits what `Full` fits. `Eigen.of` gives any structure's covariances in their own axes.
 
@@ -62,11 +64,18 @@ class Eigen(Structure):
     trailing = 1
     form = FULL
 
-    def __init__(self, axes: Tensor | None = None, spectrum: Tensor | None = None, *, tied: bool = False) -> None:
+    def __init__(
+        self,
+        axes: Tensor | None = None,
+        spectrum: Tensor | None = None,
+        *,
+        tied: bool = False,
+        validate_args: bool = True,
+    ) -> None:
         if (axes is None) != (spectrum is None):
             refuse("spectrum", "given with axes, or neither of them", "one without the other")
-        factor = None if spectrum is None else checked_variance(lead(spectrum, 1, tied)).sqrt()
-        placed = None if axes is None or factor is None else _checked_axes(axes, factor)
+        factor = None if spectrum is None else checked_variance(lead(spectrum, 1, tied), validate_args).sqrt()
+        placed = None if axes is None or factor is None else _checked_axes(axes, factor, validate_args)
         for name, value in (("factor", factor), ("tied", tied), ("axes", placed)):
             object.__setattr__(self, name, value)
 
@@ -217,12 +226,12 @@ def _triangle(root: Tensor) -> Tensor:
     return lower * torch.where(lower.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).unsqueeze(-2).to(lower)
 
 
-def _checked_axes(axes: Tensor, factor: Tensor) -> Tensor:
+def _checked_axes(axes: Tensor, factor: Tensor, validate_args: bool) -> Tensor:
     """Axes that agree with scales ``(*B, K or 1, D)``, with the batch dimensions of these."""
     axes, features = axes.unsqueeze(-3) if axes.ndim == 2 else axes, factor.shape[-1]
     if axes.shape[-2:] != (features, features) or axes.shape[-3] not in (1, factor.shape[-2]):
         refuse("axes", f"matrices {features} x {features} for each component or for all", tuple(axes.shape))
-    away = (axes.mT @ axes - torch.eye(features).to(axes)).detach().abs().amax()
-    if not bool(away <= 1e3 * features * torch.finfo(axes.dtype).eps):
+    away = (axes.mT @ axes - torch.eye(features).to(axes)).detach().abs().amax() if validate_args else 0.0
+    if validate_args and not bool(away <= 1e3 * features * torch.finfo(axes.dtype).eps):
         refuse("axes", "orthogonal matrices", f"columns whose inner products are off by {away:.3g}")
     return axes.expand(*factor.shape[:-2], *axes.shape[-3:])

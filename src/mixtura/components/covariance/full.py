@@ -24,6 +24,8 @@ class Full(Structure):
         covariance: Symmetric positive definite matrices, with shape ``(*B, K, D, D)``, or ``(D, D)`` where tied; none
             for a template.
         tied: Whether the components share one matrix.
+        validate_args: Whether to check that matrices are finite, symmetric and positive definite; without it nothing
+            waits for the device, and of other matrices nothing follows.
 
     Raises:
         MixtureError: If a matrix is not symmetric, not finite or not positive definite; the message names it.
@@ -38,15 +40,15 @@ class Full(Structure):
     trailing = 2
     form = FULL
 
-    def __init__(self, covariance: Tensor | None = None, *, tied: bool = False) -> None:
-        factor = None if covariance is None else checked_cholesky(lead(covariance, 2, tied))
+    def __init__(self, covariance: Tensor | None = None, *, tied: bool = False, validate_args: bool = True) -> None:
+        factor = None if covariance is None else _cholesky(lead(covariance, 2, tied), validate_args)
         object.__setattr__(self, "factor", factor)
         object.__setattr__(self, "tied", tied)
 
     @classmethod
-    def from_scale_tril(cls, scale_tril: Tensor, *, tied: bool = False) -> Full:
-        """Builds the structure from lower triangular Cholesky factors with a positive diagonal."""
-        if not bool((scale_tril.detach().diagonal(dim1=-2, dim2=-1) > 0).all()):
+    def from_scale_tril(cls, scale_tril: Tensor, *, tied: bool = False, validate_args: bool = True) -> Full:
+        """Builds the structure from lower triangular Cholesky factors with a positive diagonal, checked if asked."""
+        if validate_args and not bool((scale_tril.detach().diagonal(dim1=-2, dim2=-1) > 0).all()):
             refuse("scale_tril", "lower triangular with a positive diagonal", "a diagonal entry that is not positive")
         return cls._of(factor=lead(scale_tril.tril(), 2, tied), tied=tied)
 
@@ -147,9 +149,11 @@ def factored(covariance: Tensor, tied: bool) -> Full:
     return Full._of(factor=factor.masked_fill((info > 0)[..., None, None], torch.nan), tied=tied)
 
 
-def checked_cholesky(covariance: Tensor) -> Tensor:
+def _cholesky(covariance: Tensor, validate_args: bool) -> Tensor:
     if covariance.shape[-1] != covariance.shape[-2]:
         refuse("covariance", "square matrices (..., K, D, D)", tuple(covariance.shape))
+    if not validate_args:
+        return torch.linalg.cholesky_ex(covariance).L
     if not bool(covariance.isfinite().all()):
         refuse("covariance", "finite", "NaN or infinity")
     scale = covariance.detach().abs().amax((-2, -1), keepdim=True)

@@ -77,20 +77,23 @@ class LowRank(Structure):
             object.__setattr__(self, name, value)
 
     @classmethod
-    def from_loadings(cls, loadings: Tensor, noise: Tensor, *, tied: bool = False) -> LowRank:
+    def from_loadings(
+        cls, loadings: Tensor, noise: Tensor, *, tied: bool = False, validate_args: bool = True
+    ) -> LowRank:
         r"""Builds the structure from its parts.
 
         Arguments:
             loadings: W, with shape ``(*B, K, D, rank)``, or ``(D, rank)`` where tied.
             noise: The variances :math:`\psi`, positive, with shape ``(*B, K, D)``, or ``(D,)`` where tied.
             tied: Whether the components share one matrix.
+            validate_args: Whether to check numbers; without it nothing waits for the device.
 
         Raises:
             MixtureError: If the shapes do not agree, or a variance is not positive and finite.
         """
         if loadings.ndim < 2 or loadings.shape[:-1] != noise.shape:
             refuse("loadings", f"of shape (..., D, rank) beside noise {tuple(noise.shape)}", tuple(loadings.shape))
-        if not bool((noise > 0).all() & noise.isfinite().all() & loadings.isfinite().all()):
+        if validate_args and not bool((noise > 0).all() & noise.isfinite().all() & loadings.isfinite().all()):
             refuse("noise", "positive and finite, beside finite loadings", "a number that is not")
         if not tied and loadings.ndim < 3:
             refuse("loadings", "a components dimension before (D, rank)", tuple(loadings.shape))

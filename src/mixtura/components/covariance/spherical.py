@@ -25,6 +25,7 @@ class Spherical(AlongAxes):
     Arguments:
         variance: Positive variances, with shape ``(*B, K)``, or ``()`` where tied; none for a template.
         tied: Whether the components share one variance.
+        validate_args: Whether to check that variances are positive and finite; without it nothing waits for the device.
 
     Raises:
         MixtureError: If a variance is not positive and finite.
@@ -38,8 +39,8 @@ class Spherical(AlongAxes):
     trailing = 0
     form = SPHERICAL
 
-    def __init__(self, variance: Tensor | None = None, *, tied: bool = False) -> None:
-        factor = None if variance is None else checked_variance(lead(variance, 0, tied)).sqrt()
+    def __init__(self, variance: Tensor | None = None, *, tied: bool = False, validate_args: bool = True) -> None:
+        factor = None if variance is None else checked_variance(lead(variance, 0, tied), validate_args).sqrt()
         object.__setattr__(self, "factor", factor)
         object.__setattr__(self, "tied", tied)
 
