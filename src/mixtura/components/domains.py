@@ -20,8 +20,11 @@ class _Entries(constraints.Constraint):
         return self.words
 
 
-class _OpenUnit(_Entries):
-    words = "strictly between 0 and 1"
+class _OpenUnit(type(constraints.unit_interval)):
+    """Numbers between 0 and 1, neither of them included."""
+
+    def __str__(self) -> str:
+        return "strictly between 0 and 1"
 
     def check(self, value: Tensor) -> Tensor:
         return (value > 0) & (value < 1)
@@ -48,7 +51,7 @@ class _Codes(type(constraints.integer_interval(0, 1))):
         return f"category codes 0 to {self.upper_bound}"
 
 
-OPEN_UNIT, SHARES, UNIT_LENGTH = _OpenUnit(), _Shares(), _UnitLength()
+OPEN_UNIT, SHARES, UNIT_LENGTH = _OpenUnit(0.0, 1.0), _Shares(), _UnitLength()
 
 
 def codes(categories: int) -> Any:
