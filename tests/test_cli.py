@@ -314,6 +314,18 @@ class TestPasses:
         assert str(tmp_path / "r.html") in run("report", model, FAITHFUL, "--out", tmp_path / "r.html").stdout
         assert "The least likely rows" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
+    @pytest.mark.parametrize("command", ["score", "assign", "report"])
+    def test_other_names_can_stand_for_the_models_columns(self, model, tmp_path, command):
+        lines = [f"{e!r},{w!r}" for e, w in mx.datasets.old_faithful().tolist()]
+        (tmp_path / "d.csv").write_text("\n".join(["length,pause", *lines]))
+        out = tmp_path / ("r.html" if command == "report" else "s.csv")
+        assert run(command, model, tmp_path / "d.csv", "--columns", "length,pause", "--out", out).exit_code == 0
+        if command == "report":
+            assert "columns length and pause" in out.read_text(encoding="utf-8")
+        else:
+            expected = mx.load(model).log_prob(mx.datasets.old_faithful())
+            np.testing.assert_allclose(table(out)["log_density"], expected, rtol=1e-12)
+
 
 class TestSelect:
     def test_the_end_of_the_range_is_said(self):

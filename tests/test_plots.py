@@ -295,3 +295,16 @@ def test_the_first_six_colours_can_be_told_apart(vision):
     seen = _lab(np.clip(linear @ np.transpose(vision), 0, 1))
     gaps = np.linalg.norm(seen[:, None] - seen, axis=-1)[np.triu_indices(6, 1)]
     assert gaps.min() > 15, gaps.min()
+
+
+def test_a_frame_is_drawn_by_its_names():
+    import pandas
+
+    named = SPACE.named(["a", "b", "c"])
+    x = SPACE.sample((30,), torch.Generator().manual_seed(0))
+    frame = pandas.DataFrame({"c": x[:, 2], "text": "t", "a": x[:, 0], "b": x[:, 1]})
+    ax = mx.plots.density(named.marginal(["c", "b"]), frame)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("c", "b")
+    dots = next(c for c in ax.collections if len(c.get_offsets()) == 30)
+    np.testing.assert_allclose(dots.get_offsets(), x[:, [2, 1]])
+    assert mx.plots.density(named.marginal(["a"])).get_xlabel() == "a"

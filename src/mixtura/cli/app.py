@@ -12,15 +12,14 @@ from .. import report as reports
 from .._version import __version__
 from ..datasets import path as bundled
 from ..errors import refuse
-from ..learning import Fit, Selection
 from ..mixture import load
 from ..plots.style import matplotlib
 from . import options as o
 from .errors_of import told_of
 from .guarded import Guarded, said
 from .passes import assignments, draws, log_densities
-from .printing import say, show_components, show_fit, show_models, show_recorded, shown_path
-from .question import Question, answer_of, interrupted
+from .printing import say, show_components, show_found, show_recorded, shown_path
+from .question import Outcome, Question
 from .reading import Reading, read_for
 from .results import assignments_name, new_folder, write_results
 from .tables import check_table, write_table
@@ -88,18 +87,18 @@ def _fit(asked: Question, out: Path, assignments_format: str | None, force: bool
     with new_folder(out, force) as folder:
         found = asked.ask()
         told = write_results(folder, asked, found, table)
-    show_models(found) if isinstance(found, Selection) else show_fit(found)
+    show_found(found)
     say(f"\n{told.answer}\n", wrap=True)
     show_components(told)
     show_recorded(told_of(asked.rows, o.listed(asked.errors)))
     say(f"\nWrote model.safetensors, {table}, summary.json and report.html to {shown_path(out.absolute())}.")
     _stop_if_interrupted(found, "The best so far was written.")
-    if not answer_of(found).converged:
-        say(said(answer_of(found).advice))
+    if not found.best.converged:
+        say(said(found.best.advice))
 
 
-def _stop_if_interrupted(found: Selection | Fit, kept: str) -> None:
-    if interrupted(found):
+def _stop_if_interrupted(found: Outcome, kept: str) -> None:
+    if found.interrupted:
         typer.secho(f"Interrupted. {kept}", err=True)
         raise typer.Exit(130)
 
@@ -132,7 +131,7 @@ def select(
     if out is not None:
         return _fit(asked, out, None, force)
     found = asked.ask()
-    show_models(found) if isinstance(found, Selection) else show_fit(found)
+    show_found(found)
     _stop_if_interrupted(found, "The models above are those that were tried.")
 
 
@@ -189,7 +188,7 @@ def report(
     """Write a report on how a model describes DATA: one HTML page."""
     mixture, rows, named = read_for(model, data, o.listed(columns), o.listed(errors))
     made = {"model": str(model), "data": str(data), **told_of(rows, named)}
-    reports.write(out, mixture, rows, rows.columns, data.name, made)
+    reports.write(out, mixture.named(None), rows, rows.columns, data.name, made)  # the rows' names, asked for
     say(f"Report: {out.absolute()}")
 
 

@@ -11,8 +11,9 @@ from rich.table import Table
 from ..learning import Candidate, Fit, Selection
 from ..report.digits import rounded
 from ..report.story import Story
+from .question import Outcome
 
-__all__ = ["say", "show_components", "show_fit", "show_models", "show_recorded", "shown_path"]
+__all__ = ["say", "show_components", "show_fit", "show_found", "show_models", "show_recorded", "shown_path"]
 
 _MOST = 15  # models listed
 
@@ -20,6 +21,11 @@ _MOST = 15  # models listed
 def say(text: str, wrap: bool = False) -> None:
     """Prints a text as it is: what looks like markup in a name is not. Sentences may be wrapped, paths not."""
     _console().print(text, soft_wrap=not wrap)
+
+
+def show_found(found: Outcome) -> None:
+    """Prints the models that were tried, or the one."""
+    show_fit(found.best) if found.selection is None else show_models(found.selection)
 
 
 def show_models(found: Selection) -> None:

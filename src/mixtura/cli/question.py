@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -21,7 +21,24 @@ from .methods import Learner, looked_up
 from .options import counts, listed
 from .reading import chosen, read, seen
 
-__all__ = ["Question", "answer_of", "interrupted"]
+__all__ = ["Outcome", "Question"]
+
+
+class Outcome(NamedTuple):
+    """The best fit, and the selection that chose it, where there was more than one model."""
+
+    best: Fit
+    selection: Selection | None
+
+    @property
+    def model(self) -> Selection | Fit:
+        """All that was found."""
+        return self.selection or self.best
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended the work before all was tried."""
+        return self.best.reason is Reason.INTERRUPTED if self.selection is None else self.selection.interrupted
 
 
 @dataclass(frozen=True)
@@ -65,22 +82,17 @@ class Question:
         """The rows with how they were observed."""
         return seen(self.recorded, self.observation)
 
-    def ask(self) -> Selection | Fit:
+    def ask(self) -> Outcome:
         """Fits every model, and orders the best one's components by falling weight."""
-        found = self._fitted()
-        if isinstance(found, Fit):
-            return _ordered(found)
-        best = _ordered(found.best)
-        return replace(found, best=best, fits=(best, *found.fits[1:]))
-
-    def _fitted(self) -> Selection | Fit:
         components, covariance, method = counts(self.components), self._shapes, self._learner.build(**self._limits)
         common: dict[str, Any] = {"method": method, "restarts": self.restarts, "progress": self._shows_progress}
         common["observation"] = self.observation
         common["generator"] = torch.Generator().manual_seed(self.seed)
         if len(components) * len(covariance) == 1:
-            return fit(self.recorded, components[0], covariance[0], **common)
-        return select(self.recorded, components, covariance, self.criterion, **common)
+            return Outcome(_ordered(fit(self.recorded, components[0], covariance[0], **common)), None)
+        found = select(self.recorded, components, covariance, self.criterion, **common)
+        best = _ordered(found.best)
+        return Outcome(best, replace(found, best=best, fits=(best, *found.fits[1:])))
 
     @property
     def _learner(self) -> Learner:
@@ -115,16 +127,6 @@ class Question:
             "seed": self.seed,
             "restarts": self.restarts,
         }
-
-
-def answer_of(found: Selection | Fit) -> Fit:
-    """The fit itself, or the best of a selection."""
-    return found.best if isinstance(found, Selection) else found
-
-
-def interrupted(found: Selection | Fit) -> bool:
-    """Whether Ctrl-C ended the work before all was tried."""
-    return found.interrupted if isinstance(found, Selection) else found.reason is Reason.INTERRUPTED
 
 
 def _ordered(best: Fit) -> Fit:

@@ -16,12 +16,12 @@ from .. import report
 from .._version import __version__
 from .._writing import whole_folder
 from ..errors import MixtureError, refuse
-from ..learning import Candidate, Fit, Selection
+from ..learning import Candidate, Fit
 from ..report.story import Story, covariance_name, story
 from .errors_of import told_of
 from .options import listed
 from .passes import assignments
-from .question import Question, answer_of
+from .question import Outcome, Question
 from .tables import write_table
 
 __all__ = ["FORMATS", "assignments_name", "new_folder", "summary", "write_results"]
@@ -68,11 +68,11 @@ def assignments_name(wanted: str | None) -> str:
     return FORMATS[wanted]
 
 
-def write_results(folder: Path, question: Question, found: Selection | Fit, table: str) -> Story:
+def write_results(folder: Path, question: Question, found: Outcome, table: str) -> Story:
     """Writes the four files, and returns the story that the report tells."""
-    mixture, rows = answer_of(found).mixture, question.rows
-    told = story(found, source=question.data.name, made=_made(question))
-    answer_of(found).save(folder / "model.safetensors", listed(question.errors))
+    mixture, rows = found.best.mixture, question.rows
+    told = story(found.model, source=question.data.name, made=_made(question))
+    found.best.save(folder / "model.safetensors", listed(question.errors))
     write_table(folder / table, assignments(mixture, rows))
     text = json.dumps(_finite(summary(question, found, told)), indent=2, allow_nan=False)
     (folder / _SUMMARY).write_text(text + "\n", encoding="utf-8")
@@ -80,10 +80,10 @@ def write_results(folder: Path, question: Question, found: Selection | Fit, tabl
     return told
 
 
-def summary(question: Question, found: Selection | Fit, told: Story) -> dict[str, Any]:
+def summary(question: Question, found: Outcome, told: Story) -> dict[str, Any]:
     """The answer for programs: everything the report says in numbers."""
-    best = answer_of(found)
-    table = found.table if isinstance(found, Selection) else ()
+    best = found.best
+    table = () if found.selection is None else found.selection.table
     return {
         "mixtura": __version__,
         "torch": torch.__version__,

@@ -65,9 +65,13 @@ class Selection:
     fits: tuple[Fit, ...]
     interrupted: bool = False
 
+    def value(self, candidate: Candidate) -> float:
+        """Returns a candidate's criterion, in nats."""
+        return getattr(candidate, self.criterion)
+
     def behind(self, candidate: Candidate) -> float:
         """Returns by how much a candidate's criterion is above the best one's, in nats."""
-        return getattr(candidate, self.criterion) - getattr(self.table[0], self.criterion)
+        return self.value(candidate) - self.value(self.table[0])
 
     @property
     def advice(self) -> str:
@@ -84,7 +88,7 @@ class Selection:
         head = f"{'K':>3}  {'covariance':<15} {'parameters':>10} {'log-likelihood':>15} {self.criterion:>12}  reason"
         lines = [
             f"{c.components:>3}  {c.covariance:<15} {c.parameters:>10} {c.log_likelihood:>15.4f} "
-            f"{getattr(c, self.criterion):>12.4f}  {c.reason.name.lower()}"
+            f"{self.value(c):>12.4f}  {c.reason.name.lower()}"
             for c in self.table
         ]
         return "\n".join([head, *lines, *filter(None, [self.advice])])

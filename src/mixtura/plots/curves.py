@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import refuse
 from ..learning import Candidate, Fit, Reason, Selection
 from .style import INK, PALETTE, new_axes, style
+from .subject import parts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,11 +32,11 @@ def trace(fit: Fit | Selection, ax: Axes | None = None) -> Axes:
         >>> len(mx.plots.trace(fit).lines[0].get_xdata()) == len(fit.trace)
         True
     """
-    fit = fit.best if isinstance(fit, Selection) else fit
-    if not isinstance(fit, Fit):
+    found = parts(fit).fit
+    if found is None:
         refuse("fit", "a Fit or a Selection", type(fit).__name__)
     ax = new_axes(ax, height=2.8)
-    values = fit.trace.tolist()
+    values = found.trace.tolist()
     ax.plot(range(len(values)), values, color=PALETTE[0], marker="o", ms=2.2, lw=1.1)
     ax.set_xlabel("iteration")
     ax.set_ylabel("objective (nats per row)")
@@ -65,7 +66,7 @@ def selection(selection: Selection, ax: Axes | None = None) -> Axes:
         >>> mx.plots.selection(found).get_ylabel()
         'BIC above the best'
     """
-    if not isinstance(selection, Selection):
+    if parts(selection).selection is None:
         refuse("selection", "what `mx.select` returned", type(selection).__name__)
     ax = new_axes(ax, width=6.4)
     for covariance in _structures(selection):
@@ -97,15 +98,14 @@ def _line(ax: Axes, selection: Selection, covariance: str) -> None:
     shapes = list(dict.fromkeys(_plain(name) for name in _structures(selection)))
     color = PALETTE[shapes.index(_plain(covariance)) % len(PALETTE)]
     dashes = "--" if covariance != _plain(covariance) else "-"
-    lowest = getattr(selection.table[0], selection.criterion)
-    values = [getattr(c, selection.criterion) - lowest for c in own]
+    values = [selection.behind(c) for c in own]
     ax.plot([c.components for c in own], values, dashes, color=color, marker="o", ms=3, lw=1.2, label=covariance)
 
 
 def _mark(ax: Axes, selection: Selection) -> None:
     best = selection.table[0]
     ax.plot(best.components, 0, "o", ms=10, mfc="none", mec=INK, mew=1.3, zorder=4, clip_on=False)
-    text = f"{best.components}, {best.covariance}: {getattr(best, selection.criterion):.1f}"
+    text = f"{best.components}, {best.covariance}: {selection.value(best):.1f}"
     ax.annotate(text, (best.components, 0), (9, -4), textcoords="offset points", va="top", color=INK, fontsize=8)
 
 

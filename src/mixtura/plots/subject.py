@@ -3,22 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import singledispatch
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..data import Rows
-from ..data import rows as as_rows
 from ..errors import refuse
 from ..learning import Fit, Selection
 from ..mixture import Mixture
+from ..mixture.columns import rows_of
 
-__all__ = ["Model", "Subject", "Window", "shown", "subject"]
+__all__ = ["Model", "Parts", "Subject", "Window", "parts", "shown", "subject"]
 
 Model = Mixture | Fit | Selection
 
 _SHOWN = 5000  # rows drawn as points; more only cover each other
+
+
+class Parts(NamedTuple):
+    """What a model is made of: its mixture, the fit that found it, the selection that chose it, as far as they are."""
+
+    mixture: Mixture
+    fit: Fit | None = None
+    selection: Selection | None = None
+
+
+@singledispatch
+def parts(model: Model) -> Parts:
+    """What a mixture, a fit or a selection (its best fit) is made of.
+
+    Raises:
+        MixtureError: If it is something else.
+    """
+    refuse("model", "a Mixture, a Fit or a Selection", type(model).__name__)
+
+
+@parts.register
+def _(model: Mixture) -> Parts:
+    return Parts(model)
+
+
+@parts.register
+def _(model: Fit) -> Parts:
+    return Parts(model.mixture, model)
+
+
+@parts.register
+def _(model: Selection) -> Parts:
+    return Parts(model.best.mixture, model.best, model)
 
 
 class Subject(NamedTuple):
@@ -60,20 +94,17 @@ def subject(model: Model, x: Any = None, columns: Sequence[str] | None = None) -
 
     Arguments:
         model: A mixture without batch shape, a fit (which brings its rows) or a selection (its best fit).
-        x: Rows in any form that `fit` takes, instead of the fit's.
+        x: Rows in any form that `fit` takes, instead of the fit's; columns that have names are found by them.
         columns: Names of the columns, instead of the rows'.
     """
-    fit = model.best if isinstance(model, Selection) else model
-    rows = fit.rows if isinstance(fit, Fit) and x is None else None if x is None else as_rows(x)
-    mixture = fit.mixture if isinstance(fit, Fit) else fit
-    if not isinstance(mixture, Mixture):
-        refuse("model", "a Mixture, a Fit or a Selection", type(model).__name__)
+    mixture, fit, _ = parts(model)
     if mixture.batch_shape:
         refuse("model", "one mixture", f"batch shape {tuple(mixture.batch_shape)}", "Choose one: mixture.batch(0).")
     features = mixture.event_shape.numel()
+    rows = rows_of(mixture, x) if x is not None else None if fit is None else fit.rows
     if rows is not None and rows.features != features:
         refuse("x", f"rows of {features} columns, as the mixture has", rows.features)
-    names = tuple(columns or (rows.columns if rows is not None else None) or _numbered(features))
+    names = tuple(columns or (rows.columns if rows is not None else None) or mixture.columns or _numbered(features))
     if len(names) != features:
         refuse("columns", f"{features} names", f"{len(names)}: {', '.join(names)}")
     return Subject(mixture.detach().to("cpu", torch.float64), rows, names)

@@ -6,6 +6,7 @@ import base64
 import html
 import io
 from collections.abc import Iterable, Sequence
+from functools import singledispatch
 from typing import TYPE_CHECKING
 
 from ..plots.style import color, matplotlib
@@ -21,9 +22,15 @@ class Html(str):
     """Text that is HTML already and is not to be escaped again."""
 
 
+@singledispatch
 def escape(text: object) -> Html:
     """The text with the characters that HTML reads as markup written out; `Html` as it is."""
-    return text if isinstance(text, Html) else Html(html.escape(str(text), quote=True))
+    return Html(html.escape(str(text), quote=True))
+
+
+@escape.register
+def _(text: Html) -> Html:
+    return text
 
 
 def section(title: str, *body: str) -> Html:

@@ -49,8 +49,8 @@ def _facts(story: Story) -> list[tuple[str, str]]:
     ]
     if story.fit is None:
         return pairs
-    scores = [(name.upper(), f"{getattr(story.fit, name):,.1f}") for name in ("bic", "aic", "icl")]
-    return [*pairs, *scores]
+    scores = (("BIC", story.fit.bic), ("AIC", story.fit.aic), ("ICL", story.fit.icl))
+    return [*pairs, *((name, f"{value:,.1f}") for name, value in scores)]
 
 
 def models(story: Story) -> Html:

@@ -10,7 +10,7 @@ from ..data import Rows
 from ..errors import refuse
 from ..learning import Candidate, Fit, Selection
 from ..mixture import Mixture
-from ..plots.subject import Model, subject
+from ..plots.subject import Model, parts, subject
 from .digits import count, number
 from .survey import Survey, survey
 
@@ -91,9 +91,7 @@ def story(
     about = subject(model, x, columns)
     if about.rows is None:
         refuse("x", "given beside a mixture", "none", "A fit brings its own rows.")
-    selection = model if isinstance(model, Selection) else None
-    best = selection.best if selection is not None else model
-    fit = best if isinstance(best, Fit) else None
+    _, fit, selection = parts(model)
     found = survey(about.mixture, about.rows)
     return Story(about.mixture, about.rows, about.names, found, fit, selection, source, made or {})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -190,8 +190,7 @@ class BayesianGaussianMixture(IteratedGaussian):
         return [total * bound for bound in trace[1:]]
 
     def _set(self, state: Posterior) -> None:
-        components = state.components
-        assert isinstance(components, NormalInverseWishartPosterior)
+        components = cast(NormalInverseWishartPosterior, state.components)  # the prior's family has this posterior
         self.posterior_ = state
         self._set_arrays(state.weights.mean, components.expected()[0].gaussian_law)
         self.weight_concentration_ = _CONCENTRATIONS[self.weight_concentration_prior_type](state.weights)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -179,9 +179,7 @@ class StudentTMixture(FamilyMixture):
 
     def _keep(self, found: Fit) -> None:
         super()._keep(found)
-        components = found.mixture.components
-        assert isinstance(components, StudentT)
-        self.degrees_of_freedom_ = components.dof.numpy()
+        self.degrees_of_freedom_ = cast(StudentT, found.mixture.components).dof.numpy()
 
 
 class BernoulliMixture(FamilyMixture):
