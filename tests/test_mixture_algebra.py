@@ -229,7 +229,7 @@ REFUSED = {
     "dims twice": (lambda m: m.marginal([1, -2]), "`dims` must be different coordinates"),
     "dims all": (lambda m: m.condition([0, 1, 2], torch.zeros(3)), "`dims` must be some, but not all, of 3"),
     "values": (lambda m: m.condition([0, 1], torch.zeros(3)), r"`values` must be of shape \(\.\.\., 2\)"),
-    "matrix shape": (lambda m: m.affine(torch.eye(2)), r"`matrix` must be of shape \(rows, 3\)"),
+    "matrix shape": (lambda m: m.affine(torch.eye(2)), r"`matrix` must be of shape \(..., rows, 3\)"),
     "matrix rank": (lambda m: m.affine(torch.ones(2, 3)), "`matrix` must be of full row rank"),
     "offset": (lambda m: m.affine(torch.eye(3), torch.zeros(2)), r"`offset` must be of shape \(3,\)"),
     "noise shape": (lambda m: m.convolve(torch.eye(2)), r"`covariance` must be of shape \(3, 3\)"),

@@ -166,6 +166,59 @@ def test_a_posterior_keeps_the_least_general_structure(name, noise, kind):
     assert structure.tied == name.startswith("tied")
 
 
+@pytest.mark.parametrize(
+    ("name", "noise", "kind"),
+    [
+        ("spherical", 0.7, mx.Spherical),
+        ("tied-spherical", 0.7, mx.Spherical),
+        ("spherical", torch.tensor([0.7, 0.2, 0.1]), mx.Diagonal),
+        ("tied-diagonal", 0.7, mx.Diagonal),
+        ("tied-low-rank-1", torch.tensor([0.7, 0.2, 0.1]), mx.LowRank),
+        ("eigen", 0.7, mx.Eigen),
+        ("tied-full", 0.7, mx.Full),
+    ],
+)
+def test_what_is_recorded_keeps_the_least_general_structure(name, noise, kind):
+    structure = mixture(name).observed(AdditiveNoise(scale=noise)).components.structure
+    assert type(structure) is kind
+    assert structure.tied == name.startswith("tied")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("matrix", ["nothing between", "a projection", "picked and scaled"])
+@pytest.mark.parametrize("name", sorted(GAUSSIANS))
+def test_what_is_recorded_has_the_dense_covariance(name, matrix, whole):
+    clean, given = mixture(name), MATRICES[matrix]
+    seen = torch.eye(3) if given is None else torch.tensor(given)
+    noise = torch.rand(4, len(seen)) + 0.1
+    root = torch.randn(4, len(seen), len(seen))
+    errors = {"covariance": root @ root.mT} if whole else {"scale": noise.sqrt()}
+    covariance = root @ root.mT if whole else torch.diag_embed(noise)
+    stack = seen * torch.linspace(0.5, 2.0, 4)[:, None, None]
+    if given is None:
+        observation, stack = AdditiveNoise(**errors, per_row=True), seen
+    else:
+        observation = LinearMeasurement(stack, **errors, per_row=True)
+    law = clean.observed(observation).components
+    stack = stack.expand(4, *seen.shape).unsqueeze(1)
+    assert torch.allclose(law.covariance, stack @ clean.components.covariance @ stack.mT + covariance.unsqueeze(1))
+    assert torch.allclose(law.mean, (stack @ clean.components.mean.unsqueeze(-1)).squeeze(-1))
+
+
+@pytest.mark.parametrize("name", sorted(GAUSSIANS))
+def test_a_stack_is_a_batch(name):
+    clean, matrices, offsets = mixture(name), torch.randn(4, 2, 3), torch.randn(4, 2)
+    root = torch.randn(4, 1, 3, 3)
+    images, blurred = clean.affine(matrices, offsets), clean.convolve(root @ root.mT)
+    assert images.batch_shape == blurred.batch_shape == images.logits.shape[:-1] == (4,)
+    for n in range(4):
+        alone, noisy = clean.affine(matrices[n], offsets[n]), clean.convolve(root[n, 0] @ root[n, 0].mT)
+        assert torch.allclose(images.mean[n], alone.mean) and torch.allclose(images.covariance[n], alone.covariance)
+        assert torch.allclose(blurred.mean[n], noisy.mean) and torch.allclose(blurred.covariance[n], noisy.covariance)
+        x = torch.randn(2)
+        assert torch.allclose(images.log_prob(x)[n], alone.log_prob(x))
+
+
 @pytest.mark.parametrize("name", sorted(GAUSSIANS))
 def test_rows_under_one_measurement_share_their_covariances(name):
     clean = mixture(name)

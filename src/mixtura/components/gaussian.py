@@ -256,8 +256,9 @@ class Gaussian(Component):
         return conditional, given.log_prob(values)
 
     def affine(self, matrix: Tensor, offset: Tensor | None) -> Gaussian:
+        matrix = matrix if matrix.ndim == 2 else matrix.unsqueeze(-3)  # of a stack, each serves all components
         mean = apply(matrix, self.location)
-        mean = mean if offset is None else mean + offset
+        mean = mean if offset is None else mean + offset.unsqueeze(-2)
         structure = sound(self._distinct.image(matrix), mean.shape[-1], "matrix", "of full row rank")
         return self._placed(mean, structure)
 

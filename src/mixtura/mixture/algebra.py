@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..components import Structure
+from ..components import Component, Structure
 from ..errors import refuse
 from . import merging
 from .columns import common, kept, positions, values_of
@@ -79,19 +79,32 @@ def condition(self: Mixture, dims: Dims, values: Any) -> Mixture:
 
 
 def affine(self: Mixture, matrix: Tensor, offset: Tensor | None = None) -> Mixture:
-    """Returns the mixture of ``matrix @ x + offset``, with ``matrix`` of shape ``(D', D)`` and full row rank.
+    """Returns the mixture of ``matrix @ x + offset``, or a batch of them.
 
-    For numbers ``matrix`` is a number. What comes out are other columns, without names. The covariance structure
-    becomes the least general that holds the image: diagonal where a diagonal one's coordinates are picked or scaled,
-    spherical where a spherical one is turned.
+    Arguments:
+        matrix: A matrix ``(D', D)`` of full row rank, or a stack ``(*L, D', D)`` of them, which gives a batch ``(*L)``;
+            for numbers, a number. Of a batch of mixtures, each entry may have its own.
+        offset: A vector ``(D',)``, or a stack of them.
+
+    Raises:
+        MixtureError: If a shape does not fit, or a matrix has not full row rank.
+
+    What comes out are other columns, without names. The covariance structure becomes the least general that holds the
+    image: diagonal where a diagonal one's coordinates are picked or scaled, spherical where a spherical one is turned.
+
+    Example:
+        >>> mixture = mx.Mixture(torch.ones(1), mx.Gaussian(torch.ones(1, 2), mx.Spherical(torch.ones(1))))
+        >>> mixture.affine(torch.tensor([[[1.0, 0.0]], [[2.0, 2.0]]])).mean
+        tensor([[1.],
+                [4.]])
     """
     matrix = torch.as_tensor(matrix, dtype=self.dtype, device=self.device)
     offset = None if offset is None else torch.as_tensor(offset, dtype=self.dtype, device=self.device)
-    if self.event_shape and (matrix.ndim != 2 or matrix.shape[-1] != self.event_shape[0]):
-        refuse("matrix", f"of shape (rows, {self.event_shape[0]})", tuple(matrix.shape))
-    if self.event_shape and offset is not None and offset.shape != matrix.shape[:1]:
-        refuse("offset", f"of shape {tuple(matrix.shape[:1])}, as the rows of `matrix`", tuple(offset.shape))
-    return self._of(self.logits, self.components.affine(matrix, offset))
+    if self.event_shape and (matrix.ndim < 2 or matrix.shape[-1] != self.event_shape[0]):
+        refuse("matrix", f"of shape (..., rows, {self.event_shape[0]})", tuple(matrix.shape))
+    if self.event_shape and offset is not None and offset.shape[-1:] != matrix.shape[-2:-1]:
+        refuse("offset", f"of shape {tuple(matrix.shape[-2:-1])}, as the rows of `matrix`", tuple(offset.shape))
+    return _spread(self, self.components.affine(matrix, offset))
 
 
 def convolve(self: Mixture, covariance: Any) -> Mixture:
@@ -99,7 +112,8 @@ def convolve(self: Mixture, covariance: Any) -> Mixture:
 
     Arguments:
         covariance: A variance, a variance for each coordinate ``(D,)``, a matrix ``(D, D)`` or one for each component,
-            or a covariance structure with values, tied where the components share it.
+            or a covariance structure with values, tied where the components share it. A stack ``(*L, K or 1, D, D)``,
+            or a structure of that batch, gives a batch ``(*L)``.
 
     Raises:
         MixtureError: If a shape does not fit, or a sum is not positive definite.
@@ -114,7 +128,7 @@ def convolve(self: Mixture, covariance: Any) -> Mixture:
         tensor([[1.5000, 0.0000],
                 [0.0000, 3.0000]])
     """
-    return self._of(self.logits, self.components.convolve(_noise(self, covariance)), self.columns)
+    return _spread(self, self.components.convolve(_noise(self, covariance)), self.columns)
 
 
 def product(self: Mixture, other: Mixture) -> Mixture:
@@ -164,6 +178,11 @@ def reduce(self: Mixture, components: int) -> Mixture:
         tensor([0.0500, 5.0000])
     """
     return merging.reduce(self, components).named(self.columns)
+
+
+def _spread(mixture: Mixture, components: Component, columns: tuple[str, ...] | None = None) -> Mixture:
+    """The mixture of the same weights, in as large a batch as its components."""
+    return mixture._of(mixture.logits.expand(components.batch_shape), components, columns)
 
 
 def _noise(mixture: Mixture, covariance: Any) -> Tensor | Structure:

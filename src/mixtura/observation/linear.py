@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor
 
-from ..components import Component, Diagonal, Full, Gaussian, Labels, Spherical, Statistics, Structure
+from ..components import Component, Labels, Statistics
 from ..components.observation import Frame, Observation, over
 from ..errors import refuse
 from ..mixture import Mixture
@@ -25,7 +25,8 @@ from .base import add_up, aligned, of_label, weighted
 from .clean_posterior import clean_posterior
 from .clean_rows import pieces
 from .clean_sums import carried_back, expected_sums, finished
-from .matrices import added, apply, cholesky, congruent, image, whole
+from .matrices import added, apply, square_root, whole
+from .recorded_law import recorded_law
 
 __all__ = ["Linear"]
 
@@ -114,25 +115,11 @@ class Linear(Observation):
     # -- the law of what is recorded
 
     def observed(self, components: Component) -> Component:
-        return super().observed(components) if self.missing else self.law(components)
+        return super().observed(components) if self.missing else recorded_law(self, components)
 
     def law(self, components: Component) -> Component:
-        """Returns the law of what is recorded under each component where nothing is missing."""
-        gaussian = components.gaussian_law
-        mean = image(self.matrix, gaussian.location, components) + aligned(self.offset, components)
-        leading = aligned(self.noise, components).shape[: -1 if self.diagonal else -2]
-        mean = mean.expand(*torch.broadcast_shapes(mean.shape[:-1], leading), self.width)
-        recorded = Gaussian._of(location=mean, structure=self._structure(gaussian, mean.shape))
-        return components.with_gaussian(recorded)
-
-    def _structure(self, gaussian: Gaussian, shape: torch.Size) -> Structure:
-        if self.diagonal and self.matrix is None and gaussian.structure.elementwise:
-            variance = gaussian.structure.variance(gaussian.features) + aligned(self.noise, gaussian)
-            scales = variance.sqrt().expand(shape)
-            one = shape[-1] == 1
-            return Spherical._of(factor=scales[..., 0], tied=False) if one else Diagonal._of(factor=scales, tied=False)
-        covariance = congruent(self.matrix, gaussian.covariance, gaussian) + aligned(whole(self.noise), gaussian)
-        return Full._of(factor=cholesky(covariance.expand(*shape, shape[-1])), tied=False)
+        """Returns the law of what is recorded where nothing is missing, each component with a covariance of its own."""
+        return recorded_law(self, components).untied()
 
     def log_prob(self, components: Component, y: Tensor) -> Tensor:
         y = y if components.event_shape else y.unsqueeze(-1)
@@ -149,7 +136,7 @@ class Linear(Observation):
         rows = x.unsqueeze(-1) if scalar else x
         clean = rows if self.matrix is None else apply(of_label(self.matrix, labels), rows)
         noise = torch.randn(clean.shape, dtype=x.dtype, device=x.device, generator=generator)
-        root = of_label(self.noise.sqrt() if self.diagonal else _square_root(self.noise), labels)
+        root = of_label(self.noise.sqrt() if self.diagonal else square_root(self.noise), labels)
         noise = noise * root if self.diagonal else apply(root, noise)
         y = clean + of_label(self.offset, labels) + noise
         return y.squeeze(-1) if scalar else y
@@ -249,13 +236,3 @@ class Linear(Observation):
 
     def _has_gaps(self, y: Tensor) -> bool:
         return self.missing and bool(y.isnan().any())
-
-
-def _elementwise(gaussian: Gaussian) -> bool:
-    return gaussian.structure.elementwise or gaussian.features == 1
-
-
-def _square_root(covariance: Tensor) -> Tensor:
-    """A symmetric root, which a singular matrix has too."""
-    values, vectors = torch.linalg.eigh(covariance)
-    return (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.mT

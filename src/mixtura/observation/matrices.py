@@ -9,7 +9,7 @@ from ..components import Component
 from ..components.covariance.posterior import refuse_singular
 from .base import aligned
 
-__all__ = ["added", "apply", "cholesky", "congruent", "image", "whole"]
+__all__ = ["added", "apply", "cholesky", "congruent", "image", "square_root", "whole"]
 
 
 def apply(matrix: Tensor, vector: Tensor) -> Tensor:
@@ -47,3 +47,9 @@ def cholesky(covariance: Tensor) -> Tensor:
     rounding = 2 * torch.finfo(covariance.dtype).eps * before
     refuse_singular((info > 0) | (left.square() <= rounding).any(-1))
     return factor
+
+
+def square_root(covariance: Tensor) -> Tensor:
+    """A symmetric root, which a singular matrix has too."""
+    values, vectors = torch.linalg.eigh(covariance)
+    return (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.mT
