@@ -8,8 +8,8 @@ import torch
 from scipy import stats
 
 import mixtura as mx
-from mixtura.components.observation import frame_of
 from mixtura.errors import MixtureError
+from mixtura.learning.expectation.recorded import recorded
 from mixtura.observation import AdditiveNoise, Binned, Censored, LinearMeasurement, Missing, Rounded, Truncated
 from mixtura.observation.interval import in_box, interval
 
@@ -154,8 +154,7 @@ def test_rounded_and_binned_probabilities_add_up_to_one():
 
 
 def expectations(observation, y, clean):
-    resolved = observation.resolve(frame_of(clean.components)._replace(rows=len(y)))
-    return resolved.expect(clean.components, clean.logits, y, None, mx.learning.soft)
+    return mx.learning.expect(clean, recorded(y, observation=observation), mx.learning.soft)
 
 
 @pytest.mark.parametrize("name", ["censored", "truncated", "rounded", "binned", "per row"])
