@@ -1,7 +1,7 @@
 r"""Random numbers that are a function of a key and a place, so that they do not depend on the order of drawing.
 
 The number at place i under key c is the i-th output of the SplitMix64 generator (Steele, Lea and Flood, 2014) started
-at c: with :math:`z = c + (i + 1)\gamma` in whole numbers modulo :math:`2^{64}`, three rounds of shifting and multiplying
+at c: with :math:`z = c + (i + 1)\gamma` in whole numbers modulo :math:`2^{64}`, rounds of shifting and multiplying
 make 64 bits of it, of which the upper ones are the fraction. Blocks of rows that draw by their rows' numbers get the
 same draws whoever reads them, in whatever order and of whatever size.
 """
