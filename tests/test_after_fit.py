@@ -4,12 +4,12 @@ One table of ways in which rows may have been recorded, and laws that hold for e
 """
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 import mixtura as mx
-from mixtura.data import TensorRows
 from mixtura.learning.expectation.expect import log_density, log_joint
 from mixtura.learning.expectation.recorded import recorded
 from mixtura.learning.results.simulate import simulated
@@ -95,6 +95,10 @@ def fitted(name, labelled=False):
 
 
 each = pytest.mark.parametrize("name", TABLE)
+
+SOME = ("exact", "gaps", "a projection a row", "rounded")
+LONG = tuple(name for name in TABLE if name not in SOME)
+each_in_time = pytest.mark.parametrize("name", [*SOME, *(pytest.param(name, marks=pytest.mark.slow) for name in LONG)])
 with_labels = pytest.mark.parametrize("labelled", [False, True], ids=["unlabelled", "labelled"])
 
 
@@ -154,21 +158,22 @@ def test_known_labels_leave_no_other_component(name):
             assert joint[index].isinf().sum() == len(index)
 
 
-@each
+@each_in_time
 def test_starts_are_found_without_help(name):
     truth, rows = rows_of(name, labelled=True)
     fit = mx.fit(rows, 2, restarts=4, generator=seeded())
     assert fit.log_likelihood > mx.fit(rows, init=truth).log_likelihood - 0.05 * ROWS
 
 
-@each
-def test_standard_errors_agree_with_the_bootstrap(name):
+@each_in_time
+@pytest.mark.parametrize("parametric", [False, True], ids=["resampled", "drawn"])
+def test_standard_errors_agree_with_the_bootstrap(name, parametric):
     """Both are estimates of one thing: within a factor that neglected errors would exceed."""
     fit, rows = fitted(name)
     exact = mx.standard_errors(fit).mean
-    for parametric in (False, True):
-        errors = mx.bootstrap(fit, replicates=24, parametric=parametric, generator=seeded(5)).mean
-        assert (errors / exact).log().abs().max() < math.log(2.2), (parametric, errors, exact)
+    rough = replace(fit, method=mx.EM(tolerance=1e-5))
+    errors = mx.bootstrap(rough, replicates=20, parametric=parametric, generator=seeded(5)).mean
+    assert (errors / exact).log().abs().max() < math.log(2.2), (errors, exact)
 
 
 @each
@@ -182,7 +187,7 @@ def test_replicates_are_recorded_as_the_rows_were(name):
     assert torch.allclose((z - z.nanmean(0)).square().nanmean(0), variance, rtol=0.35)
 
 
-@each
+@each_in_time
 def test_validation_reads_rows_through_the_observation(name):
     _, rows = rows_of(name)
     found = mx.cross_validate(rows, (1, 2), folds=3, restarts=2, generator=seeded())
@@ -193,20 +198,12 @@ def test_validation_reads_rows_through_the_observation(name):
     assert mx.held_out(fit.mixture, rows).log_density == pytest.approx(own, rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["one scale", "gaps", "a scale a row"])
+@pytest.mark.parametrize("name", ["one scale", "gaps", pytest.param("a scale a row", marks=pytest.mark.slow)])
 def test_the_likelihood_ratio_is_simulated_through_the_observation(name):
     _, rows = rows_of(name)
-    found = mx.likelihood_ratio_test(rows.take(torch.arange(80)), 2, replicates=9, restarts=2, generator=seeded())
+    rough = {"method": mx.EM(tolerance=1e-4), "generator": seeded(), "restarts": 2}
+    found = mx.likelihood_ratio_test(rows.take(torch.arange(80)), 2, replicates=9, **rough)
     assert found.p_value > 0.1
-
-
-@pytest.mark.parametrize("name", ["one scale", "gaps"])
-def test_ignoring_errors_is_another_answer(name):
-    """What the laws above would miss if the observation were dropped: the standard errors without it are too small."""
-    fit, rows = fitted("one scale")
-    naive = mx.fit(TensorRows(rows.tensor()), init=fit.mixture)
-    assert (mx.standard_errors(fit).mean >= mx.standard_errors(naive).mean * 0.9).all()
-    assert abs(fit.log_likelihood - naive.log_likelihood) > 1e-3 or name == "gaps"
 
 
 def test_two_clusters_with_large_noise_have_large_errors():
@@ -217,7 +214,8 @@ def test_two_clusters_with_large_noise_have_large_errors():
     )
     blank = torch.zeros(300, dtype=F64)
     rows = simulated(truth, recorded(blank, observation=AdditiveNoise(scale=2.0)), seeded(4))
-    fit = mx.fit(rows, init=truth, freeze=None)
-    errors, again = mx.standard_errors(fit).mean, mx.bootstrap(fit, 40, parametric=True, generator=seeded(6)).mean
+    fit = mx.fit(rows, init=truth, method=mx.EM(tolerance=1e-9))
+    rough = replace(fit, method=mx.EM(tolerance=1e-5))
+    errors, again = mx.standard_errors(fit).mean, mx.bootstrap(rough, 16, parametric=True, generator=seeded(6)).mean
     assert (errors > 0.2).all()
     assert (errors / again).log().abs().max() < math.log(2)
