@@ -34,8 +34,8 @@ class Form(ABC):
         """The shape of the second moment of one component."""
 
     @abstractmethod
-    def laid_out(self, factor: Tensor, mean: Tensor) -> Any:
-        """The factor (B, K or 1, ...) of means (B, K, D) as `distance` takes it: BK of them."""
+    def laid_out(self, factor: Tensor) -> Any:
+        """Factors (B, K, ...) as `distance` takes them: BK of them."""
 
     @abstractmethod
     def distance(self, factor: Any, t: Tensor, room: Tensor) -> Tensor:
@@ -54,8 +54,8 @@ class _Full(Form):
     def shape(self, features: int) -> tuple[int, ...]:
         return features, features
 
-    def laid_out(self, factor: Tensor, mean: Tensor) -> Tensor:
-        return factor.expand(*mean.shape, -1).flatten(0, 1)
+    def laid_out(self, factor: Tensor) -> Tensor:
+        return factor.flatten(0, 1)
 
     def distance(self, factor: Any, t: Tensor, room: Tensor) -> Tensor:
         return _squared(torch.bmm(factor, t, out=room))
@@ -79,8 +79,8 @@ class _Diagonal(Form):
     def shape(self, features: int) -> tuple[int, ...]:
         return (features,)
 
-    def laid_out(self, factor: Tensor, mean: Tensor) -> Tensor:
-        return factor.expand_as(mean).flatten(0, 1).unsqueeze(-1)
+    def laid_out(self, factor: Tensor) -> Tensor:
+        return factor.flatten(0, 1).unsqueeze(-1)
 
     def distance(self, factor: Any, t: Tensor, room: Tensor) -> Tensor:
         return _squared(torch.mul(factor, t, out=room))
@@ -100,8 +100,8 @@ class _Spherical(_Diagonal):
     def shape(self, features: int) -> tuple[int, ...]:
         return ()
 
-    def laid_out(self, factor: Tensor, mean: Tensor) -> Tensor:
-        return super().laid_out(factor.unsqueeze(-1), mean)
+    def laid_out(self, factor: Tensor) -> Tensor:
+        return factor.reshape(-1, 1, 1)
 
     def second(self, weighed: Tensor, t: Tensor) -> Tensor:
         return super().second(weighed, t).sum(-1)
@@ -111,12 +111,12 @@ class _Spherical(_Diagonal):
 
 
 class _LowRank(_Full):
-    def laid_out(self, factor: Tensor, mean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def laid_out(self, factor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         scaled, inverse_scale = factor[..., :-1], factor[..., -1:]
         capacitance = scaled.mT @ scaled + torch.eye(scaled.shape[-1]).to(scaled)
         expected = torch.linalg.inv(capacitance) @ (scaled * inverse_scale).mT  # g from a residual
         parts = expected, scaled / inverse_scale, inverse_scale.square().mT
-        found = (part.expand(*mean.shape[:2], -1, -1).flatten(0, 1) for part in parts)
+        found = (part.flatten(0, 1) for part in parts)
         return next(found), next(found), next(found)
 
     def distance(self, factor: Any, t: Tensor, room: Tensor) -> Tensor:
@@ -127,7 +127,8 @@ class _LowRank(_Full):
 
     def attraction(self, factor: Tensor, x: Tensor, mean: Tensor, r: Tensor) -> Tensor:
         total = torch.zeros_like(x)
-        for k, one in enumerate(zip(*self.laid_out(factor.unsqueeze(0), mean.unsqueeze(0)), strict=True)):
+        each = factor.expand(len(mean), -1, -1).unsqueeze(0)
+        for k, one in enumerate(zip(*self.laid_out(each), strict=True)):
             (expected, loadings, precision), t = one, (mean[k] - x).mT
             total += r[:, k, None] * (t.addmm(loadings, expected @ t, alpha=-1) * precision.mT).mT
         return total

@@ -59,6 +59,13 @@ class Plan:
         return self.factor.shape[1] == 1
 
     @property
+    def factors(self) -> Tensor:
+        """A factor for each component, (B, K, ...), though they share one."""
+        if not self.tied:
+            return self.factor
+        return self.factor.expand(-1, self.mean.shape[1], *(-1,) * (self.factor.ndim - 2))
+
+    @property
     def restarts(self) -> int:
         """The number of restarts B."""
         return self.mean.shape[0]

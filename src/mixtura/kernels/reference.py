@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .labels import softmax
+from .labels import Rule, softmax
 from .plan import Plan
 from .residuals import shares
 from .sums import Sums
@@ -35,8 +35,8 @@ class Reference:
         rule, parts = plan.rule, shares(plan.mean)
         given = None if rule.by_row else rule(self.log_joint(plan, x))
         if len(parts) == 1:
-            return _sums(plan, x, weight, given)
-        found = [_sums(plan.part(s), x, weight, None if given is None else given[:, s]) for s in parts]
+            return _sums(plan, rule, x, weight, given)
+        found = [_sums(plan.part(s), rule, x, weight, None if given is None else given[:, s]) for s in parts]
         *sums, tails = zip(*found, strict=True)
         return Sums(*map(torch.cat, sums), tuple(map(torch.cat, zip(*tails, strict=True))))
 
@@ -68,13 +68,16 @@ class Reference:
         return out
 
     def _score(self, plan: Plan, x: Tensor) -> Tensor:
-        """The score of one mixture. A log density of its own spares a softmax of many short rows."""
-        joint, density = self.log_joint(plan, x).squeeze(1), self.log_density(plan, x)
-        return plan.extra.score(plan, x, joint, (joint - density).exp_())
+        joint = self.log_joint(plan, x)
+        return plan.extra.score(plan, x, joint.squeeze(1), self.believed(plan, x, joint).squeeze(1))
+
+    def believed(self, plan: Plan, x: Tensor, joint: Tensor) -> Tensor:
+        """Responsibilities of rows of which the log joints (N, B, K) are known."""
+        return torch.softmax(joint, -1)
 
 
-def _sums(plan: Plan, x: Tensor, weight: Tensor | None, given: Tensor | None) -> Sums:
-    rule, total = plan.rule, list[Tensor]()
+def _sums(plan: Plan, rule: Rule, x: Tensor, weight: Tensor | None, given: Tensor | None) -> Sums:
+    total: list[Tensor] = []
     for rows, joint, moments in plan.extra.read(plan, x):
         r, density = rule.believe(joint) if given is None else _given(given[rows], joint)
         if weight is not None:
@@ -83,7 +86,7 @@ def _sums(plan: Plan, x: Tensor, weight: Tensor | None, given: Tensor | None) ->
         part = [density.sum((1, 2), dtype=torch.float64), r.sum(-1, dtype=torch.float64), *moments(r)]
         total = [a.add_(b) for a, b in zip(total, part, strict=True)] if total else part
     likelihood, mass, first, second, *tails = total
-    second = second.reshape(*mass.shape, *second.shape[second.ndim - len(plan.form.shape(1)) :])
+    second = second.view(plan.mean.shape[:2] + plan.form.shape(plan.mean.shape[2]))
     pooled = second.sum(1, keepdim=True) if plan.tied and mass.shape[1] > 1 else second
     return Sums(likelihood, mass, first.view(plan.mean.shape), pooled, tuple(tails))
 

@@ -34,21 +34,21 @@ class Residuals:
     def __init__(self, plan: Plan, x: Tensor, logits: Tensor) -> None:
         self.x, self.centre, mean = x, *alike(x, plan.mean)
         self.logits, self.form = logits.to(x.dtype).unsqueeze(-1), plan.form
-        self.factor = plan.form.laid_out(plan.factor.to(x.dtype), mean)
+        self.factor = plan.form.laid_out(plan.factors.to(x.dtype))
         self.mean = mean.reshape(-1, mean.shape[-1], 1)
         self.height = max(_FEWEST_ROWS, _budget(x.device) // (mean.numel() * x.element_size()))
 
     def __iter__(self) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
         """Rows, residuals (BK, D, n), log joints (B, K, n), and room for more residuals."""
-        space = self._space(min(self.height, self.x.shape[0]))
-        for start in range(0, self.x.shape[0], self.height):
+        if len(self.x) <= self.height:  # a small table is one block
+            yield self._block(slice(None), self.x, *self._space(len(self.x)))
+            return
+        t, room = self._space(self.height)
+        for start in range(0, len(self.x), self.height):
             rows = self.x[start : start + self.height]
-            columns = (rows if self.centre is None else rows - self.centre).mT
-            t, room = space if columns.shape[1] == space.shape[-1] else self._space(columns.shape[1])
-            torch.sub(columns, self.mean, out=t)
-            distance = self.form.distance(self.factor, t, room).view(*self.logits.shape[:2], -1)
-            joint = torch.add(self.logits, distance, alpha=-0.5)
-            yield slice(start, start + self.height), t, joint, room
+            if len(rows) < self.height:
+                t, room = self._space(len(rows))
+            yield self._block(slice(start, start + self.height), rows, t, room)
 
     def moments(self, t: Tensor, r: Tensor, room: Tensor) -> list[Tensor]:
         """The sums of r t and of r times the second moment of t over a block, in float64."""
@@ -56,8 +56,14 @@ class Residuals:
         first = weighed.sum(-1).double()
         return [first, self.form.second(weighed, t).double()]
 
-    def _space(self, rows: int) -> Tensor:
-        return self.x.new_empty(2, *self.mean.shape[:2], rows)
+    def _block(self, rows: slice, x: Tensor, t: Tensor, room: Tensor) -> tuple[slice, Tensor, Tensor, Tensor]:
+        torch.sub((x if self.centre is None else x - self.centre).mT, self.mean, out=t)
+        distance = self.form.distance(self.factor, t, room).view(*self.logits.shape[:2], -1)
+        return rows, t, torch.add(self.logits, distance, alpha=-0.5), room
+
+    def _space(self, rows: int) -> tuple[Tensor, Tensor]:
+        shape = *self.mean.shape[:2], rows
+        return self.x.new_empty(shape), self.x.new_empty(shape)
 
 
 def alike(x: Tensor, mean: Tensor) -> tuple[Tensor | None, Tensor]:
@@ -70,6 +76,8 @@ def alike(x: Tensor, mean: Tensor) -> tuple[Tensor | None, Tensor]:
 
 def shares(mean: Tensor) -> list[slice]:
     """Restarts whose residuals for a few rows fit the workspace together."""
+    if len(mean) == 1:
+        return [slice(None)]
     count = max(1, _budget(mean.device) // (_FEWEST_ROWS * 8 * mean[0].numel()))
     return [slice(i, i + count) for i in range(0, mean.shape[0], count)]
 

@@ -26,8 +26,7 @@ def sums(plan: Plan, y: Tensor, weight: Tensor | None) -> Sums:
     filled = (y - centre).nan_to_num(0.0)
     shares = y.new_ones(rows) if weight is None else weight.to(y.dtype)
     arrays = [a.contiguous().numpy() for a in (filled, spread, shares)]
-    covariance = plan.factor.to(y.dtype).expand(*plan.mean.shape, features)
-    parameters = (plan.mean.double() - centre.double()).to(y.dtype), covariance, plan.logits.to(y.dtype)
+    parameters = (plan.mean.double() - centre.double()).to(y.dtype), plan.factors.to(y.dtype), plan.logits.to(y.dtype)
     flat = [p.reshape(-1).contiguous().numpy() for p in parameters]
     found = _in_shares(arrays, flat, plan.restarts, components, features)
     likelihood, mass, first, lower = (torch.from_numpy(array) for array in found)
