@@ -93,9 +93,10 @@ def _sums(make: Callable[[Plan, Any], Layout], plan: Plan, x: Tensor, weight: Te
     limit = max(1, _SUMS_BYTES // (8 * second))
     threads = min(threads_for(plan, x), limit)
     step = max(1, limit // threads)
-    parts = [plan.part(slice(b, b + step)) for b in range(0, plan.restarts, step)]
+    parts = [plan.part(slice(b, b + step)) for b in range(0, plan.restarts, step)] if step < plan.restarts else [plan]
     found = [_run(make(part, rows.dtype), rows, weights, threads) for part in parts]
-    likelihood, mass, shift, scatter, *tails = (torch.from_numpy(np.concatenate(f)) for f in zip(*found, strict=True))
+    whole = found[0] if len(found) == 1 else [np.concatenate(field) for field in zip(*found, strict=True)]
+    likelihood, mass, shift, scatter, *tails = map(torch.from_numpy, whole)
     return Sums(likelihood, mass, shift, scatter, tuple(tails))
 
 
@@ -108,7 +109,9 @@ def _run(laid_out: Layout, rows: Array, weights: Array, threads: int) -> tuple[A
         return room
 
     parts = in_threads(run, len(rows), threads)
-    return laid_out.finish(*(np.add.reduce(field) for field in zip(*parts, strict=True)))
+    return laid_out.finish(
+        *(parts[0] if threads == 1 else (np.add.reduce(field) for field in zip(*parts, strict=True)))
+    )
 
 
 def _densities(plan: Plan, x: Tensor, *out: Array) -> None:
