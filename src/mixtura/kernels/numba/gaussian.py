@@ -109,9 +109,8 @@ def _run(laid_out: Layout, rows: Array, weights: Array, threads: int) -> tuple[A
         return room
 
     parts = in_threads(run, len(rows), threads)
-    return laid_out.finish(
-        *(parts[0] if threads == 1 else (np.add.reduce(field) for field in zip(*parts, strict=True)))
-    )
+    total = parts[0] if len(parts) == 1 else [np.add.reduce(field) for field in zip(*parts, strict=True)]
+    return laid_out.finish(*total)
 
 
 def _densities(plan: Plan, x: Tensor, *out: Array) -> None:
