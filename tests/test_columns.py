@@ -122,10 +122,28 @@ def test_a_file_is_read_block_by_block(fit, tmp_path, monkeypatch):
     assert len(fit.mixture.log_prob(path)) == 272 and sizes == [50] * 5 + [22]
 
 
-def test_every_entry_of_a_batch_reads_a_table(fit):
-    batch = fit.mixture.expand((3,))
+def test_a_batch_reads_a_table_as_its_rows(fit):
+    """One row for each entry, as in a mixture seen through errors of each row."""
+    batch = fit.mixture.expand((272,))
     assert batch.columns == NAMES
-    assert_close(batch.log_prob(SHUFFLED), fit.mixture.log_prob(X)[:, None].expand(-1, 3), 1e-12)
+    assert_close(batch.log_prob(SHUFFLED), fit.mixture.log_prob(X), 1e-12)
+
+
+def test_a_mixture_seen_through_gaps_or_errors_reads_a_table():
+    frame = pandas.DataFrame(SHUFFLED)
+    frame.loc[3, "waiting"] = None
+    found = mx.fit(frame, 2, columns=NAMES, observation=mx.observation.Missing(), restarts=2)
+    seen = found.mixture.observed(mx.observation.Missing())
+    assert seen.columns == NAMES
+    assert seen.log_prob(frame).sum().item() == pytest.approx(found.log_likelihood, rel=1e-10)
+    errors = mx.observation.AdditiveNoise(scale=torch.full((272, 2), 0.5), per_row=True)
+    assert_close(found.mixture.observed(errors).log_prob(SHUFFLED), found.mixture.observed(errors).log_prob(X), 1e-12)
+    clean = found.mixture.posterior(mx.observation.AdditiveNoise(scale=0.5), X)
+    assert clean.columns == NAMES and clean.marginal(["waiting"]).batch_shape == (272,)
+    turned = mx.observation.LinearMeasurement(torch.tensor([[1.0, 1.0], [0.0, 2.0]]), torch.eye(2))
+    assert found.mixture.observed(turned).columns is None
+    both = [mx.observation.AdditiveNoise(scale=0.5), turned]
+    assert found.mixture.observed(both).columns is None
 
 
 # -- where names live

@@ -166,3 +166,46 @@ def test_classes_of_other_packages_do_not_take_our_names():
 
     assert registry["Gaussian"] is mx.Gaussian
     assert Gaussian.tag() != "Gaussian"
+
+
+def test_files_of_the_first_version_are_read(mixture, path):
+    """They hold the mixture and perhaps the names of its columns, and do not say how rows were recorded."""
+    names = ["a", "b", "c"]
+    rewritten(mixture, path, lambda header: {"format": 1, "mixture": header["mixture"], "columns": names})
+    assert mx.load(path).columns == tuple(names) and mx.mixture.read_model(path).recording is None
+    rewritten(mixture, path, lambda header: {"format": 1, "mixture": header["mixture"], "columns": None})
+    assert mx.load(path).columns is None and repr(mx.load(path)) == repr(mixture)
+
+
+RECORDINGS = {
+    "nothing": (None, "Plain(gaps=False)"),
+    "gaps": (mx.observation.Missing(), "Plain(gaps=True)"),
+    "errors of each row": (
+        mx.observation.AdditiveNoise(scale=torch.full((30, 3), 0.2), per_row=True),
+        "ErrorsByRow(gaps=False, errors=None)",
+    ),
+    "errors and gaps": (
+        [mx.observation.AdditiveNoise(scale=torch.full((30, 3), 0.2), per_row=True), mx.observation.Missing()],
+        "ErrorsByRow(gaps=True, errors=None)",
+    ),
+    "one noise": (mx.observation.AdditiveNoise(scale=0.2), "SameForAll(through=Linear("),
+    "rounding": (mx.observation.Rounded(0.5), "SameForAll(through=Rounded("),
+    "correlated errors of each row": (
+        mx.observation.AdditiveNoise(covariance=0.1 * torch.eye(3).expand(30, 3, 3), per_row=True),
+        "OfEachRow(kind='Linear', gaps=False)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_a_fit_keeps_how_its_rows_were_recorded(name, mixture, path):
+    observation, described = RECORDINGS[name]
+    x = mixture.sample((30,), torch.Generator().manual_seed(0))
+    method = mx.EM(max_iterations=2)
+    fit = mx.fit(x, 1, "diagonal", observation=observation, method=method)
+    fit.save(path)
+    again = mx.mixture.read_model(path)
+    assert repr(again.recording).startswith(described)
+    assert repr(again.mixture) == repr(fit.mixture)
+    fit.mixture.save(path)
+    assert mx.mixture.read_model(path).recording is None

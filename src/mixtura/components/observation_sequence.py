@@ -54,6 +54,11 @@ class InSequence(Observation):
             recorded = step.clean_features(recorded)
         return recorded
 
+    def clean_columns(self, recorded: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for step in reversed(self.steps):
+            recorded = step.clean_columns(recorded)
+        return recorded
+
     def resolve(self, frame: Frame) -> Observation:
         merged: list[Observation] = []
         for step in self.steps:

@@ -28,12 +28,17 @@ __all__ = ["checked_names", "common", "each", "kept", "positions", "rows_of", "v
 
 
 def each(mixture: Mixture, x: Any, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """A function of rows ``(*S, *B, *event)``, whatever holds them; block by block where that is a table."""
+    """A function of rows ``(*S, *B, *event)``, whatever holds them.
+
+    A table is its rows ``(N, *event)``: those of a single mixture are read block by block, and those of a batch are
+    its entries' own, one for each.
+    """
     if not is_table(x):
         return function(_checked(mixture, x))
     rows = rows_of(mixture, x)
-    found = [function(_block(mixture, block.x)) for block in rows.blocks(rows.suggested_size)]
-    return torch.cat(found) if found else function(_block(mixture, rows.tensor()))
+    if mixture.batch_shape or not len(rows):
+        return function(_block(mixture, rows.tensor()))
+    return torch.cat([function(_block(mixture, block.x)) for block in rows.blocks(rows.suggested_size)])
 
 
 def rows_of(mixture: Mixture, x: Any, columns: str | Sequence[str] | None = None, weight: Any = None) -> Rows:
@@ -64,8 +69,7 @@ def _wanted(mixture: Mixture, x: Any) -> tuple[str, ...] | None:
 
 
 def _block(mixture: Mixture, x: Tensor) -> Tensor:
-    """Rows ``(n, ...)`` as ``(n, 1, ..., *event)``, to be broadcast against the mixture's batch."""
-    return x.to(mixture.device, mixture.dtype).reshape(len(x), *(1,) * len(mixture.batch_shape), *mixture.event_shape)
+    return x.to(mixture.device, mixture.dtype).reshape(-1, *mixture.event_shape)
 
 
 def _checked(mixture: Mixture, x: Any) -> Tensor:

@@ -292,7 +292,8 @@ class Mixture(Distribution):
             >>> clean.observed(mx.observation.AdditiveNoise(scale=2.0)).variance
             tensor(9.)
         """
-        return as_one(observation).apply(self)
+        through = as_one(observation)
+        return through.apply(self).named(through.clean_columns(self.columns))
 
     def posterior(self, observation: Any, y: Tensor) -> Mixture:
         """Returns the distribution of the clean value given what was recorded of it, for each row of ``y``.
@@ -306,7 +307,7 @@ class Mixture(Distribution):
             >>> clean.posterior(mx.observation.AdditiveNoise(scale=1.0), torch.tensor([0.0, 2.0])).mean
             tensor([0.0360, 2.0000])
         """
-        return as_one(observation).posterior(self, y)
+        return as_one(observation).posterior(self, y).named(self.columns)
 
     def impute(self, rows: Any, how: imputing.Way | None = None) -> imputing.Imputed:
         """Fills the gaps (NaN) of rows ``(N, D)`` from what else was recorded of them, with uncertainty.

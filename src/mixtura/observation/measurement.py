@@ -71,6 +71,9 @@ class LinearMeasurement(Gaussianlike):
     def clean_features(self, recorded: int) -> int:
         return self.matrix.shape[-1] if self.matrix.ndim else recorded
 
+    def clean_columns(self, recorded: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None
+
     def resolve(self, frame: Frame) -> Linear:
         matrix = self._matrix(frame)
         recorded = frame._replace(event_shape=matrix.shape[-2:-1]) if frame.event_shape else frame
