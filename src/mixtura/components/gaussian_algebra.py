@@ -13,8 +13,7 @@ __all__ = ["expanded", "noisy", "pairs", "sound", "spread"]
 
 def sound(structure: Structure, features: int, argument: str, expected: str) -> Structure:
     """The structure itself; where a covariance is singular or worse, the argument that made it so is to blame."""
-    alone, whole = structure.scales(features).detach().square(), structure.variance(features).detach()
-    if not bool((alone > features * torch.finfo(whole.dtype).eps * whole).all()):
+    if bool(structure.detach().singular(features).any()):
         refuse(argument, expected, "one that makes a covariance singular or indefinite")
     return structure
 

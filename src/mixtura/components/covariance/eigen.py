@@ -183,6 +183,10 @@ class Eigen(Structure):
         left, gain = by_axes(self.orientation, self.spectrum, measurement)
         return self._along(left.sqrt()), gain
 
+    def singular(self, features: int) -> Tensor:
+        rounding = features * torch.finfo(self.dtype).eps * self.spectrum.amax(-1, keepdim=True)
+        return ~(self.spectrum > rounding).all(-1)
+
     def _along(self, scale: Tensor, axes: Tensor | None = None) -> Eigen:
         """Covariances of these scales along its axes, or along others."""
         axes = self.orientation if axes is None else axes

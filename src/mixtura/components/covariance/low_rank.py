@@ -200,6 +200,9 @@ class LowRank(Structure):
         loadings = rest[..., :-1] @ torch.linalg.cholesky(small)
         return self._replace(factor=torch.cat([loadings, rest[..., -1:]], -1))
 
+    def singular(self, features: int) -> Tensor:
+        return ~(self.noise > 0).all(-1)
+
     def regression(self, known: Sequence[int], free: Sequence[int], residual: Tensor) -> Tensor:
         """Through the factors, which are all that coordinates have in common."""
         pull = self.marginal(known).solve(residual)

@@ -219,6 +219,11 @@ class Structure(Value, ABC):
         pull = self.marginal(known).solve(residual)
         return times(cross, pull)
 
+    def singular(self, features: int) -> Tensor:
+        """Returns which matrices are singular to rounding, indefinite or NaN, with shape ``(*B, K or 1)``."""
+        alone, whole = self.scales(features).square(), self.variance(features)
+        return ~(alone > features * torch.finfo(whole.dtype).eps * whole).all(-1)
+
     @property
     def _size(self) -> int:
         """The number of features, where the factor tells."""
