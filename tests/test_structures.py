@@ -98,7 +98,9 @@ def test_every_code_names_a_structure():
             assert counts[one] < counts[other]
 
 
-@pytest.mark.parametrize("name", [*SHARED, "low-rank-2", "tied-low-rank-1", "full", "tied-diagonal"])
+@pytest.mark.parametrize(
+    "name", [*SHARED, "low-rank-2", "tied-low-rank-1", "full", "tied-diagonal", "eigen", "tied-eigen"]
+)
 def test_names_go_both_ways(name):
     assert structure(name).name == name
 
@@ -171,6 +173,82 @@ def test_gaussians_keep_the_least_general_structure(name):
     other = mx.Mixture(torch.ones(2), mx.Gaussian(normal(2, FEATURES, seed=2), Diagonal(normal(2, FEATURES).exp())))
     product = mixture.product(other).components.structure
     assert type(product) is (Diagonal if STRUCTURES[name].elementwise else Full)
+
+
+def test_gradients_reach_the_axes():
+    """Along rotations of the axes, densities change as those of the dense matrices do."""
+    angles = normal(FEATURES, seed=13).requires_grad_()
+    spectrum, mean, x = normal(2, FEATURES).exp(), normal(2, FEATURES, seed=1), normal(6, FEATURES, seed=2)
+
+    def slope(family):
+        structure = family(rotation(angles), spectrum)
+        noisy = structure.plus(mx.Spherical(torch.tensor(0.3).double(), tied=True))
+        mixture = mx.Mixture._of(torch.zeros(2).double(), mx.Gaussian(mean, noisy))
+        return torch.autograd.grad(mixture.log_prob(x).sum(), angles)[0]
+
+    dense = slope(lambda axes, variances: Full((axes * variances.unsqueeze(-2)) @ axes.mT))
+    torch.testing.assert_close(slope(mx.Eigen), dense)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_a_batch_of_structures_is_each_alone(name):
+    """Densities, marginals, conditionals and images of a batch."""
+    one, mean = STRUCTURES[name], normal(3, 2, FEATURES)
+    leading = len(one.leading)
+    several = one.map(lambda tensor: tensor.expand(3, *tensor.shape)).scaled(
+        torch.tensor([[0.5], [1.0], [2.0]]).double()
+    )
+    batch = mx.Mixture(torch.ones(3, 2), mx.Gaussian(mean, several))
+    assert len(several.leading) == leading + 1
+    x, matrix = normal(3, FEATURES, seed=5), normal(2, FEATURES, seed=6)
+    for n, scale in enumerate((0.5, 1.0, 2.0)):
+        alone = mx.Mixture(torch.ones(2), mx.Gaussian(mean[n], one.scaled(torch.tensor([scale]).double())))
+        for ask in (
+            lambda m, x: m.log_prob(x),
+            lambda m, x: m.score(x),
+            lambda m, x: m.marginal([2, 0]).log_prob(x[..., :2]),
+            lambda m, x: m.condition([1], x[..., :1]).log_prob(x[..., 1:]),
+            lambda m, x: m.affine(matrix).log_prob(x[..., 1:]),
+            lambda m, x: m.convolve(0.4).log_prob(x),
+            lambda m, x: m.product(m).log_prob(x),
+        ):
+            torch.testing.assert_close(ask(batch, x)[n], ask(alone, x[n]))
+
+
+@pytest.mark.parametrize("axes", [torch.eye(3) * 1.1, torch.eye(2), torch.eye(3).repeat(3, 1, 1)])
+def test_axes_are_orthogonal_matrices_one_for_each_component_or_for_all(axes):
+    with pytest.raises(MixtureError, match="axes"):
+        mx.Eigen(axes, torch.ones(2, 3))
+
+
+def test_axes_and_spectrum_come_together():
+    with pytest.raises(MixtureError, match="spectrum"):
+        mx.Eigen(torch.eye(3))
+    with pytest.raises(MixtureError, match="variance"):
+        mx.Eigen(torch.eye(3), torch.zeros(2, 3))
+
+
+def test_eigen_learns_what_full_learns():
+    x = mx.datasets.old_faithful()
+    one, other = (mx.fit(x, 2, covariance=name, generator=generator()) for name in ("eigen", "full"))
+    assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-6)
+    assert one.parameters == other.parameters
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_what_is_recorded_keeps_the_least_general_structure(name):
+    one, kinds = STRUCTURES[name], BECOMES[name]
+    mixture = mx.Mixture(torch.ones(2), mx.Gaussian(normal(2, FEATURES), one))
+    several, pick = torch.tensor([0.3, 1.0, 2.0]).double(), torch.eye(FEATURES).double()[[2, 0]]
+    observations = {
+        mx.observation.AdditiveNoise(scale=0.4): kinds[0],
+        mx.observation.AdditiveNoise(scale=several): kinds[1],
+        mx.observation.AdditiveNoise(covariance=matrices(seed=4)): kinds[2],
+        mx.observation.LinearMeasurement(pick, scale=0.4): kinds[3],
+    }
+    for observation, kind in observations.items():
+        found = mixture.observed(observation).components.structure
+        assert type(found) is kind and found.tied == one.tied
 
 
 @pytest.mark.parametrize("name", ["eigen", "tied-eigen", "VEE", "EVE", "VVE"])

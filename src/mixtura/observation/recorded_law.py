@@ -26,7 +26,8 @@ def recorded_law(observation: Linear, components: Component) -> Component:
     """Returns the law of what is recorded under each component, where nothing is missing."""
     gaussian = components.gaussian_law
     mean = image(observation.matrix, gaussian.location, components) + aligned(observation.offset, components)
-    structure = _sound(_structure(observation, gaussian), observation.width)
+    structure = _structure(observation, gaussian)
+    refuse_singular(structure.detach().singular(observation.width))
     batch = torch.broadcast_shapes(mean.shape[:-2], structure.leading[:-1])
     location = mean.expand(*batch, gaussian.batch_shape[-1], observation.width)
     return components.with_gaussian(Gaussian._of(location=location, structure=expanded(structure, batch)))
@@ -55,10 +56,3 @@ def _errors(noise: Tensor, diagonal: bool) -> Structure:
 def _round(noise: Tensor) -> bool:
     """Whether errors are the same in all directions; one look on the host."""
     return bool((noise == noise[..., :1]).all())
-
-
-def _sound(structure: Structure, width: int) -> Structure:
-    """The structure itself; refused where singular, to rounding."""
-    alone, whole = structure.scales(width).detach().square(), structure.variance(width).detach()
-    refuse_singular(~(alone > 2 * torch.finfo(whole.dtype).eps * whole))
-    return structure

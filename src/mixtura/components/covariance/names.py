@@ -15,30 +15,19 @@ from .structure import Structure
 
 __all__ = ["structure"]
 
-_NAMES: dict[str, Structure] = {
-    "full": Full(),
-    "diagonal": Diagonal(),
-    "spherical": Spherical(),
-    "tied-full": Full(tied=True),
-    "tied-diagonal": Diagonal(tied=True),
-    "tied-spherical": Spherical(tied=True),
-    "eigen": Eigen(),
-    "tied-eigen": Eigen(tied=True),
+_TEMPLATES: tuple[Structure, ...] = (  # a new structure is one line more, and goes by its own `name`
+    *(kind(tied=tied) for tied in (False, True) for kind in (Full, Diagonal, Spherical, Eigen)),
+    *(kind() for kind in (VEI, EVI, VEE, EVE, VVE, EEV, VEV, EVV)),
+)
+_CODES: dict[str, Structure] = {  # those of the fourteen that have a plain name
     "EII": Spherical(tied=True),
     "VII": Spherical(),
     "EEI": Diagonal(tied=True),
-    "VEI": VEI(),
-    "EVI": EVI(),
     "VVI": Diagonal(),
     "EEE": Full(tied=True),
-    "VEE": VEE(),
-    "EVE": EVE(),
-    "VVE": VVE(),
-    "EEV": EEV(),
-    "VEV": VEV(),
-    "EVV": EVV(),
     "VVV": Full(),
 }
+_NAMES = {template.name: template for template in _TEMPLATES} | _CODES
 _LOW_RANK = re.compile(r"(tied-)?low-rank-(\d+)")
 
 
@@ -46,8 +35,8 @@ def structure(covariance: Structure | str) -> Structure:
     """Returns the structure of that name, or the structure itself.
 
     Arguments:
-        covariance: A structure, or one of "full", "diagonal", "spherical", "low-rank-1", "low-rank-2" and so on, the
-            same with "tied-" before it, or one of the fourteen volume-shape-orientation codes "EII" to "VVV".
+        covariance: A structure, or one of "full", "diagonal", "spherical", "eigen", "low-rank-1", "low-rank-2" and so
+            on, the same with "tied-" before it, or one of the fourteen volume-shape-orientation codes "EII" to "VVV".
 
     Raises:
         MixtureError: If no structure has that name.
