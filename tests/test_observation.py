@@ -331,7 +331,7 @@ def test_without_noise_learning_is_ordinary_em(structure):
         Missing(),
         LinearMeasurement(torch.eye(2)),
     ):
-        family = mx.learning.families.GaussianFamily(mx.components.structure(structure))
+        family = mx.Gaussian.template(structure=mx.components.structure(structure))
         nearest = torch.eye(3)[torch.cdist(y, init).argmin(-1)][:, None]
         start = method.start(family, y, nearest).batch(0)
         seen = mx.fit(y, 3, structure, method, init=start, observation=nothing)
