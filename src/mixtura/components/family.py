@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .base import Component
     from .covariance.structure import Structure
 
-__all__ = ["Family", "LogView", "OfVectors", "StructuredFamily", "family"]
+__all__ = ["Family", "LogView", "OfVectors", "StructuredFamily", "family", "given"]
 
 _SHOWN = 5
 _FAMILIES: dict[type, type[Family]] = {}
@@ -181,6 +181,11 @@ class LogView(Family):
 
     def embed(self, x: Tensor) -> Tensor:
         return x.log().reshape(len(x), -1)
+
+
+def given(one: type[Component] | Family) -> Family:
+    """Returns the family that a user names by the class of components, or gives with settings."""
+    return one if isinstance(one, Family) else one.template()
 
 
 def family(kind: type[Component], **settings: Any) -> Family:

@@ -20,7 +20,7 @@ from torch.distributions import constraints
 
 from ...errors import refuse
 from ..base import Component
-from ..family import Family
+from ..family import Family, given
 from ..statistics import Statistics
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Product(Component):
             >>> mx.Product.template((mx.Normal, "mass"), (mx.Poisson, ["eggs", "chicks"])).columns
             (('mass',), ('eggs', 'chicks'))
         """
-        parts = tuple(one.template() if isinstance(one, type) else one for one, _ in groups)
+        parts = tuple(given(one) for one, _ in groups)
         columns = tuple((which,) if isinstance(which, (int, str)) else tuple(which) for _, which in groups)
         return ProductFamily(cls, parts, columns)
 

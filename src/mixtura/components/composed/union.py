@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from ...errors import refuse
 from ..base import Component
-from ..family import Family
+from ..family import Family, given
 from ..statistics import Statistics
 from ..uniform import Uniform
 
@@ -73,8 +73,7 @@ class Beside(Component):
             >>> fit.mixture.assign(torch.tensor([0.0, 4.0]))
             tensor([0, 1])
         """
-        first = family.template() if isinstance(family, type) else family
-        return BesideFamily(cls, first, Uniform.template(low=low, high=high))
+        return BesideFamily(cls, given(family), Uniform.template(low=low, high=high))
 
     @property
     def batch_shape(self) -> torch.Size:
