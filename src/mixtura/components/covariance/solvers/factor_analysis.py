@@ -26,7 +26,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["factor_analysis"]
+__all__ = ["Spectrum", "derivatives", "factor_analysis", "spectrum"]
 
 _LEAST = 1e-6  # noise over a feature's variance: it has no maximum where one factor is one feature (Heywood, 1931)
 _SETTLED = 1e-13  # the fall of h, in nats per row, at which to stop
@@ -34,7 +34,7 @@ _RIDGE = 1e-9
 _STRIDE = 2.0  # the longest step of a logarithm
 
 
-class _Spectrum(NamedTuple):
+class Spectrum(NamedTuple):
     """Eigenvalues and vectors of the moments scaled by noise exp(x), the q largest last, and the loss h(x)."""
 
     x: Tensor
@@ -57,7 +57,7 @@ def factor_analysis(moment: Tensor, rank: int, noise: Tensor | None, steps: int)
         Loadings ``(*L, D, q)`` and noise ``(*L, D)``.
     """
     least = (_LEAST * moment.diagonal(dim1=-2, dim2=-1)).log()
-    now = _spectrum(moment, torch.maximum(_principal(moment, rank) if noise is None else noise.log(), least), rank)
+    now = spectrum(moment, torch.maximum(_principal(moment, rank) if noise is None else noise.log(), least), rank)
     for _ in range(steps):
         last, now = now, _lower(moment, now, least, rank)
         if not bool((last.loss - now.loss > _SETTLED).any()):
@@ -65,21 +65,21 @@ def factor_analysis(moment: Tensor, rank: int, noise: Tensor | None, steps: int)
     return _loadings(now, rank), now.x.exp()
 
 
-def _lower(moment: Tensor, now: _Spectrum, least: Tensor, rank: int) -> _Spectrum:
+def _lower(moment: Tensor, now: Spectrum, least: Tensor, rank: int) -> Spectrum:
     """Newton's step where it lowers h, else that of EM, else none."""
-    new = _spectrum(moment, torch.maximum(now.x + _newton(now, rank, now.x > least), least), rank)
+    new = spectrum(moment, torch.maximum(now.x + _newton(now, rank, now.x > least), least), rank)
     if bool((new.loss < now.loss).all()):
         return new
     left = moment.diagonal(dim1=-2, dim2=-1) - _loadings(now, rank).square().sum(-1)
-    gradual = _spectrum(moment, torch.maximum(left.clamp_min(0).log(), least), rank)
+    gradual = spectrum(moment, torch.maximum(left.clamp_min(0).log(), least), rank)
     return _chosen(new, _chosen(gradual, now))
 
 
-def _chosen(one: _Spectrum, other: _Spectrum) -> _Spectrum:
+def _chosen(one: Spectrum, other: Spectrum) -> Spectrum:
     """The first where its loss is less, else the other."""
     less = one.loss < other.loss
     pairs = zip(one, other, strict=True)
-    return _Spectrum(*(torch.where(less.reshape(less.shape + (1,) * (a.ndim - less.ndim)), a, b) for a, b in pairs))
+    return Spectrum(*(torch.where(less.reshape(less.shape + (1,) * (a.ndim - less.ndim)), a, b) for a, b in pairs))
 
 
 def _principal(moment: Tensor, rank: int) -> Tensor:
@@ -89,24 +89,25 @@ def _principal(moment: Tensor, rank: int) -> Tensor:
     return rest.clamp_min(torch.finfo(moment.dtype).tiny).log().expand(values.shape)
 
 
-def _spectrum(moment: Tensor, x: Tensor, rank: int) -> _Spectrum:
+def spectrum(moment: Tensor, x: Tensor, rank: int) -> Spectrum:
+    """Returns eigenvalues and vectors of the moments scaled by noise exp(x), and the loss h(x)."""
     scale = (-0.5 * x).exp()
     values, vectors = torch.linalg.eigh(scale.unsqueeze(-1) * moment * scale.unsqueeze(-2))
     first = values[..., -rank:].clamp_min(1)
     left = values[..., :-rank].sum(-1) + (values[..., -rank:] / first + first.log()).sum(-1)
-    return _Spectrum(x, values, vectors, x.sum(-1) + left)
+    return Spectrum(x, values, vectors, x.sum(-1) + left)
 
 
-def _loadings(now: _Spectrum, rank: int) -> Tensor:
+def _loadings(now: Spectrum, rank: int) -> Tensor:
     length = (now.values[..., -rank:] - 1).clamp_min(0).sqrt()
     return (0.5 * now.x).exp().unsqueeze(-1) * now.vectors[..., -rank:] * length.unsqueeze(-2)
 
 
-def _newton(now: _Spectrum, rank: int, free: Tensor) -> Tensor:
+def _newton(now: Spectrum, rank: int, free: Tensor) -> Tensor:
     """The step down of Newton's method in those coordinates that are free, or would become so."""
     features = now.values.shape[-1]
     loaded = (torch.arange(features).to(now.values) >= features - rank) & (now.values > 1)
-    slope, bend = _derivatives(now.values, now.vectors, loaded, rank)
+    slope, bend = derivatives(now.values, now.vectors, loaded, rank)
     moves = (free | (slope < 0)).to(slope)
     bend = bend * moves.unsqueeze(-1) * moves.unsqueeze(-2) + torch.diag_embed(1 - moves)
     curve, along = torch.linalg.eigh(bend.nan_to_num(0.0, 0.0, 0.0))
@@ -115,7 +116,7 @@ def _newton(now: _Spectrum, rank: int, free: Tensor) -> Tensor:
     return step.nan_to_num(0.0).clamp(-_STRIDE, _STRIDE)
 
 
-def _derivatives(values: Tensor, vectors: Tensor, loaded: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+def derivatives(values: Tensor, vectors: Tensor, loaded: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     """The gradient and the matrix of second derivatives of h."""
     rest = vectors * (~loaded).unsqueeze(-2)
     slope = (rest.square() @ (1 - values).unsqueeze(-1)).squeeze(-1)
