@@ -72,8 +72,8 @@ class Plan:
 
     def part(self, restarts: slice) -> Plan:
         """The plan of some restarts."""
-        tensors = (t[restarts] for t in (self.mean, self.factor, self.logits))
-        return Plan(self.form, *tensors, self.labels, self.extra.part(restarts))
+        mean, factor, logits = (t[restarts] for t in (self.mean, self.factor, self.logits))
+        return Plan(self.form, mean, factor, logits, self.labels, self.extra.part(restarts))
 
     def rows(self, rows: slice) -> Plan:
         """The plan for some of the rows."""

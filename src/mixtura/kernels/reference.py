@@ -37,8 +37,9 @@ class Reference:
         if len(parts) == 1:
             return _sums(plan, rule, x, weight, given)
         found = [_sums(plan.part(s), rule, x, weight, None if given is None else given[:, s]) for s in parts]
-        *sums, tails = zip(*found, strict=True)
-        return Sums(*map(torch.cat, sums), tuple(map(torch.cat, zip(*tails, strict=True))))
+        likelihood, mass, shift, scatter = map(torch.cat, zip(*(sums[:4] for sums in found), strict=True))
+        tails = zip(*(sums.tails for sums in found), strict=True)
+        return Sums(likelihood, mass, shift, scatter, tuple(map(torch.cat, tails)))
 
     def log_joint(self, plan: Plan, x: Tensor) -> Tensor:
         """Log joint density of each row and component, (N, B, K)."""

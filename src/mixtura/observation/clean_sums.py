@@ -64,8 +64,8 @@ def _in_place(
 ) -> Statistics:
     """By one pass, for rows of x itself that each have errors of their own."""
     mean, covariance = gaussian.location, gaussian.covariance
-    parameters = (t.reshape(-1, *t.shape[logits.ndim - 1 :]) for t in (mean, covariance, logits))
-    plan = Plan(FULL, *parameters, labels, RowErrors(observation.noise[:, 0]))
+    locations, matrices, weights = (t.reshape(-1, *t.shape[logits.ndim - 1 :]) for t in (mean, covariance, logits))
+    plan = Plan(FULL, locations, matrices, weights, labels, RowErrors(observation.noise[:, 0]))
     found = pass_sums(plan, y - observation.offset[:, 0], weight)
     likelihood, mass = found.log_likelihood.reshape(logits.shape[:-1]), found.weight.reshape(logits.shape)
     first, second = found.shift.reshape(mean.shape), found.scatter.reshape(covariance.shape)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors_by_row import RowErrors
 from ..plan import Plan
 from ..sums import Sums
 from ..threads import in_threads, workers
@@ -19,15 +22,15 @@ _GRAIN = 100_000  # rows times components worth another thread: half a milliseco
 
 def sums(plan: Plan, y: Tensor, weight: Tensor | None) -> Sums:
     """The sums of `RowErrors`."""
-    noise = plan.extra.noise  # type: ignore[attr-defined]
+    noise = cast(RowErrors, plan.extra).noise
     rows, (components, features) = y.shape[0], plan.mean.shape[1:]
     spread = _with_gaps(noise.to(y.dtype).expand(rows, *noise.shape[1:]), y).reshape(rows, -1)
     centre = plan.mean.double().reshape(-1, features).mean(0).to(y.dtype)
     filled = (y - centre).nan_to_num(0.0)
     shares = y.new_ones(rows) if weight is None else weight.to(y.dtype)
-    arrays = [a.contiguous().numpy() for a in (filled, spread, shares)]
+    arrays = tuple(a.contiguous().numpy() for a in (filled, spread, shares))
     parameters = (plan.mean.double() - centre.double()).to(y.dtype), plan.factors.to(y.dtype), plan.logits.to(y.dtype)
-    flat = [p.reshape(-1).contiguous().numpy() for p in parameters]
+    flat = tuple(p.reshape(-1).contiguous().numpy() for p in parameters)
     found = _in_shares(arrays, flat, plan.restarts, components, features)
     likelihood, mass, first, lower = (torch.from_numpy(array) for array in found)
     second = lower.new_zeros(*lower.shape[:-1], features, features)
@@ -49,7 +52,7 @@ def _with_gaps(noise: Tensor, y: Tensor) -> Tensor:
 
 
 def _in_shares(
-    arrays: list[Array], parameters: list[Array], restarts: int, components: int, features: int
+    arrays: tuple[Array, ...], parameters: tuple[Array, ...], restarts: int, components: int, features: int
 ) -> list[Array]:
     """The sums of equal shares of the rows, each in its own thread, added in order."""
     lower = features * (features + 1) // 2
@@ -57,7 +60,8 @@ def _in_shares(
 
     def run(begin: int, end: int) -> list[Array]:
         out = [np.zeros((restarts, *shape)) for shape in shapes]
-        deconvolve(*arrays, begin, end, *parameters, components, features, *out)
+        arguments = (*arrays, begin, end, *parameters, components, features, *out)
+        deconvolve(*arguments)
         return out
 
     rows = len(arrays[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..compiled import work
 from ..extra import NOTHING
+from ..heavy_tails import Tails
 from ..plan import Plan
 from ..sums import Sums
 from ..threads import in_threads, workers
@@ -57,7 +58,7 @@ def log_joint(plan: Plan, x: Tensor) -> Tensor:
 def heavy_log_joint(plan: Plan, x: Tensor) -> Tensor:
     """The same for Student-t components."""
     gaussian = replace(plan, logits=torch.zeros_like(plan.logits), extra=NOTHING)
-    return plan.extra.lengthened(plan, log_joint(gaussian, x))  # type: ignore[attr-defined]
+    return cast(Tails, plan.extra).lengthened(plan, log_joint(gaussian, x))
 
 
 def log_density(plan: Plan, x: Tensor) -> Tensor:
@@ -125,12 +126,12 @@ def _densities(plan: Plan, x: Tensor, *out: Array) -> None:
 
 
 def _gaussian(plan: Plan, dtype: Any) -> Layout:
-    return layout(plan, heavy=False)(dtype, *_exact(plan.mean, plan.factor, plan.logits), NO_TAILS)
+    mean, factor, logits = _exact(plan.mean, plan.factor, plan.logits)
+    return layout(plan, heavy=False)(dtype, mean, factor, logits, NO_TAILS)
 
 
 def _student(plan: Plan, dtype: Any) -> Layout:
-    dof = plan.extra.dof  # type: ignore[attr-defined]
-    mean, factor, logits, dof = _exact(plan.mean, plan.factor, plan.logits, dof)
+    mean, factor, logits, dof = _exact(plan.mean, plan.factor, plan.logits, cast(Tails, plan.extra).dof)
     features = mean.shape[-1]
     terms = 1 / dof, 0.5 * (dof + features), (dof + features) / dof, logits
     tails = TailTerms(tuple(np.ravel(one).astype(dtype) for one in terms), 3)

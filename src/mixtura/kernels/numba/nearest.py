@@ -40,5 +40,5 @@ def sums(plan: Plan, x: Tensor, weight: Tensor | None) -> Sums:
     parts = in_threads(run, len(rows), threads_for(plan, x))
     mass, first, inertia = (reduce(add, field) for field in zip(*parts, strict=True))
     shift = first.reshape(exact.shape) - mass[..., None] * (exact - centre)
-    found = [torch.from_numpy(one) for one in (-0.5 * inertia, mass, shift, inertia[:, None])]
-    return Sums(*found)
+    likelihood, mass, shift, scatter = map(torch.from_numpy, (-0.5 * inertia, mass, shift, inertia[:, None]))
+    return Sums(likelihood, mass, shift, scatter)

@@ -7,12 +7,14 @@ component alone, once instead of K times. Blocks are as many rows as keep their 
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..form import FULL
+from ..labels import Single
 from ..plan import Plan
 from ..sums import Sums
 from . import gaussian
@@ -26,7 +28,7 @@ _BLOCK_BYTES = 4 << 20
 
 def sums(plan: Plan, x: Tensor, weight: Tensor | None) -> Sums:
     """Everything an update needs, with a whole row for one component."""
-    threshold = plan.labels.threshold(x, plan.restarts)  # type: ignore[attr-defined]
+    threshold = cast(Single, plan.labels).threshold(x, plan.restarts)
     rows, shares = gaussian.rows_of(x), gaussian.row_weights(x, weight)
     mean, room = plan.mean.double().numpy(), _room(plan)
     height = max(1024, _BLOCK_BYTES // (plan.logits.numel() * x.element_size()))
