@@ -41,6 +41,7 @@ bench: $(VENV)/.with-bench
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.learners
 	$(BIN)/python -m benchmarks.deconvolution
+	$(BIN)/python -m benchmarks.posterior
 
 clean:
 	rm -rf $(VENV) build dist docs/_build docs/reference mixtura-demo .pytest_cache .ruff_cache .hypothesis
