@@ -97,7 +97,7 @@ class Coordinates(Value):
 def _root(covariance: Tensor) -> tuple[Tensor, bool]:
     """The Cholesky factor; where a matrix is singular, symmetric roots, in which what is rounding counts as zero."""
     factor, info = torch.linalg.cholesky_ex(covariance)
-    least = covariance.shape[-1] * torch.finfo(covariance.dtype).eps
+    least = 10 * covariance.shape[-1] * torch.finfo(covariance.dtype).eps
     left, whole = (tensor.detach().diagonal(dim1=-2, dim2=-1) for tensor in (factor, covariance))
     if bool(((info == 0) & (left.square() > least * whole).all(-1)).all()):
         return factor, True
