@@ -127,3 +127,13 @@ def test_selection_between_families_with_and_without_noise():
     found = mx.select(outliers(), (2,), covariance="full", family=families, generator=torch.Generator().manual_seed(0))
     assert {one.covariance for one in found.table} == {"full", "Gaussian(full) + Uniform", "StudentT(full)"}
     assert found.table[-1].covariance == "full"
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied-full"])
+def test_normals_on_several_columns_are_independent(covariance):
+    x = mx.datasets.old_faithful()
+    start = {"init": x[[0, 1]], "restarts": 1}
+    together = mx.fit(x, covariance=covariance, family=mx.Product.template((mx.Normal, [0, 1])), **start)
+    diagonal = mx.fit(x, covariance=covariance.replace("full", "diagonal"), **start)
+    assert together.parameters == diagonal.parameters
+    assert together.log_likelihood == pytest.approx(diagonal.log_likelihood, rel=1e-9)

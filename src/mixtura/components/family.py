@@ -123,6 +123,10 @@ class Family(ABC):
         """Returns the family with what it takes from the data as a whole, such as columns by name."""
         return self
 
+    def across(self, columns: int) -> Family:
+        """Returns the family for so many columns of a product: a family on numbers takes them as independent."""
+        return self
+
     def guess(self, r: Tensor) -> Tensor:
         """Returns first responsibilities ``(N, B, K)`` with those of components that the family adds by itself."""
         return r

@@ -5,15 +5,16 @@ r"""The normal family on numbers, :math:`N(\mu_k, s_k^2)`: a Gaussian of one fea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from torch import Generator, Tensor
 
 from ..errors import refuse
 from .base import Component, Labels
+from .covariance.diagonal import Diagonal
 from .covariance.full import Full
-from .family import StructuredFamily
+from .family import Family, StructuredFamily
 from .gaussian import Gaussian
 from .gaussian_inside import GaussianInside, gaussian_of_numbers, starting_gaussian
 from .statistics import Statistics
@@ -139,6 +140,12 @@ class GaussianFamily(StructuredFamily, of=[Gaussian, Normal]):
     def name(self) -> str:
         """The name of the covariance structure."""
         return self.kind.__name__ if self.structure is None else self.structure.name
+
+    def across(self, columns: int) -> Family:
+        if self.kind is Gaussian or columns == 1:
+            return self
+        tied = self.structure is not None and self.structure.tied
+        return replace(self, kind=Gaussian, structure=Diagonal(tied=tied))
 
     def start(self, x: Tensor, r: Tensor) -> Gaussian | Normal:
         """Returns Gaussians at the centres of the responsibilities, with one shared starting covariance."""

@@ -286,7 +286,8 @@ class ProductFamily(Family):
             refuse("x", "a table of columns, for a product of families", "one column of numbers")
         columns = tuple(tuple(_number(one, rows) for one in group) for group in self.columns)
         _check_columns(columns, rows.features)
-        return replace(self, columns=columns)
+        parts = tuple(part.across(len(group)) for part, group in zip(self.parts, columns, strict=True))
+        return replace(self, parts=parts, columns=columns)
 
     def start(self, x: Tensor, r: Tensor) -> Product:
         groups = zip(self.parts, self.columns, strict=True)
