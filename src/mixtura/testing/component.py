@@ -152,6 +152,8 @@ class ComponentContract(Contract):
 
     def test_gradients_in_the_parameters(self) -> None:
         component, generator = self.make(), self.generator
+        if _constrained(component):
+            skip("not every change of the numbers stays within the structure")
         x = self.rows(component, 10)
         inputs = [t.detach().clone().requires_grad_() for t in component.tensors()]
         push = [t * torch.randn(t.shape, generator=generator, dtype=t.dtype) for t in component.tensors()]
@@ -233,7 +235,11 @@ class ComponentContract(Contract):
             again = load(Path(folder) / "model.safetensors")
         for copied in (again, copy.deepcopy(mixture), pickle.loads(pickle.dumps(mixture))):
             assert type(copied.components) is type(component)
-            assert bool((copied.log_prob(x) == mixture.log_prob(x)).all()), "the copy has another density"
+            pairs = zip(copied.components.tensors(), component.tensors(), strict=True)
+            assert all(torch.equal(mine, theirs) for mine, theirs in pairs), "the copy has other numbers"
+            assert_close(
+                copied.log_prob(x), mixture.log_prob(x), 1e-12, "the density of the copy"
+            )  # memory's order may differ
 
     def test_values_do_not_change(self) -> None:
         component = self.make()

@@ -103,6 +103,11 @@ class Eigen(Structure):
         r"""The variances :math:`\lambda` along the axes, with shape ``(*B, K or 1, D)``."""
         return self.given.square()
 
+    @property
+    def constrained(self) -> bool:
+        """Axes are orthogonal."""
+        return True
+
     def in_own_axes(self, features: int) -> tuple[Tensor, Tensor]:
         return self.orientation, self.spectrum
 
