@@ -20,6 +20,10 @@ class AlongAxes(Structure):
     def elementwise(self) -> bool:
         return True
 
+    def conditional(self, known: Sequence[int], free: Sequence[int]) -> Structure:
+        """The marginal: what is known of other coordinates does not tell."""
+        return self.marginal(free)
+
     def regression(self, known: Sequence[int], free: Sequence[int], residual: Tensor) -> Tensor:
         return residual.new_zeros(*residual.shape[:-1], len(free))
 

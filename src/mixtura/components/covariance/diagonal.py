@@ -87,9 +87,6 @@ class Diagonal(AlongAxes):
     def with_moment(self, moment: Tensor, features: int) -> Self:
         return self._replace(factor=moment.sqrt())  # the root of a negative sum is NaN: collapsed, and seen as such
 
-    def with_covariance(self, covariance: Tensor) -> Self:
-        return self.with_moment(self.scatter(covariance), covariance.shape[-1])
-
     def parameters(self, components: int, features: int) -> int:
         return (1 if self.tied else components) * features
 

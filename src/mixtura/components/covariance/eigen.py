@@ -14,7 +14,6 @@ triangle: with :math:`(Q\lambda^{1/2})^\top = UR` it is the Cholesky factor :mat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -152,20 +151,9 @@ class Eigen(Structure):
     def full(self, features: int) -> Full:
         return self.unconstrained
 
-    def scales(self, features: int) -> Tensor:
-        return self.unconstrained.scales(features)
-
     def inverse_factor(self) -> Tensor:
         """The inverse of the Cholesky factor: a triangle, as the fused passes take it."""
         return self.unconstrained.inverse_factor()
-
-    # -- parts
-
-    def marginal(self, dims: Sequence[int]) -> Structure:
-        return self.unconstrained.marginal(dims)
-
-    def conditional(self, known: Sequence[int], free: Sequence[int]) -> Structure:
-        return self.unconstrained.conditional(known, free)
 
     # -- algebra
 
@@ -205,18 +193,9 @@ class Eigen(Structure):
     def moment_trailing(self) -> int:
         return 2
 
-    def scatter(self, moment: Tensor) -> Tensor:
-        return moment
-
-    def outer(self, vector: Tensor) -> Tensor:
-        return vector.unsqueeze(-1) * vector.unsqueeze(-2)
-
     def with_moment(self, moment: Tensor, features: int) -> Self:
         axes, spectrum = own_axes(moment)
         return self._replace(factor=spectrum.sqrt(), axes=axes)
-
-    def with_covariance(self, covariance: Tensor) -> Self:
-        return self.with_moment(covariance, covariance.shape[-1])
 
     def parameters(self, components: int, features: int) -> int:
         return (1 if self.tied else components) * features * (features + 1) // 2

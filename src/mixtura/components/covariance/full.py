@@ -89,17 +89,8 @@ class Full(Structure):
         excess = inverse @ scatter @ inverse.mT - weight[..., None, None] * torch.eye(features).to(weight)
         return (inverse.mT @ excess).tril()
 
-    def scatter(self, moment: Tensor) -> Tensor:
-        return moment
-
-    def outer(self, vector: Tensor) -> Tensor:
-        return vector.unsqueeze(-1) * vector.unsqueeze(-2)
-
     def with_moment(self, moment: Tensor, features: int) -> Self:
         return self._replace(factor=factored(moment, self.tied).factor)
-
-    def with_covariance(self, covariance: Tensor) -> Self:
-        return self.with_moment(covariance, covariance.shape[-1])
 
     def parameters(self, components: int, features: int) -> int:
         return (1 if self.tied else components) * features * (features + 1) // 2
@@ -119,13 +110,13 @@ class Full(Structure):
         return Full._of(factor=self.factor, tied=self.tied)
 
     def plus_spherical(self, variance: Tensor) -> Full:
-        return self.plus_diagonal(variance.unsqueeze(-1).expand(*variance.shape, self._size))
+        return self.plus_diagonal(variance.unsqueeze(-1).expand(*variance.shape, self.width))
 
     def plus_diagonal(self, variance: Tensor) -> Full:
         return self.plus_full(torch.diag_embed(variance))
 
     def plus_full(self, covariance: Tensor) -> Full:
-        total = self.dense(self._size) + covariance
+        total = self.dense(self.width) + covariance
         return factored(total, self._tied_still(total))
 
     def image(self, matrix: Tensor, noise: Structure | None = None) -> Full:

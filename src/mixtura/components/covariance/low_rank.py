@@ -242,12 +242,6 @@ class LowRank(Structure):
         factor = torch.cat([loadings, own.sqrt().unsqueeze(-1)], -1)
         return LowRank._packed(factor, self.tied and factor.shape[-3] == 1), gain
 
-    def scatter(self, moment: Tensor) -> Tensor:
-        return moment
-
-    def outer(self, vector: Tensor) -> Tensor:
-        return vector.unsqueeze(-1) * vector.unsqueeze(-2)
-
     def estimate(self, weight: Tensor, shift: Tensor, scatter: Tensor, degrees: Tensor) -> Self:
         between = self.outer(shift / weight.sqrt().unsqueeze(-1))
         centred = scatter - self.pool(between, 2)
@@ -255,9 +249,6 @@ class LowRank(Structure):
 
     def with_moment(self, moment: Tensor, features: int) -> Self:
         return self._matched(moment, None, _ROUNDS)
-
-    def with_covariance(self, covariance: Tensor) -> Self:
-        return self.with_moment(covariance, covariance.shape[-1])
 
     def parameters(self, components: int, features: int) -> int:
         rank = min(self.rank, features)

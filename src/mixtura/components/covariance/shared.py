@@ -107,12 +107,12 @@ class VolumeShape(Structure):
 
     def _own(self) -> Tensor:
         """The covariances in the structure's own form."""
-        return self.scatter(self.dense(self._size))
+        return self.scatter(self.dense(self.width))
 
     def _check(self, covariance: Tensor) -> None:
         """Refuses covariances, in the structure's own form, that are not members."""
         slack = torch.finfo(self.dtype).eps ** 0.5
-        away = (self.with_moment(covariance, self._size)._own() - covariance).abs()
+        away = (self.with_moment(covariance, self.width)._own() - covariance).abs()
         if not bool((away <= slack * covariance.abs().amax()).all()):
             refuse("covariance", f"of the structure {self.name}", "matrices that are not", "Use `with_covariance`.")
 

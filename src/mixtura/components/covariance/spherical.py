@@ -89,9 +89,6 @@ class Spherical(AlongAxes):
     def with_moment(self, moment: Tensor, features: int) -> Self:
         return self._replace(factor=(moment / features).sqrt())
 
-    def with_covariance(self, covariance: Tensor) -> Self:
-        return self.with_moment(self.scatter(covariance), covariance.shape[-1])
-
     def parameters(self, components: int, features: int) -> int:
         return 1 if self.tied else components
 

@@ -57,6 +57,9 @@ __all__ = ["Structure", "column", "lead", "own_axes"]
 class Structure(Value, ABC):
     """A covariance structure of K components: a template when it has no factor yet.
 
+    A new structure says its matrices (`full`), what sums imply (`with_moment`) and how many numbers are free
+    (`parameters`); everything else goes through these, unless it knows something cheaper.
+
     Every method but `fitted` and `parameters` needs the factor. Residuals have shape ``(*S, *B, K, D)``.
     """
 
@@ -77,73 +80,73 @@ class Structure(Value, ABC):
         """The shape ``(*B, K)``, or ``(*B, 1)`` where tied."""
         return self.given.shape[: self.given.ndim - self.trailing]
 
-    @abstractmethod
     def whiten(self, residual: Tensor) -> Tensor:
         """Returns :math:`L^{-1}` times the residual."""
+        return self.full(residual.shape[-1]).whiten(residual)
 
-    @abstractmethod
     def color(self, noise: Tensor) -> Tensor:
         """Returns :math:`L` times the noise: the inverse of `whiten`."""
+        return self.full(noise.shape[-1]).color(noise)
 
-    @abstractmethod
     def half_logdet(self, features: int) -> Tensor:
         r"""Returns :math:`\tfrac12\log|\Sigma| = \log|L|`, with shape ``(*B, K or 1)``."""
+        return self.full(features).half_logdet(features)
 
-    @abstractmethod
     def inverse_factor(self) -> Tensor:
         """Returns :math:`L^{-1}`, lower triangular where it is a matrix: what the fused passes take."""
+        return self.full(self.width).inverse_factor()
 
-    @abstractmethod
     def inv(self) -> Structure:
         """Returns the structure of the inverse matrices."""
+        return self.full(self.width).inv()
 
-    @abstractmethod
     def dense(self, features: int) -> Tensor:
         """Returns the matrices, with shape ``(*B, K or 1, D, D)``."""
+        return self.full(features).dense(features)
 
-    @abstractmethod
     def variance(self, features: int) -> Tensor:
         """Returns the diagonals, with shape ``(*B, K or 1, D)``."""
+        return self.full(features).variance(features)
 
-    @abstractmethod
     def scales(self, features: int) -> Tensor:
         """Returns the diagonals of :math:`L`: each coordinate's scale given those before it."""
+        return self.full(features).scales(features)
 
-    @abstractmethod
     def solve(self, residual: Tensor) -> Tensor:
         r"""Returns :math:`\Sigma^{-1}` times the residual."""
+        return self.full(residual.shape[-1]).solve(residual)
 
-    @abstractmethod
     def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
         """Returns :math:`L_z` times noise ``(n, D)`` for one flat index z of (B, K), or one index per row ``(n,)``."""
+        return self.full(noise.shape[-1]).color_rows(index, noise)
 
-    @abstractmethod
     def scatter(self, moment: Tensor) -> Tensor:
         """Reduces dense second moments ``(..., D, D)`` to the form in which this structure keeps them."""
+        return moment
 
     def dense_moment(self, moment: Tensor, features: int) -> Tensor:
         """Returns dense second moments that `scatter` reduces to these, in the structure's own form."""
         return moment
 
-    @abstractmethod
     def outer(self, vector: Tensor) -> Tensor:
         """Returns the outer square of ``(..., D)`` in the structure's own form."""
+        return vector.unsqueeze(-1) * vector.unsqueeze(-2)
 
     @abstractmethod
     def with_moment(self, moment: Tensor, features: int) -> Self:
         """Returns the structure with covariances given in the structure's own form; NaN where not positive."""
 
-    @abstractmethod
     def with_covariance(self, covariance: Tensor) -> Self:
         """Returns the structure nearest to dense covariances ``(*B, K or 1, D, D)``, keeping `tied` as it is."""
+        return self.with_moment(self.scatter(covariance), covariance.shape[-1])
 
     @abstractmethod
     def parameters(self, components: int, features: int) -> int:
         """Returns the number of free covariance parameters."""
 
-    @abstractmethod
     def marginal(self, dims: Sequence[int]) -> Structure:
         """Returns the structure of some coordinates."""
+        return self.full(self.width).marginal(dims)
 
     @abstractmethod
     def full(self, features: int) -> Full:
@@ -178,15 +181,15 @@ class Structure(Value, ABC):
 
     def added_to(self, structure: Structure) -> Structure:
         """Returns the structure plus this one, as noise."""
-        return structure.plus_full(self.dense(self._size))
+        return structure.plus_full(self.dense(self.width))
 
     def plus_spherical(self, variance: Tensor) -> Structure:
         """Returns the structure plus round noise of variances ``(*L, K or 1)``."""
-        return self.full(self._size).plus_spherical(variance)
+        return self.full(self.width).plus_spherical(variance)
 
     def plus_diagonal(self, variance: Tensor) -> Structure:
         """Returns the structure plus noise along the axes, of variances ``(*L, K or 1, D)``."""
-        return self.full(self._size).plus_diagonal(variance)
+        return self.full(self.width).plus_diagonal(variance)
 
     def plus_full(self, covariance: Tensor) -> Full:
         """Returns the structure plus noise of covariances ``(*L, K or 1, D, D)``."""
@@ -215,7 +218,7 @@ class Structure(Value, ABC):
     def regression(self, known: Sequence[int], free: Sequence[int], residual: Tensor) -> Tensor:
         r"""Returns :math:`\Sigma_{ab}\Sigma_{bb}^{-1}` times residuals ``(*S, *B, K, len(b))`` of the known coordinates
         b: how far they move the mean of the free ones a."""
-        cross = self.dense(self._size)[..., list(free), :][..., list(known)]
+        cross = self.dense(self.width)[..., list(free), :][..., list(known)]
         pull = self.marginal(known).solve(residual)
         return times(cross, pull)
 
@@ -225,8 +228,8 @@ class Structure(Value, ABC):
         return ~(alone > features * torch.finfo(whole.dtype).eps * whole).all(-1)
 
     @property
-    def _size(self) -> int:
-        """The number of features, where the factor tells."""
+    def width(self) -> int:
+        """The number of features, where the values tell."""
         return self.given.shape[len(self.leading)]
 
     def _tied_still(self, factor: Tensor, trailing: int | None = None) -> bool:
@@ -270,8 +273,8 @@ class Structure(Value, ABC):
         return self.form, self.inverse_factor()
 
     def conditional(self, known: Sequence[int], free: Sequence[int]) -> Structure:
-        """Returns the structure of some coordinates given the others; where these are independent, the marginal."""
-        return self.marginal(free)
+        """Returns the structure of some coordinates given the others."""
+        return self.full(self.width).conditional(known, free)
 
     def posterior(self, measurement: Measurement, features: int) -> tuple[Structure, Gain]:
         """Returns the covariances that a measurement leaves, and what it needs of each record to know the means.
@@ -295,7 +298,7 @@ class Structure(Value, ABC):
     @property
     def elementwise(self) -> bool:
         """Whether every coordinate is on its own: no product of matrices is ever needed."""
-        return self.factor is not None and self._size == 1
+        return self.factor is not None and self.width == 1
 
     @property
     def shares(self) -> bool:
