@@ -3,14 +3,18 @@
 That they have the matrices of their dense twins is a law of `mixtura.testing`; here are the kinds, and `Eigen`.
 """
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from tables import STRUCTURES, matrices
 
 import mixtura as mx
-from mixtura.components import Diagonal, Full
+from mixtura.components import Diagonal, Full, Structure
 from mixtura.components.covariance.posterior import Measurement
 from mixtura.errors import MixtureError
+from mixtura.testing import StructureContract
+from mixtura.testing import structure as contract
 
 FEATURES = 3
 
@@ -177,3 +181,57 @@ def test_round_errors_leave_the_axes_as_they_are(name, matrix):
 def test_one_coordinate_is_always_on_its_own(name):
     assert STRUCTURES[name].marginal([1]).elementwise
     assert STRUCTURES[name].elementwise == (BECOMES[name][0] in (mx.Spherical, Diagonal))
+
+
+# -- a structure from elsewhere is one class
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class Proportional(Structure):
+    """Multiples of a known matrix, one scale for each component."""
+
+    root: torch.Tensor  # the Cholesky factor of the matrix, (1, D, D)
+
+    trailing = 0
+    moment_trailing = 2
+    constrained = True
+    form = Full.form
+
+    def __init__(self, variance, matrix):
+        root = torch.linalg.cholesky(matrix).unsqueeze(0)
+        for name, value in (("factor", variance.sqrt()), ("tied", False), ("root", root)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def width(self):
+        return self.root.shape[-1]
+
+    def fits(self, features):
+        return self.width == features
+
+    def full(self, features):
+        return Full.from_scale_tril(self.given[..., None, None] * self.root)
+
+    def with_moment(self, moment, features):
+        share = torch.cholesky_solve(moment, self.root).diagonal(dim1=-2, dim2=-1).mean(-1)
+        return self._replace(factor=share.sqrt(), root=self.root.expand(*moment.shape[:-3], *self.root.shape[-3:]))
+
+    def parameters(self, components, features):
+        return components
+
+
+@pytest.mark.parametrize("law", StructureContract.laws())
+def test_a_structure_from_elsewhere(law):
+    ours = Proportional(torch.tensor([0.5, 3.0]).double(), matrices())
+    getattr(contract.given(ours, FEATURES, 2), law)()
+
+
+def test_a_structure_from_elsewhere_learns_and_is_measured():
+    x = mx.datasets.old_faithful()
+    ours = Proportional(torch.ones(2).double(), x.T.cov())
+    mixture = mx.fit(x, 2, covariance=ours, generator=generator()).mixture
+    assert type(mixture.components.structure) is Proportional
+    errors = mx.observation.AdditiveNoise(scale=0.3)
+    dense = mx.Mixture._of(mixture.logits, mx.Gaussian(mixture.components.mean, mixture.components.covariance))
+    found, twin = (one.posterior(errors, x[:5]) for one in (mixture, dense))
+    torch.testing.assert_close(found.covariance, twin.covariance)

@@ -58,7 +58,8 @@ class Structure(Value, ABC):
     """A covariance structure of K components: a template when it has no factor yet.
 
     A new structure says its matrices (`full`), what sums imply (`with_moment`) and how many numbers are free
-    (`parameters`); everything else goes through these, unless it knows something cheaper.
+    (`parameters`); everything else goes through these, unless it knows something cheaper. Its tensors are all led by
+    ``(*B, K or 1)``.
 
     Every method but `fitted` and `parameters` needs the factor. Residuals have shape ``(*S, *B, K, D)``.
     """
@@ -285,7 +286,7 @@ class Structure(Value, ABC):
         Raises:
             MixtureError: If the law of what is recorded is singular.
         """
-        return self.unconstrained.posterior(measurement, features)
+        return self.full(features).posterior(measurement, features)
 
     @property
     def distinct(self) -> Self:
