@@ -3,8 +3,9 @@
 from ..components.observation import Exact, Observation
 from ..components.observation_sequence import InSequence
 from ..mixture.imputing import Draw, Imputed, Mean, Mode
+from .bins import Binned, Rounded
 from .general import Noise
-from .limits import Binned, Censored, Rounded, Truncated
+from .limits import Censored, Truncated
 from .measurement import LinearMeasurement, Missing
 from .noise import AdditiveNoise
 from .scale import ScaleNoise

@@ -19,7 +19,6 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution, MultivariateNormal, Normal, constraints
 
 from ..components import Component, TorchComponent
-from ..components import Normal as Numbers
 from ..components.observation import Frame, Observation, frame_of
 from ..errors import NotClosedForm, refuse
 from ..mixture import Mixture
@@ -131,9 +130,9 @@ _MOST = 700.0  # an integrable infinity at the end of a support, where no node s
 
 def _log_prob(components: Component, x: Tensor) -> Tensor:
     """log p_k(x) where x already has a components dimension, ``(..., K, Q)``."""
-    if isinstance(components, Numbers):
-        z = (x - components.loc.unsqueeze(-1)) / components.scale.unsqueeze(-1)
-        return -0.5 * z.square() - components.scale.log().unsqueeze(-1) - 0.5 * math.log(2 * math.pi)
+    if components.is_gaussian:
+        loc, scale = components.mean.unsqueeze(-1), components.variance.sqrt().unsqueeze(-1)
+        return -0.5 * ((x - loc) / scale).square() - scale.log() - 0.5 * math.log(2 * math.pi)
     each = (components.log_prob(x[..., k, :].movedim(-1, 0))[..., k].movedim(0, -1) for k in range(x.shape[-2]))
     return torch.stack(list(each), -2)
 
