@@ -15,7 +15,7 @@ was recorded at all. With :math:`Z = \sum_k w_k P_k` the probability of being re
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
