@@ -23,6 +23,9 @@ import mixtura as mx
 _MIXTURES, _DRAWS, _FEW = 10_000, 8, 100
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
+Pairs = dict[str, tuple[Callable[[], object], Callable[[], object]]]
+"""What is asked: by us, and by hand."""
+
 
 class Line(NamedTuple):
     """One line of the table, in seconds."""
@@ -156,29 +159,35 @@ def batch(components: int, features: int) -> Iterator[Line]:
     mixture, generator = as_mixture(given), torch.Generator().manual_seed(3)
     one = torch.randn(_MIXTURES, features, dtype=torch.float64, generator=generator)
     many = torch.randn(_DRAWS, _MIXTURES, features, dtype=torch.float64, generator=generator)
-    noise, observation = torch.full((features,), 0.25, dtype=torch.float64), mx.observation.AdditiveNoise(scale=0.5)
-    same = torch.eye(features, dtype=torch.float64)
-    for title, x in (("one row each", one), (f"{_DRAWS} rows each", many)):
+    for rows, x in (("one row each", one), (f"{_DRAWS} rows each", many)):
         _check(mixture.log_prob(x), log_joint(given, x).logsumexp(-1))
         _check(mixture.score(x), score(given, x))
-        asked: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
-            "log_prob": (lambda x=x: mixture.log_prob(x), lambda x=x: log_joint(given, x).logsumexp(-1)),
-            "score": (lambda x=x: mixture.score(x), lambda x=x: score(given, x)),
-            "posterior": (
-                lambda x=x: mixture.posterior(observation, x),
-                lambda x=x: conditional(given, same, noise, x),
-            ),
-        }
-        for what, (ours, plain) in asked.items():
-            yield Line(_title(what, title, components, features), seconds(ours), seconds(plain), "at most twice")
-    rest: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+        for what, (ours, plain) in _of_rows(mixture, given, x).items():
+            title = f"{what} of {_MIXTURES} mixtures, K = {components}, D = {features}, {rows}"
+            yield Line(title, seconds(ours), seconds(plain), "at most twice")
+    for what, (ours, plain) in _of_mixtures(mixture, given, one).items():
+        title = f"{what} of {_MIXTURES} mixtures, K = {components}, D = {features}"
+        yield Line(title, seconds(ours), seconds(plain), "at most twice")
+
+
+def _of_rows(mixture: mx.Mixture, given: Batch, x: Tensor) -> Pairs:
+    features = x.shape[-1]
+    noise, same = torch.full((features,), 0.25, dtype=torch.float64), torch.eye(features, dtype=torch.float64)
+    observation = mx.observation.AdditiveNoise(scale=0.5)
+    return {
+        "log_prob": (lambda: mixture.log_prob(x), lambda: log_joint(given, x).logsumexp(-1)),
+        "score": (lambda: mixture.score(x), lambda: score(given, x)),
+        "posterior": (lambda: mixture.posterior(observation, x), lambda: conditional(given, same, noise, x)),
+    }
+
+
+def _of_mixtures(mixture: mx.Mixture, given: Batch, x: Tensor) -> Pairs:
+    return {
         "sample": (lambda: mixture.sample((_DRAWS,)), lambda: draws(given, _DRAWS)),
-        "condition": (lambda: mixture.condition([0], one[:, :1]), lambda: condition(given, one[:, :1])),
+        "condition": (lambda: mixture.condition([0], x[:, :1]), lambda: condition(given, x[:, :1])),
         "marginal": (lambda: mixture.marginal([0]), lambda: torch.linalg.cholesky(given.covariance[..., :1, :1])),
         "mean": (lambda: mixture.mean, lambda: (given.log_weights.exp().unsqueeze(-1) * given.mean).sum(-2)),
     }
-    for what, (ours, plain) in rest.items():
-        yield Line(_title(what, "", components, features), seconds(ours), seconds(plain), "at most twice")
 
 
 def built() -> Line:
@@ -198,10 +207,6 @@ def built() -> Line:
 
     what = "one mixture built unchecked, beside MixtureSameFamily"
     return Line(what, seconds(ours) / 1000, seconds(plain) / 1000, "1e-4 seconds")
-
-
-def _title(what: str, rows: str, components: int, features: int) -> str:
-    return f"{what} of {_MIXTURES} mixtures, K = {components}, D = {features}" + (f", {rows}" if rows else "")
 
 
 def _check(mine: Tensor, theirs: Tensor) -> None:
