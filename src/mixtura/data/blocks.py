@@ -131,6 +131,10 @@ class Rows(ABC):
         """All rows in order, `size` at a time; only the last block may be smaller. ValueError if size < 1."""
         if size < 1:
             refuse("size", "at least one row a block", size)
+        return self._whole_blocks(size)
+
+    def _whole_blocks(self, size: int) -> Iterator[Block]:
+        """The blocks with all that is known of their rows."""
         start, side = 0, self.observation.side
         for block in self._blocks(size):
             part = slice(start, start + len(block.x))
