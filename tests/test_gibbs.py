@@ -8,7 +8,7 @@ from scipy import stats
 
 import mixtura as mx
 from mixtura.learning import Sampled, relabel
-from mixtura.learning.expectation.sampled_labels import draw_labels
+from mixtura.learning.expectation.sampled_labels import picked
 from mixtura.priors import StickBreaking
 
 F64 = torch.float64
@@ -55,7 +55,7 @@ def test_weights_of_groups_far_apart_have_their_dirichlet_law():
 
 def test_labels_are_drawn_with_their_probabilities():
     joint = torch.tensor([0.2, 0.5, 0.0, 0.3], dtype=F64).log() + 700
-    labels = draw_labels(joint.expand(100_000, 4), seeded())
+    labels = picked(joint.expand(100_000, 4), torch.rand(100_000, dtype=F64, generator=seeded()))
     counts = torch.bincount(labels, minlength=4)
     assert counts[2] == 0
     kept = [0, 1, 3]

@@ -20,6 +20,7 @@ from torch.distributions import constraints
 
 from .._value import Value
 from ..errors import NotClosedForm
+from ..kernels import Rule
 from .covariance.structure import Structure
 from .family import Family, family
 from .statistics import Statistics
@@ -187,9 +188,9 @@ class Component(Value, ABC):
             labels: The labels rule.
         """
         height = max(_FEWEST_ROWS, _BLOCK_BYTES // (self.batch_shape.numel() * x.element_size()))
-        weights = [None] * -(-len(x) // height) if weight is None else weight.split(height)
-        blocks = zip(x.split(height), weights, strict=True)
-        return reduce(add, (self._expect_block(logits, rows, share, labels) for rows, share in blocks))
+        rule, parts = Rule.of(labels), (slice(start, start + height) for start in range(0, max(1, len(x)), height))
+        shares = ((part, None if weight is None else weight[part]) for part in parts)
+        return reduce(add, (self._expect_block(logits, x[part], share, rule.take(part)) for part, share in shares))
 
     def _expect_block(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
         joint = logits + self.log_prob(self._shared(x))

@@ -36,7 +36,7 @@ Sum = TypeVar("Sum", bound=_Adds)
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Consecutive rows, the whole of what is known of them.
+    """Some rows, mostly consecutive, and the whole of what is known of them.
 
     Arguments:
         x: What was recorded, with shape ``(n, *event)``.
@@ -44,10 +44,11 @@ class Block:
         observation: What stands between a draw and what is recorded, with the tensors of these rows.
         possible: Which components are possible for each row.
         start: The number of the first row.
+        numbered: The numbers of the rows, with shape ``(n,)``, where they do not follow each other.
 
     Example:
-        >>> Block(torch.zeros(4, 2)).x.shape
-        torch.Size([4, 2])
+        >>> Block(torch.zeros(4, 2), start=6).take(torch.tensor([0, 3])).numbers
+        tensor([6, 9])
     """
 
     x: Tensor
@@ -55,6 +56,7 @@ class Block:
     observation: Observation = EXACT
     possible: Possible = EVERY
     start: int = 0
+    numbered: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -77,7 +79,15 @@ class Block:
             weight=None if self.weight is None else self.weight[index],
             observation=self.observation.at([tensor[index] for tensor in self.observation.side]),
             possible=self.possible.at(index),
+            numbered=self.numbers[index],
         )
+
+    @property
+    def numbers(self) -> Tensor:
+        """The number of each row among all rows, ``(n,)``."""
+        if self.numbered is not None:
+            return self.numbered
+        return torch.arange(self.start, self.start + len(self.x), device=self.x.device)
 
     def groups(self) -> Iterator[tuple[Block, int | None]]:
         """Iterates over the rows, those for which the same components are possible together: all, or only one."""

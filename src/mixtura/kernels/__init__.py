@@ -17,13 +17,14 @@ from .errors_by_row import RowErrors
 from .extra import NOTHING, Extra
 from .form import DIAGONAL, FULL, LOW_RANK, SPHERICAL, Form
 from .heavy_tails import Tails
-from .labels import Kind, Labels, Rule, Single, nearest, soft
+from .labels import Drawn, Kind, Labels, Rule, Single, nearest, soft
 from .plan import Plan
 from .sums import Sums
 
 __all__ = [
     "BACKENDS",
     "DIAGONAL",
+    "Drawn",
     "Extra",
     "FULL",
     "NOTHING",

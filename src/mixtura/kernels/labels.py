@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
 import torch
 from torch import Tensor
 
-__all__ = ["Kind", "Labels", "Rule", "Single", "nearest", "soft"]
+__all__ = ["Drawn", "Kind", "Labels", "Rule", "Single", "nearest", "soft"]
 
 Labels = Callable[[Tensor], Tensor]
 """A rule is any function from log joints ``(..., K)`` to responsibilities ``(..., K)``."""
@@ -31,7 +31,7 @@ class Rule(ABC):
     Attributes:
         kind: Which of the rules that passes are compiled for, if any.
         by_row: Whether a row's responsibilities are a function of its own log joints alone, so that a pass may ask
-            block by block. Draws are not: they are made for all rows at once, wherever blocks end.
+            block by block. Draws are not: they belong to rows by number, which `take` keeps account of.
     """
 
     kind = Kind.OTHER
@@ -45,6 +45,18 @@ class Rule(ABC):
     @abstractmethod
     def __call__(self, log_joint: Tensor) -> Tensor:
         """Returns responsibilities, (..., K) -> (..., K)."""
+
+    def settled(self) -> Rule:
+        """Returns the rule for one pass over all rows: what it draws for a row is settled by the row's number."""
+        return self
+
+    def for_rows(self, numbers: Tensor) -> Rule:
+        """Returns the rule, once settled, for the rows (n,) with these numbers: the log joints of those come to it."""
+        return self
+
+    def take(self, index: Tensor | slice) -> Rule:
+        """Returns the rule for some of its rows: whoever reads rows in pieces asks each piece's own."""
+        return self
 
     def believe(self, joint: Tensor) -> tuple[Tensor, Tensor]:
         """Returns responsibilities (B, K, n) and log densities (B, 1, n) of log joints (B, K, n), which it may use up.
@@ -82,6 +94,16 @@ class Single(Rule):
     @abstractmethod
     def threshold(self, x: Tensor, restarts: int) -> Tensor | None:
         """Numbers in [0, 1) for rows x, (N, B), or None for the most probable component."""
+
+
+class Drawn(Single):
+    """A labels rule that draws a component for each row, and can draw more for the same rows."""
+
+    by_row = False
+
+    @abstractmethod
+    def normals(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """Standard normal numbers of the rows, (n, *shape), of the type and device of a tensor."""
 
 
 class Nearest(Rule):

@@ -77,4 +77,4 @@ class Plan:
 
     def rows(self, rows: slice) -> Plan:
         """The plan for some of the rows."""
-        return replace(self, extra=self.extra.rows(rows))
+        return replace(self, labels=self.rule.take(rows), extra=self.extra.rows(rows))

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..components import Full, Gaussian, Labels, Statistics
 from ..components.observation import believe, over
-from ..kernels import FULL, Plan, RowErrors
+from ..kernels import FULL, Plan, RowErrors, Rule
 from ..kernels import sums as pass_sums
 from .base import add_up, aligned
 from .clean_rows import pieces
@@ -52,7 +52,8 @@ def by_rows(
     for one in pieces(observation, gaussian, over(y, gaussian)):
         stop = start + len(one.log_prob)
         share = None if weight is None else weight[start:stop]
-        r, log_likelihood = believe(logits + one.log_prob, share, labels)
+        rule = Rule.of(labels).take(slice(start, stop))
+        r, log_likelihood = believe(logits + one.log_prob, share, rule)
         parts.append((log_likelihood, r.sum(0).double(), *one.sums(r)))
         start = stop
     log_likelihood, mass, first, second = add_up(parts)
@@ -79,7 +80,8 @@ def _shared(
     parts = []
     for index, seen in each_pattern(y, observation.missing):
         rows, row_weight = (y, weight) if index is None else (y[index], None if weight is None else weight[index])
-        parts.append(_pulled_back(observation.of(seen), gaussian, logits, rows[:, seen], row_weight, labels))
+        rule = labels if index is None else Rule.of(labels).take(index)
+        parts.append(_pulled_back(observation.of(seen), gaussian, logits, rows[:, seen], row_weight, rule))
     log_likelihood, mass, first, second = add_up(parts)
     return Statistics(log_likelihood, mass, finished(gaussian, mass, first, second))
 

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ...components import Labels, Statistics
 from ...data import Block, Rows
+from ...kernels import Rule
 from ...mixture import Mixture
 
 __all__ = ["block_size", "expect", "log_density", "log_joint", "read_under", "statistics"]
@@ -40,7 +41,8 @@ def expect(mixture: Mixture, rows: Rows, labels: Labels) -> Statistics:
         rows: The rows.
         labels: The labels rule; `soft` gives the E-step of EM.
     """
-    return rows.reduce(lambda block: statistics(mixture, block, labels), block_size(rows))
+    rule = Rule.of(labels).settled()
+    return rows.reduce(lambda block: statistics(mixture, block, rule), block_size(rows))
 
 
 def statistics(mixture: Mixture, block: Block, labels: Labels) -> Statistics:
@@ -52,7 +54,8 @@ def statistics(mixture: Mixture, block: Block, labels: Labels) -> Statistics:
 
 
 def _of_group(mixture: Mixture, block: Block, labels: Labels) -> Statistics:
-    return block.observation.expect(mixture.components, mixture.logits, _inert(block), block.weight, labels)
+    rule = Rule.of(labels).for_rows(block.numbers)
+    return block.observation.expect(mixture.components, mixture.logits, _inert(block), block.weight, rule)
 
 
 def log_joint(mixture: Mixture, block: Block) -> Tensor:

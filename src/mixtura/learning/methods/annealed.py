@@ -20,8 +20,11 @@ import torch
 from torch import Generator, Tensor
 
 from ...components import Labels
+from ...components.special.keyed_draws import new_key, normal_of_rows
 from ...errors import refuse
+from ...kernels import Rule
 from ..expectation.labels import Tempered, soft
+from ..expectation.sampled_labels import OfRows, row_numbers
 from ..loop.traces import Run
 from .em import EM
 
@@ -70,11 +73,7 @@ class AnnealedEM(EM):
 
     @property
     def labels(self) -> Labels:
-        return soft if self.beta == 1 else self._noisy
-
-    def _noisy(self, log_joint: Tensor) -> Tensor:
-        noise = torch.randn(log_joint.shape, dtype=log_joint.dtype, device=log_joint.device, generator=self.generator)
-        return Tempered(self.beta)(log_joint.add(noise, alpha=_NOISE))
+        return soft if self.beta == 1 else _Noisy(self.beta, self.generator)
 
     def seeded(self, generator: Generator | None) -> AnnealedEM:
         return self if self.generator is not None else replace(self, generator=generator)
@@ -89,3 +88,28 @@ class AnnealedEM(EM):
 
     def converged(self, one: Run, rounding: float) -> bool:
         return self.beta == 1 and super().converged(one, rounding)
+
+
+@dataclass(frozen=True)
+class _Noisy(Rule):
+    """Tempered labels of log joints with a little noise."""
+
+    beta: float
+    generator: Generator | None
+    by_row = False
+
+    def settled(self) -> _NoisyRows:
+        return _NoisyRows(torch.arange(0), self.beta, new_key(self.generator))
+
+    def __call__(self, log_joint: Tensor) -> Tensor:
+        return self.settled().for_rows(row_numbers(log_joint))(log_joint)
+
+
+@dataclass(frozen=True, eq=False)
+class _NoisyRows(OfRows):
+    beta: float
+    key: int
+
+    def __call__(self, log_joint: Tensor) -> Tensor:
+        noise = normal_of_rows(self.key, self.numbers, log_joint.shape[1:], log_joint.dtype)
+        return Tempered(self.beta)(log_joint.add(noise, alpha=_NOISE))

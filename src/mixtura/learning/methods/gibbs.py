@@ -26,7 +26,7 @@ from ...errors import MixtureError, refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior
 from ..expectation.expect import log_joint
-from ..expectation.sampled_labels import Sampled, draw_labels
+from ..expectation.sampled_labels import Sampled, SampledRows
 from ..loop.method import Method
 from ..loop.reason import Reason
 from ..loop.run import run
@@ -174,14 +174,16 @@ class GibbsFit(Fit):
         Arguments:
             generator: The source of randomness.
         """
-        return self.rows.reduce(lambda block: self._held(block, generator)).sum(-1)
+        rules = [Sampled(generator).settled() for _ in self.draws.logits]
+        return self.rows.reduce(lambda block: self._held(block, rules)).sum(-1)
 
     @torch.no_grad()
-    def _held(self, block: Block, generator: Generator | None) -> Tensor:
+    def _held(self, block: Block, rules: list[SampledRows]) -> Tensor:
         """Which components hold rows of a block in each draw, ``(chains * draws, K)``."""
-        draws = (self.draws.batch(s) for s in range(len(self.draws.logits)))
-        labels = (draw_labels(log_joint(draw, block), generator) for draw in draws)
-        return torch.stack([torch.bincount(one, minlength=self.draws.logits.shape[-1]) > 0 for one in labels])
+        counted = block.weights > 0
+        draws = (self.draws.batch(s) for s in range(len(rules)))
+        drawn = (rule.for_rows(block.numbers)(log_joint(draw, block)) for draw, rule in zip(draws, rules, strict=True))
+        return torch.stack([(labels[counted] > 0).any(0) for labels in drawn])
 
     @property
     def predictive(self) -> Mixture:
