@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from .centres import nearest_centre
-from .choose import BACKENDS, choose
+from .choose import BACKENDS, add_backend, choose
 from .errors_by_row import RowErrors
 from .extra import NOTHING, Extra
 from .form import DIAGONAL, FULL, LOW_RANK, SPHERICAL, Form
 from .heavy_tails import Tails
 from .labels import Drawn, Kind, Labels, Rule, Single, nearest, soft
 from .plan import Plan
+from .reference import Reference
 from .sums import Sums
 
 __all__ = [
@@ -34,11 +35,13 @@ __all__ = [
     "LOW_RANK",
     "Labels",
     "Plan",
+    "Reference",
     "RowErrors",
     "Rule",
     "Single",
     "Sums",
     "Tails",
+    "add_backend",
     "choose",
     "log_density",
     "log_joint",

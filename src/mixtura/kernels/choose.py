@@ -6,9 +6,9 @@ from .compiled import Compiled
 from .plan import Plan
 from .reference import Reference
 
-__all__ = ["BACKENDS", "choose"]
+__all__ = ["BACKENDS", "add_backend", "choose"]
 
-BACKENDS: tuple[Reference, ...] = (Compiled(), Reference())
+BACKENDS: list[Reference] = [Compiled(), Reference()]
 
 
 def choose(plan: Plan, x: Tensor) -> Reference:
@@ -17,3 +17,19 @@ def choose(plan: Plan, x: Tensor) -> Reference:
         if backend.worth(plan, x) and backend.serves(plan, x):
             return backend
     return BACKENDS[-1]
+
+
+def add_backend(backend: Reference) -> None:
+    """Lets a backend be asked before those that are there.
+
+    Arguments:
+        backend: A class derived from `Reference` that overrides what it does better, and says what it serves.
+
+    Example:
+        >>> class Never(mx.kernels.Reference):
+        ...     def serves(self, plan, x):
+        ...         return False
+        >>> mx.kernels.add_backend(never := Never())
+        >>> mx.kernels.BACKENDS.remove(never)
+    """
+    BACKENDS.insert(0, backend)

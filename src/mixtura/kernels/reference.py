@@ -18,8 +18,8 @@ _SCORED = 2**14  # rows whose responsibilities are held at a time
 class Reference:
     """A backend: whether it is worth while and serves a plan for rows (N, D), and four answers.
 
-    Another is a subclass that overrides what it does better, and a line in `choose`. A fifth answer, to advance a plan
-    by some updates without leaving the backend, would stand beside `sums`.
+    Another is a subclass that overrides what it does better, and is made known by `add_backend`. A fifth answer, to
+    advance a plan by some updates without leaving the backend, would stand beside `sums`.
     """
 
     def worth(self, plan: Plan, x: Tensor) -> bool:

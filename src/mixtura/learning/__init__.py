@@ -1,7 +1,7 @@
 """Learning: one loop, and the small functions that make it K-means, EM or MAP."""
 
 from ..components import Statistics
-from .expectation.expect import expect
+from .expectation.expect import expect, log_density, log_joint
 from .expectation.labels import Tempered, hard, soft
 from .expectation.sampled_labels import Sampled
 from .fit import fit
@@ -71,6 +71,8 @@ __all__ = [
     "hard",
     "held_out",
     "likelihood_ratio_test",
+    "log_density",
+    "log_joint",
     "relabel",
     "reorder",
     "select",

@@ -7,6 +7,7 @@ from .bins import Binned, Rounded
 from .general import Noise
 from .limits import Censored, Truncated
 from .measurement import LinearMeasurement, Missing
+from .nodes import NodeObservation, Nodes
 from .noise import AdditiveNoise
 from .scale import ScaleNoise
 from .shift import ShiftNoise
@@ -23,6 +24,8 @@ __all__ = [
     "Mean",
     "Missing",
     "Mode",
+    "NodeObservation",
+    "Nodes",
     "Noise",
     "Observation",
     "Rounded",

@@ -8,9 +8,9 @@ On matrices C of a structure's shape, with scale :math:`\Psi` kept in the struct
 - `Diagonal`: an inverse gamma per feature, of shape :math:`a = (\nu + D - 1)/2` and rate :math:`b_d = \Psi_{dd}/2`;
 - `Spherical`: one inverse gamma, of shape :math:`a = D(\nu + D + 1)/2 - 1` and rate :math:`b = \mathrm{tr}\,\Psi/2`.
 
-:math:`\mathbb E[C^{-1}] = \bar C^{-1}` with :math:`\bar C = \Psi/\delta`, and `deficit` is
-:math:`\tfrac12(\mathbb E\log|C^{-1}| + \log|\bar C|) \le 0`. Moments lead with
-``(*B, K or 1)``; degrees have that shape.
+:math:`\mathbb E[C^{-1}] = \bar C^{-1}`, where :math:`\bar C` is a multiple of :math:`\Psi` in these three, and
+`deficit` is :math:`\tfrac12(\mathbb E\log|C^{-1}| + \log|\bar C|) \le 0`. Moments lead with ``(*B, K or 1)``; degrees
+have that shape.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Generator, Tensor
 from ..components.covariance.diagonal import Diagonal
 from ..components.covariance.full import Full
 from ..components.covariance.spherical import Spherical
-from ..components.covariance.structure import Structure
+from ..components.covariance.structure import Structure, column
 from ..components.special.gamma_draws import gamma
 from ..errors import NotClosedForm
 
@@ -38,12 +38,12 @@ class Law(Protocol):
         """Tells whether it is the inverse-Wishart law on all matrices, so that predictive laws are Student-t."""
         ...
 
-    def divisor(self, degrees: Tensor, features: int) -> Tensor:
-        r"""Returns :math:`\delta`, the divisor of :math:`\Psi` that gives :math:`\bar C`."""
+    def precise(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
+        r"""Returns :math:`\bar C`, whose inverse is :math:`\mathbb E[C^{-1}]`, in the structure's own form."""
         ...
 
-    def mean_divisor(self, degrees: Tensor, features: int) -> Tensor:
-        r"""Returns the divisor of :math:`\Psi` that gives :math:`\mathbb E[C]`, where that exists."""
+    def mean(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
+        r"""Returns :math:`\mathbb E[C]` in the structure's own form, NaN where there is none."""
         ...
 
     def log_normaliser(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
@@ -98,15 +98,21 @@ def _proper(logarithm: Tensor) -> Tensor:
     return torch.where(logarithm.isfinite(), logarithm, 0)
 
 
+def _divided(moment: Tensor, divisor: Tensor) -> Tensor:
+    """Returns a moment over a divisor, NaN where that is not positive."""
+    divisor = divisor.where(divisor > 0, torch.nan)
+    return moment / column(divisor, moment.ndim - divisor.ndim)
+
+
 class _Full:
     def rotates(self, features: int) -> bool:
         return True
 
-    def divisor(self, degrees: Tensor, features: int) -> Tensor:
-        return degrees
+    def precise(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
+        return _divided(moment, degrees)
 
-    def mean_divisor(self, degrees: Tensor, features: int) -> Tensor:
-        return degrees - features - 1
+    def mean(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
+        return _divided(moment, degrees - features - 1)
 
     def log_normaliser(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
         half = 0.5 * degrees
@@ -136,11 +142,11 @@ class _Diagonal:
     def shape(self, degrees: Tensor, features: int) -> Tensor:
         return 0.5 * (degrees + features - 1)
 
-    def divisor(self, degrees: Tensor, features: int) -> Tensor:
-        return degrees + features - 1
+    def precise(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
+        return _divided(moment, degrees + features - 1)
 
-    def mean_divisor(self, degrees: Tensor, features: int) -> Tensor:
-        return degrees + features - 3
+    def mean(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
+        return _divided(moment, degrees + features - 3)
 
     def log_normaliser(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
         shape = self.shape(degrees, features)
@@ -165,11 +171,11 @@ class _Spherical:
     def shape(self, degrees: Tensor, features: int) -> Tensor:
         return 0.5 * features * (degrees + features + 1) - 1
 
-    def divisor(self, degrees: Tensor, features: int) -> Tensor:
-        return degrees + features + 1 - 2 / features
+    def precise(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
+        return _divided(moment, degrees + features + 1 - 2 / features)
 
-    def mean_divisor(self, degrees: Tensor, features: int) -> Tensor:
-        return degrees + features + 1 - 4 / features
+    def mean(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
+        return _divided(moment, degrees + features + 1 - 4 / features)
 
     def log_normaliser(self, moment: Tensor, degrees: Tensor, features: int) -> Tensor:
         shape = self.shape(degrees, features)

@@ -25,7 +25,7 @@ from torch import Generator, Tensor
 
 from ..components.base import Component
 from ..components.covariance.full import Full
-from ..components.covariance.structure import Structure
+from ..components.covariance.structure import Structure, column
 from ..components.gaussian import Gaussian
 from ..components.statistics import Statistics
 from ..components.student import StudentT
@@ -181,13 +181,14 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
 
     def mode(self) -> Component:
         extra = self.features + 1 + (self.strength.shape[-1] if self.structure.tied else 1)
-        return self._components(self.location, self._with_divisor(self.degrees + extra))
+        moment = self.moment / column(self.degrees + extra, self.structure.moment_trailing)
+        return self._components(self.location, self._with_moment(moment))
 
     @property
     def mean(self) -> Component:
         """The components at the posterior mean of mean and covariance; NaN where the latter has none."""
-        divisor = self.law.mean_divisor(self.degrees, self.features)
-        return self._components(self.location, self._with_divisor(divisor.where(divisor > 0, torch.nan)))
+        moment = self.law.mean(self.moment, self.degrees, self.features)
+        return self._components(self.location, self._with_moment(moment))
 
     def draw(self, generator: Generator | None = None) -> Component:
         factor = self.law.draw(self.moment, self.degrees, self.features, generator)
@@ -255,11 +256,10 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
 
     def _precise(self) -> Structure:
         """The structure whose inverse is the expected precision."""
-        return self._with_divisor(self.law.divisor(self.degrees, self.features))
+        return self._with_moment(self.law.precise(self.moment, self.degrees, self.features))
 
-    def _with_divisor(self, divisor: Tensor) -> Structure:
-        shape = divisor.shape + (1,) * self.structure.moment_trailing
-        return self.structure.with_moment(self.moment / divisor.reshape(shape), self.features)
+    def _with_moment(self, moment: Tensor) -> Structure:
+        return self.structure.with_moment(moment, self.features)
 
     def _log_normaliser(self) -> Tensor:
         return self.law.log_normaliser(self.moment, self.degrees, self.features)
