@@ -198,6 +198,18 @@ def test_validation_reads_rows_through_the_observation(name):
     assert mx.held_out(fit.mixture, rows).log_density == pytest.approx(own, rel=1e-9)
 
 
+@each_in_time
+def test_the_evidence_is_of_the_rows_as_they_were_recorded(name):
+    _, rows = rows_of(name)
+    if rows.observation.selects:
+        pytest.skip("variational Bayes has no bound where some draws are not recorded")
+    found = mx.evidence(rows, (1, 2), restarts=2, generator=seeded())
+    assert found.best == 2
+    for fit in found.fits:
+        assert (fit.trace.diff() > -1e-9).all()
+        assert 0 < (fit.log_likelihood - fit.bound) / ROWS < 0.2
+
+
 @pytest.mark.parametrize("name", ["one scale", "gaps", pytest.param("a scale a row", marks=pytest.mark.slow)])
 def test_the_likelihood_ratio_is_simulated_through_the_observation(name):
     _, rows = rows_of(name)

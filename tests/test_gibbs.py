@@ -110,12 +110,6 @@ def test_draws_go_to_arviz():
     assert data["observed_data"]["x"].shape == (272, 2)
 
 
-def test_rows_seen_through_noise_are_refused():
-    noise = mx.observation.AdditiveNoise(torch.zeros(1, dtype=F64), torch.ones(1, dtype=F64))
-    with pytest.raises(mx.errors.MixtureError, match="observation"):
-        mx.fit(mx.datasets.old_faithful()[:, :1], 2, method=mx.Gibbs(5, 0, 1), observation=noise)
-
-
 @pytest.mark.slow
 def test_ranks_of_simulated_truths_are_uniform():
     """Simulation-based calibration (Talts et al., 2018) of quantities that do not depend on labels."""

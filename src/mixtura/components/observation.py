@@ -20,6 +20,7 @@ from torch import Generator, Tensor
 
 from .._value import Value
 from ..errors import NotClosedForm
+from ..kernels import Drawn
 from .base import Component, Labels
 from .statistics import Statistics
 
@@ -149,6 +150,15 @@ class Observation(Value, ABC):
         r, log_likelihood = believe(joint, weight, labels)
         return Statistics(log_likelihood, r.sum(0).double(), self.complete(components, y, r))
 
+    def drawn(
+        self, components: Component, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Drawn
+    ) -> Statistics:
+        """Returns the sums of one draw of labels and clean rows given y; the arguments are those of `expect`.
+
+        A row that counts several times is so many rows that share their label and their clean row.
+        """
+        raise NotClosedForm(f"The clean row given y cannot be drawn under {type(self).__name__}.")
+
     def log_joint(self, mixture: Mixture, y: Tensor) -> Tensor:
         """Returns log w_k + log p(y|k) of rows ``(N, *event)``, with shape ``(N, *B, K)``; resolved only."""
         return mixture.logits + self.log_prob(mixture.components, over(y, mixture.components))
@@ -187,6 +197,11 @@ class Observation(Value, ABC):
     @property
     def carries(self) -> bool:
         """Whether what is known of the outcome can be carried back to the draw: so for Gaussian observations."""
+        return False
+
+    @property
+    def draws(self) -> bool:
+        """Whether the clean row given y can be drawn: `drawn`."""
         return False
 
     @property
@@ -307,6 +322,15 @@ class Exact(Observation):
 
     def expect(
         self, components: Component, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
+    ) -> Statistics:
+        return components.expect(logits, y, weight, labels)
+
+    @property
+    def draws(self) -> bool:
+        return True
+
+    def drawn(
+        self, components: Component, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Drawn
     ) -> Statistics:
         return components.expect(logits, y, weight, labels)
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -50,11 +51,11 @@ class Rule(ABC):
         """Returns the rule for one pass over all rows: what it draws for a row is settled by the row's number."""
         return self
 
-    def for_rows(self, numbers: Tensor) -> Rule:
+    def for_rows(self, numbers: Tensor) -> Self:
         """Returns the rule, once settled, for the rows (n,) with these numbers: the log joints of those come to it."""
         return self
 
-    def take(self, index: Tensor | slice) -> Rule:
+    def take(self, index: Tensor | slice) -> Self:
         """Returns the rule for some of its rows: whoever reads rows in pieces asks each piece's own."""
         return self
 

@@ -20,8 +20,10 @@ from torch import Generator, Tensor
 from ..components import Component, Labels, Statistics
 from ..components.observation import Frame, Observation, over
 from ..errors import refuse
+from ..kernels import Drawn
 from ..mixture import Mixture
 from .base import add_up, aligned, of_label, weighted
+from .clean_draws import drawn_sums
 from .clean_posterior import clean_posterior
 from .clean_rows import pieces
 from .clean_sums import carried_back, expected_sums, finished
@@ -193,6 +195,15 @@ class Linear(Observation):
         self, components: Component, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
     ) -> Statistics:
         return expected_sums(self, components.gaussian_law, logits, y.reshape(len(y), -1), weight, labels)
+
+    @property
+    def draws(self) -> bool:
+        return True
+
+    def drawn(
+        self, components: Component, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Drawn
+    ) -> Statistics:
+        return drawn_sums(self, components.gaussian_law, logits, y.reshape(len(y), -1), weight, labels)
 
     def carried_back(self, components: Component, sums: Statistics) -> Statistics:
         """The clean rows' sums from those of what this observation makes of them; errors shared by all rows."""

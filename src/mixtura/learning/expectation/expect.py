@@ -14,10 +14,10 @@ log-weights are those of the mixture at k and minus infinity elsewhere. So its d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import reduce
-from operator import add
+from operator import add, attrgetter
 
 import torch
 from torch import Tensor
@@ -26,8 +26,9 @@ from ...components import Labels, Statistics
 from ...data import Block, Rows
 from ...kernels import Rule
 from ...mixture import Mixture
+from .sampled_labels import Sampled, SampledRows
 
-__all__ = ["block_size", "expect", "log_density", "log_joint", "read_under", "statistics"]
+__all__ = ["block_size", "draw", "expect", "log_density", "log_joint", "read_under", "statistics"]
 
 _BLOCK_BYTES = 2**25  # blocks of 32 MiB: large beside a call's overhead, small beside memory
 
@@ -45,17 +46,43 @@ def expect(mixture: Mixture, rows: Rows, labels: Labels) -> Statistics:
     return rows.reduce(lambda block: statistics(mixture, block, rule), block_size(rows))
 
 
+@torch.no_grad()
+def draw(mixture: Mixture, rows: Rows, labels: Sampled) -> Statistics:
+    """Returns the summed statistics of one draw of every row's label, and of the row as it was before it was recorded.
+
+    Arguments:
+        mixture: A mixture of any batch shape; each entry draws its own.
+        rows: The rows, of an observation that `draws`.
+        labels: The rule that draws.
+    """
+    rule = labels.settled()
+    return rows.reduce(lambda block: _of_draw(mixture, block, rule), block_size(rows))
+
+
 def statistics(mixture: Mixture, block: Block, labels: Labels) -> Statistics:
     """Returns the expected statistics of a block's rows as they were drawn, and their log-likelihood."""
-    sums = reduce(add, (_of_group(only(mixture, k), group, labels) for group, k in block.groups()))
+    sums = _by_group(mixture, block, Rule.of(labels), attrgetter("expect"))
     if not block.observation.selects:
         return sums
     return sums + block.observation.unrecorded(mixture.components, mixture.logits, block.weights)
 
 
-def _of_group(mixture: Mixture, block: Block, labels: Labels) -> Statistics:
-    rule = Rule.of(labels).for_rows(block.numbers)
-    return block.observation.expect(mixture.components, mixture.logits, _inert(block), block.weight, rule)
+def _of_draw(mixture: Mixture, block: Block, rule: SampledRows) -> Statistics:
+    return _by_group(mixture, block, rule, attrgetter("drawn"))
+
+
+def _by_group(mixture: Mixture, block: Block, rule: Rule, asked: attrgetter[Callable[..., Statistics]]) -> Statistics:
+    """What the observation says of a block's rows, those for which the same components are possible together."""
+    groups = ((only(mixture, k), group) for group, k in block.groups())
+    return reduce(
+        add,
+        (
+            asked(group.observation)(
+                seen.components, seen.logits, _inert(group), group.weight, rule.for_rows(group.numbers)
+            )
+            for seen, group in groups
+        ),
+    )
 
 
 def log_joint(mixture: Mixture, block: Block) -> Tensor:

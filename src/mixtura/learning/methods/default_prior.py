@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...data import Rows, summary
+from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior, weak_components
@@ -10,6 +10,7 @@ from ...priors import ComponentsPrior, Conjugate, ConjugatePrior
 from ...priors.weights import WeightsPrior
 from ..expectation.expect import expect
 from ..expectation.labels import soft
+from ..starts.clean_rows import clean_summary
 
 __all__ = ["conjugate", "informed"]
 
@@ -36,7 +37,7 @@ def informed(prior: Prior | None, rows: Rows, start: Mixture, concentration: flo
 def _weak(rows: Rows, start: Mixture) -> ConjugatePrior:
     components = start.components
     if components.is_gaussian:
-        return weak_components(summary(rows), components.batch_shape[-1])
+        return weak_components(clean_summary(rows), components.batch_shape[-1])
     if components.has_natural:
         statistics = expect(start.batch([0]), rows, soft)
         return Conjugate(1.0, statistics.moments[0][0].sum(0) / statistics.weight.sum())

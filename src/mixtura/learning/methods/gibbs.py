@@ -10,6 +10,10 @@ mixture given the labels, through the conjugate posteriors,
 
 So a sweep is one iteration of the loop: the labels rule draws, and the update draws. Chains are the entries of the
 batch and share each pass over the rows.
+
+Where rows are recorded through a Gaussian observation, the clean row is one more thing to draw, together with its
+label: :math:`z_n` from :math:`\pi_k\, p(y_n | \theta_k)`, then :math:`x_n` given :math:`y_n` and :math:`z_n`. The
+mixture is then drawn given the clean rows.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from ...data import Block, Rows
 from ...errors import MixtureError, refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior
-from ..expectation.expect import log_joint
+from ..expectation.expect import draw, log_joint
 from ..expectation.sampled_labels import Sampled, SampledRows
 from ..loop.method import Method
 from ..loop.reason import Reason
@@ -73,6 +77,7 @@ class Gibbs(Method):
 
     monotone = False
     races = False
+    observes = True
     tolerance = 0.0
 
     def __post_init__(self) -> None:
@@ -91,6 +96,15 @@ class Gibbs(Method):
     @property
     def labels(self) -> Labels:
         return Sampled(self.generator)
+
+    def expect(self, state: Mixture, rows: Rows) -> Statistics:
+        return draw(state, rows, Sampled(self.generator))
+
+    def check(self, rows: Rows) -> None:
+        super().check(rows)
+        if not rows.observation.draws:
+            name, advice = type(rows.observation).__name__, "`EM` learns through all observations."
+            refuse("observation", "Gaussian (noise, measurements, gaps) for Gibbs", name, advice)
 
     def seeded(self, generator: Generator | None) -> Gibbs:
         return self if self.generator is not None else replace(self, generator=generator)
@@ -197,7 +211,8 @@ class GibbsFit(Fit):
 
         Arguments:
             log_likelihood: Whether to add the log-likelihood of every row, in nats.
-            predictive: How many rows to add from the posterior predictive law for each draw.
+            predictive: How many rows to add from the posterior predictive law for each draw. They are as they would be
+                recorded, which must then be the same for all rows.
             generator: The source of randomness of the posterior predictive rows.
 
         Raises:

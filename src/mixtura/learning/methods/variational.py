@@ -15,6 +15,17 @@ the conjugate posteriors given the fractional sums. The bound on the log-evidenc
 
 so the E-step is that of EM with other logits, and no update can lower the bound. Under a stick-breaking prior the
 components are put in the order of falling size where that raises the bound (Kurihara, Welling and Teh, 2007).
+
+Where rows are recorded through an observation, :math:`p(y|x)`, the clean rows are one more thing that is not known:
+:math:`q(z, x)\, q(\pi) \prod_k q(\theta_k)`. In an exponential family
+:math:`\mathbb E[\log p(x|\theta_k)] = \log\bar p_k(x) + c_k`, with the expected component :math:`\bar p_k` and an
+offset :math:`c_k` that x does not enter. So the best factor of a row is
+
+.. math:: q(z = k, x) \propto e^{\mathbb E[\log\pi_k] + c_k}\, \bar p_k(x)\, p(y | x),
+
+which is the posterior of label and clean row in the mixture of expected components: the E-step of EM through the
+observation, and the bound holds :math:`\int \bar p_k(x)\, p(y|x)\, dx` in the place of :math:`\bar p_k(x)`. It does not
+hold where some draws are not recorded at all: their probability is no expected statistic.
 """
 
 from __future__ import annotations
@@ -136,12 +147,20 @@ class Variational(Method):
     unused: float = 1.0
     elimination: bool = True
 
+    observes = True
+
     def __post_init__(self) -> None:
         check_limits(self.max_iterations, self.tolerance)
 
     @property
     def labels(self) -> Labels:
         return soft
+
+    def check(self, rows: Rows) -> None:
+        super().check(rows)
+        if rows.observation.selects:
+            name, advice = type(rows.observation).__name__, "Use `EM`."
+            refuse("observation", "one that records every draw, for a bound on the evidence", name, advice)
 
     def informed(self, rows: Rows, start: State) -> Variational:
         if rows.possible.known and self.prior is not None and self.prior.weights.ordered:
@@ -234,7 +253,8 @@ class VariationalFit(Fit):
         Arguments:
             draws: How many mixtures to draw.
             log_likelihood: Whether to add the log-likelihood of every row, in nats.
-            predictive: How many rows to add for each draw.
+            predictive: How many rows to add for each draw. They are as they would be
+                recorded, which must then be the same for all rows.
             generator: The source of randomness.
 
         Raises:

@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from ..._value import Value
 from ...data import Rows
+from ...errors import refuse
 from ...mixture import Mixture
 from ..expectation.expect import log_density
 
@@ -27,19 +28,21 @@ def inference_data(
 ) -> InferenceData:
     """Returns a batch of draws ``(chains * draws,)`` as ArviZ's data; see `GibbsFit.to_arviz`."""
     posterior = {"weights": draws.weights, **parameters(draws.components)}
-    groups = {"posterior": {name: _by_chain(value, chains) for name, value in posterior.items()}}
+    groups: dict[str, Any] = {"posterior": {name: _by_chain(value, chains) for name, value in posterior.items()}}
     dims = {"posterior": {name: _INNER[: value.ndim - 2] for name, value in groups["posterior"].items()}}
     row = ["feature"] if rows.event_shape else []
     if log_likelihood:
         groups["log_likelihood"] = {"x": _by_chain(_log_likelihood(draws, rows), chains)}
         dims["log_likelihood"] = {"x": ["row"]}
     if predictive:
-        sample = draws.sample((predictive,), generator).movedim(0, 1)
+        sample = _further_rows(draws, rows, predictive, generator)
         groups["posterior_predictive"] = {"x": _by_chain(sample, chains)}
         dims["posterior_predictive"] = {"x": ["sample", *row]}
     groups["observed_data"] = {"x": rows.tensor().cpu().numpy()}
     dims["observed_data"] = {"x": ["row", *row]}
-    return _joined({group: _dataset(group, groups[group], dims[group], rows) for group in groups})
+    names = {"posterior": rows.observation.clean_columns(rows.columns)}
+    found = ((group, names.get(group, rows.columns)) for group in groups)
+    return _joined({group: _dataset(group, groups[group], dims[group], columns) for group, columns in found})
 
 
 def parameters(components: Any) -> dict[str, Tensor]:
@@ -59,22 +62,31 @@ def _log_likelihood(draws: Mixture, rows: Rows) -> Tensor:
     return torch.stack([rows.gather(lambda block, draw=draw: log_density(draw, block)) for draw in each])
 
 
+@torch.no_grad()
+def _further_rows(draws: Mixture, rows: Rows, count: int, generator: Generator | None) -> Tensor:
+    """Returns rows of each draw as they would be recorded, ``(S, count, *event)``."""
+    if rows.observation.side:
+        refuse("predictive", "0 where each row was recorded in its own way", count, "Record draws of `predictive`.")
+    labels = draws.sample_labels((count,), generator)
+    clean = draws.components.draw(labels, generator)
+    return rows.observation.record(clean, labels, generator, draws.components).movedim(0, 1)
+
+
 def _by_chain(value: Tensor, chains: int) -> np.ndarray[Any, Any]:
     return value.reshape(chains, -1, *value.shape[1:]).cpu().numpy()
 
 
-def _dataset(group: str, values: dict[str, Any], dims: dict[str, list[str]], rows: Rows) -> Any:
+def _dataset(group: str, values: dict[str, Any], dims: dict[str, list[str]], columns: tuple[str, ...] | None) -> Any:
     import xarray
 
     lead = [] if group == "observed_data" else ["chain", "draw"]
     arrays = {name: ([*lead, *dims[name]], value) for name, value in values.items()}
     sizes = {dim: size for named, value in arrays.values() for dim, size in zip(named, value.shape, strict=True)}
-    return xarray.Dataset(arrays, coords={dim: _coordinate(dim, size, rows) for dim, size in sizes.items()})
+    return xarray.Dataset(arrays, coords={dim: _coordinate(dim, size, columns) for dim, size in sizes.items()})
 
 
-def _coordinate(dim: str, size: int, rows: Rows) -> list[Any]:
-    named = dim.startswith("feature") and rows.columns is not None
-    return list(rows.columns or ()) if named else list(range(size))
+def _coordinate(dim: str, size: int, columns: tuple[str, ...] | None) -> list[Any]:
+    return list(columns) if dim.startswith("feature") and columns is not None else list(range(size))
 
 
 def _joined(groups: dict[str, Any]) -> Any:

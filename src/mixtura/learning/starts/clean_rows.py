@@ -10,12 +10,12 @@ from torch import Tensor
 from ...components import Component, Full, Gaussian
 from ...components.normal import of_rows
 from ...components.observation import over
-from ...data import EVERY, Summary, TensorRows
+from ...data import EVERY, Rows, Summary, TensorRows, summary
 from ...kernels import soft
 from ...mixture import Mixture
 from ..expectation.expect import expect
 
-__all__ = ["Clean"]
+__all__ = ["Clean", "clean_summary"]
 
 _ROUGH = 20  # iterations of the single Gaussian from which starts take the clean rows
 _FEW = 2000  # rows that it looks at
@@ -62,6 +62,22 @@ class Clean:
         dense = gaussian.structure.dense(gaussian.features) + self.spread
         wider = gaussian._replace(structure=gaussian.structure.with_covariance(dense))
         return Mixture._of(start.logits, start.components.with_gaussian(wider))
+
+
+def clean_summary(rows: Rows) -> Summary:
+    """Returns mean and variance of the rows as they were drawn: by a single Gaussian where errors stand before them."""
+    if rows.observation.exact:
+        return summary(rows)
+    gaussian, counted = _single(_some(rows)).gaussian, int(rows.total_weight)
+    moments = (value[0].double().reshape(rows.clean_shape) for value in (gaussian.location, gaussian.variance))
+    mean, variance = moments
+    return Summary(counted, rows.total_weight, mean, variance, mean, mean)
+
+
+def _some(rows: Rows) -> TensorRows:
+    """A few of the rows that count, as a single component sees them."""
+    counted = rows.counted()
+    return pooled(rows.take(counted[:: max(1, len(counted) // _FEW)]))
 
 
 def pooled(rows: TensorRows) -> TensorRows:
