@@ -19,21 +19,15 @@ from .plan import Plan
 from .reference import Reference
 from .sums import Sums
 
-__all__ = ["Compiled", "work"]
+__all__ = ["Compiled"]
 
 _WORTH = 4_000_000  # about a millisecond in torch, a tenth of that compiled
 _WORTH_ERRORS = 20_000  # rows times components with errors by row
 _MOST_FEATURES = 24  # beyond, torch's batched Cholesky is as fast
 
 
-def work(rows: int, mean: Tensor) -> int:
-    """Operations of a pass over so many rows for means (B, K, D), roughly: what sizes are compared by."""
-    features = mean.shape[-1]
-    return rows * mean.shape[0] * mean.shape[1] * (features * features + 10 * features + 20)
-
-
 def _many(plan: Plan, rows: int) -> bool:
-    return work(rows, plan.mean) >= _WORTH
+    return plan.work(rows) >= _WORTH
 
 
 def _many_with_errors(plan: Plan, rows: int) -> bool:

@@ -70,6 +70,11 @@ class Plan:
         """The number of restarts B."""
         return self.mean.shape[0]
 
+    def work(self, rows: int) -> int:
+        """Operations of a pass over so many rows, roughly: what sizes are compared by."""
+        restarts, components, features = self.mean.shape
+        return rows * restarts * components * (features * features + 10 * features + 20)
+
     def part(self, restarts: slice) -> Plan:
         """The plan of some restarts."""
         mean, factor, logits = (t[restarts] for t in (self.mean, self.factor, self.logits))

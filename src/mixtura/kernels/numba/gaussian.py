@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..compiled import work
 from ..extra import NOTHING
 from ..heavy_tails import Tails
 from ..plan import Plan
@@ -85,7 +84,7 @@ def row_weights(x: Tensor, weight: Tensor | None) -> Array:
 
 def threads_for(plan: Plan, x: Tensor) -> int:
     """How many threads a pass is worth."""
-    return workers(work(x.shape[0], plan.mean), _GRAIN)
+    return workers(plan.work(x.shape[0]), _GRAIN)
 
 
 def _sums(make: Callable[[Plan, Any], Layout], plan: Plan, x: Tensor, weight: Tensor | None) -> Sums:
