@@ -1,11 +1,17 @@
 """What the README and the documentation promise about the package holds."""
 
+import importlib.util
 import re
+import sys
+from graphlib import TopologicalSorter
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import mixtura
+from mixtura.cli.app import app
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,3 +45,85 @@ def test_relative_links_lead_somewhere():
 
 def test_the_citation_names_this_version():
     assert f"version: {mixtura.__version__}\n" in read("CITATION.cff")
+
+
+# -- the map is true: what imports what, which names there are, and the way of a row
+
+
+@pytest.fixture(scope="module")
+def drawing():
+    """The script that draws the map."""
+    spec = importlib.util.spec_from_file_location("map_of_rooms", ROOT / "docs" / "map.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_rooms_import_from_those_below_only(drawing):
+    height = {name: i for i, layer in enumerate(drawing.LAYERS) for name in layer}
+    found = {(drawing.room(one), drawing.room(other)) for one, all_ in drawing.imports().items() for other in all_}
+    assert len(found) > 40
+    upward = [(one, other) for one, other in found if one != other and height[one] <= height[other]]
+    assert not upward, f"a room imports upward: {upward}"
+
+
+def test_no_files_import_each_other_in_a_circle_but_for_types(drawing):
+    list(TopologicalSorter(drawing.imports()).static_order())  # CycleError names the circle
+
+
+def test_imports_are_found_wherever_they_stand(drawing, tmp_path, monkeypatch):
+    """Inside of functions and through packages, but not those for types: the checks above see what there is to see."""
+    code = {
+        "mixtura/__init__.py": "",
+        "mixtura/low/__init__.py": "from .deep import x",
+        "mixtura/low/deep.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..high import y",
+        "mixtura/high.py": "def f():\n    from .low.deep import x\n    from . import low\n    import mixtura.low",
+    }
+    for name, text in code.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(drawing, "ROOT", tmp_path)
+    found = drawing.imports()
+    assert found["mixtura.high"] == {"mixtura.low", "mixtura.low.deep"}
+    assert found["mixtura.low"] == {"mixtura.low.deep"} and not found["mixtura.low.deep"]
+
+
+def test_the_drawing_is_that_of_the_code(drawing):
+    drawn = drawing.PICTURE.read_text(encoding="utf-8")
+    assert drawn == drawing.picture(), "draw the map again: python docs/map.py"
+
+
+def test_the_map_names_every_public_name_and_no_other():
+    surface = read("docs/architecture.md").split("## The public surface")[1].split("## Numerics")[0]
+    there, planned = surface.split("*Planned*")
+    public = {name for name in mixtura.__all__ if not name.startswith("_")}
+    absent = sorted(name for name in public if not re.search(rf"\b{name}\b", there))
+    assert not absent, f"not in docs/architecture.md: {absent}"
+    for path in re.findall(r"\bmx\.((?:\w+\.)*\w+)", there):
+        attrgetter(path)(mixtura)
+    for path in re.findall(r"\bmx\.(\w+)", planned):
+        assert not hasattr(mixtura, path), f"{path} is there and is said to be planned"
+
+
+def test_a_row_goes_from_the_command_to_the_report_as_the_map_says(tmp_path):
+    """Every function that the page names is called by the command that it names."""
+    section = read("docs/architecture.md").split("### One row")[1].split("\n## ")[0]
+    lines = re.findall(r"^\| `(.+?\.py)` \| (.+?) \|", section, re.MULTILINE)
+    said = {(file, function) for file, names in lines for function in re.findall(r"`(.+?)`", names)}
+    called: set[tuple[str, str]] = set()
+
+    def watch(frame, event, argument):
+        called.add((frame.f_code.co_filename, frame.f_code.co_qualname))
+
+    typed = f"fit {mixtura.datasets.path('old_faithful')} --components 2 --covariance full --out {tmp_path / 'result'}"
+    assert typed.split()[2:6] == re.search(r"`mixtura fit data.csv (.+) --out result`", section)[1].split()
+    before = sys.getprofile()
+    sys.setprofile(watch)
+    try:
+        result = CliRunner().invoke(app, typed.split())
+    finally:
+        sys.setprofile(before)
+    assert result.exit_code == 0, result.output
+    rooms = f"{Path(mixtura.__file__).parent}/"
+    found = {(file.removeprefix(rooms), function) for file, function in called}
+    assert len(said) > 30 and said <= found, f"not on the way: {sorted(said - found)}"
