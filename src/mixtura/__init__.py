@@ -1,6 +1,19 @@
 """Mixtura: a mixture is one value, learning is one loop, and everything else reads or produces a mixture."""
 
-from . import components, data, datasets, divergences, errors, learning, mixture, observation, plots, priors, report
+from . import (
+    components,
+    data,
+    datasets,
+    divergences,
+    errors,
+    kernels,
+    learning,
+    mixture,
+    observation,
+    plots,
+    priors,
+    report,
+)
 from ._version import __version__
 from .components import (
     Bernoulli,
@@ -116,6 +129,7 @@ __all__ = [
     "evidence",
     "fit",
     "held_out",
+    "kernels",
     "learning",
     "likelihood_ratio_test",
     "load",
