@@ -247,7 +247,7 @@ def test_settings_are_checked():
 )
 def test_torch_families_are_learned_by_gradients(law):
     truth = mx.Mixture(tensor(0.4, 0.6), law)
-    x = truth.sample((2000,), generator=torch.Generator().manual_seed(3))
+    x = truth.sample((800,), generator=torch.Generator().manual_seed(3))
     fit = mx.fit(x, 2, family=type(law), restarts=4, generator=torch.Generator().manual_seed(0))
     gain = 2 * (fit.log_likelihood - truth.log_prob(x).sum().item())
     assert -1e-3 < gain < st.chi2(fit.parameters).ppf(1 - 1e-6)

@@ -51,7 +51,7 @@ def test_galaxies(seed):
     assert sizes.tolist() == [3, 7, 72]
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_old_faithful_has_three_groups_of_one_shape(seed):
     found = mx.select(mx.datasets.old_faithful(), range(1, 10), STRUCTURES, generator=generator(seed))
     assert found.table[0][:2] == (3, "tied-full")
