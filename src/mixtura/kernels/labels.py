@@ -104,7 +104,7 @@ class Drawn(Single):
 
     @abstractmethod
     def normals(self, shape: Sequence[int], like: Tensor) -> Tensor:
-        """Standard normal numbers of the rows, (n, *shape), of the type and device of a tensor."""
+        """Standard normal numbers of the rows, ``(n, *shape)``, of the type and device of a tensor."""
 
 
 class Nearest(Rule):
