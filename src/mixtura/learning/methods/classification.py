@@ -4,8 +4,9 @@ Each row goes wholly to its most probable component, and the objective is the cl
 
 .. math:: \ell_C = \sum_n w_n \log \max_k \pi_k\, p_k(x_n),
 
-which neither step can lower. K-means is the case of equal weights and one shared spherical variance. It needs few
-iterations and separates groups sharply; its estimates of overlapping components are biased.
+which neither step can lower. Through an observation :math:`p_k` is the density of what was recorded, and the update is
+a step of EM for the rows of each component. K-means is the case of equal weights and one shared spherical variance. It
+needs few iterations and separates groups sharply; its estimates of overlapping components are biased.
 """
 
 from __future__ import annotations
@@ -64,5 +65,5 @@ def classification_likelihood(mixtures: Mixture, rows: Rows) -> Tensor:
 
 
 def _of_block(mixtures: Mixture, block: Block) -> Tensor:
-    best = log_joint(mixtures, block).amax(-1).double()
+    best = (log_joint(mixtures, block).amax(-1) - block.observation.log_recorded(mixtures)).double()
     return best.sum(0) if block.weight is None else (best.mT * block.weight).sum(-1)

@@ -21,12 +21,13 @@ import torch
 from torch import Tensor
 
 from ...components import Component, Family, Labels, Statistics
+from ...components.observation import Observation
 from ...data import Block, Rows
-from ...data import rows as as_rows
 from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior
 from ..expectation.labels import soft
+from ..expectation.recorded import recorded
 from ..loop.method import Method
 from ..loop.reason import Reason
 from ..loop.run import run
@@ -188,20 +189,23 @@ class OnlineFit(Fit):
 
     state: Running = field(repr=False)
 
-    def partial_fit(self, x: Any, sample_weight: Any = None, columns: Any = None) -> OnlineFit:
+    def partial_fit(self, x: Any, sample_weight: Any = None, columns: Any = None, observation: Any = None) -> OnlineFit:
         """Learns from one more block of rows and returns the new fit; this one stays as it is.
 
         Arguments:
             x: The rows, in any form that `fit` takes; read as one block.
             sample_weight: How much each row counts.
             columns: Which columns of a table.
+            observation: How these rows were recorded, as in `fit`; if nothing is said, as all those before them.
 
         Raises:
-            MixtureError: If the rows do not have the shape of the mixture's.
+            MixtureError: If the rows do not have the shape of the mixture's, or each of those before them was recorded
+                in its own way and nothing is said of these.
         """
-        rows = as_rows(x, columns, sample_weight)
-        if rows.event_shape != self.mixture.event_shape:
-            refuse("x", f"rows of shape {tuple(self.mixture.event_shape)}", tuple(rows.event_shape))
+        rows = recorded(x, columns, sample_weight, observation)
+        rows = rows.through(self._observation) if observation is None and rows.observation.exact else rows
+        if rows.clean_shape != self.mixture.event_shape:
+            refuse("x", f"rows of shape {tuple(self.mixture.event_shape)}", tuple(rows.clean_shape))
         method, state = self.method, self.state.map(lambda tensor: tensor.unsqueeze(0))
         statistics = method.expect(state, rows)
         objective = statistics.log_likelihood.cpu() / rows.total_weight
@@ -214,6 +218,13 @@ class OnlineFit(Fit):
             trace=torch.cat((self.trace, objective.double())),
             rows=rows,
         )
+
+    @property
+    def _observation(self) -> Observation:
+        """How further rows are recorded if nothing is said of them."""
+        if self.rows.observation.side:
+            refuse("observation", "given for these rows, for each of those before was recorded in its own way", None)
+        return self.rows.observation
 
 
 class Stream(Rows):

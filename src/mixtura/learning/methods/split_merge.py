@@ -10,7 +10,9 @@ responsibilities r, candidates are ranked by
     J_{split}(k) &= \sum_n \frac{r_{nk}}{N_k} \Big[\log\frac{r_{nk}}{N_k} - \log p_k(x_n)\Big],
 
 the second being the divergence of the component from the rows it holds. A component is split where its rows' main
-direction is cut at the mean. Both work through the family's own update, so they serve every family.
+direction is cut at the mean. Both work through the family's own update, so they serve every family, and through what is
+expected of the clean rows, so they serve every observation. Where labels are known, EM gives those rows back to their
+components after a move, and a move that is not better is not kept.
 """
 
 from __future__ import annotations
@@ -22,12 +24,14 @@ import torch
 from torch import Tensor
 
 from ...components import Statistics
-from ...data import Rows
+from ...data import Rows, TensorRows
 from ...errors import refuse
 from ...mixture import Mixture
+from ..expectation.expect import log_joint
 from ..loop.improve import improved
 from ..loop.run import run
 from ..loop.traces import Report, Run, State
+from ..starts.clean_rows import roughly_clean
 from .em import EM
 from .freeze import Freeze
 
@@ -56,9 +60,6 @@ class SplitMergeEM(EM):
 
     candidates: int = 5
 
-    observes = False
-    takes_labels = False
-
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.candidates >= 1:
@@ -74,11 +75,10 @@ class SplitMergeEM(EM):
     def propose(self, state: Mixture, rows: Rows) -> list[Mixture]:
         """Returns the mixtures with two components merged and a third split, most promising first."""
         some = rows.take(torch.arange(0, len(rows), max(1, len(rows) // _ROWS)))
-        x, weight = some.tensor(), some.each_weight
-        joint = state.log_joint(x)
-        r = torch.softmax(joint, -1) * weight.unsqueeze(-1)
+        joint = some.gather(lambda block: log_joint(state, block))
+        r, clean = torch.softmax(joint, -1) * some.each_weight.unsqueeze(-1), roughly_clean(some)
         ranked = _ranked(r, joint - state.logits)[: self.candidates]
-        return [_changed(state, x, r, *triple) for triple in ranked]
+        return [_changed(state, some, clean, r, *triple) for triple in ranked]
 
 
 def _ranked(r: Tensor, log_prob: Tensor) -> list[tuple[int, int, int]]:
@@ -93,14 +93,14 @@ def _ranked(r: Tensor, log_prob: Tensor) -> list[tuple[int, int, int]]:
     return [(i, j, k) for i, j in pairs for k in worst if k not in (i, j)]
 
 
-def _changed(mixture: Mixture, x: Tensor, r: Tensor, i: int, j: int, k: int) -> Mixture:
+def _changed(mixture: Mixture, rows: TensorRows, clean: Tensor, r: Tensor, i: int, j: int, k: int) -> Mixture:
     """Returns the mixture that the family's update makes of responsibilities with i and j joined and k cut in two."""
-    upper = _side(x, r[:, k])
+    upper = _side(clean, r[:, k])
     changed = r.clone()
     changed[:, i] = r[:, i] + r[:, j]
     changed[:, j] = r[:, k] * upper
     changed[:, k] = r[:, k] * ~upper
-    moments = mixture.components.statistics(x, changed)
+    moments = rows.observation.complete(mixture.components, rows.tensor(), changed)
     weight = changed.sum(0).double()
     statistics = Statistics(weight.sum(), weight, moments)
     logits = (weight / weight.sum()).log().to(mixture.dtype)

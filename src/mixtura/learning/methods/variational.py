@@ -272,11 +272,12 @@ class VariationalFit(Fit):
 
 
 def _without_one(state: Posterior, rows: Rows) -> list[Mixture]:
-    """Proposes to empty each of the smaller components in use: the mixtures without them."""
+    """Proposes to empty each of the smaller components in use: the mixtures without them; none that has a label."""
     used = (state.rows > 1e-3).nonzero().squeeze(-1)
     smallest = used[state.rows[used].argsort()][: min(_TRIED, len(used) - 1)]
     middle = Mixture._of(state.weights.mean.log().to(state.expected().dtype), state.components.expected()[0])
-    return [_emptied(middle, k) for k in smallest.tolist()]
+    labelled = {component for _, component in rows.possible.groups()}
+    return [_emptied(middle, k) for k in smallest.tolist() if k not in labelled]
 
 
 def _emptied(mixture: Mixture, component: int) -> Mixture:

@@ -15,7 +15,7 @@ from ...kernels import soft
 from ...mixture import Mixture
 from ..expectation.expect import expect
 
-__all__ = ["Clean", "clean_summary"]
+__all__ = ["Clean", "clean_summary", "roughly_clean"]
 
 _ROUGH = 20  # iterations of the single Gaussian from which starts take the clean rows
 _FEW = 2000  # rows that it looks at
@@ -72,6 +72,11 @@ def clean_summary(rows: Rows) -> Summary:
     moments = (value[0].double().reshape(rows.clean_shape) for value in (gaussian.location, gaussian.variance))
     mean, variance = moments
     return Summary(counted, rows.total_weight, mean, variance, mean, mean)
+
+
+def roughly_clean(rows: TensorRows) -> Tensor:
+    """Returns the rows as they were drawn, or what a single Gaussian expects of them where errors stand before them."""
+    return rows.tensor() if rows.observation.exact else Clean.guessed(rows, len(rows), rows.total_weight).rows.tensor()
 
 
 def _some(rows: Rows) -> TensorRows:
