@@ -267,6 +267,30 @@ def test_folded_rows_are_learned_from_and_simulated(tmp_path):
     assert ((spread > 0.2) & (spread < 5)).all()
 
 
+LEARNERS = [
+    mx.Variational(),
+    mx.OnlineEM(),
+    mx.ClassificationEM(),
+    mx.StochasticEM(draws=30),
+    own.TrimmedEM(trimmed=0.01),
+]
+
+
+@pytest.mark.parametrize("method", LEARNERS, ids=lambda method: type(method).__name__)
+def test_every_learner_learns_through_a_new_observation(method):
+    """Neither knows of the other: one of them is not even ours."""
+    y = FOLDED.sample((1000,), seeded()).abs()
+    fit = mx.fit(y, 2, observation=own.Folded(), method=method, restarts=2, generator=seeded(1))
+    located = fit.mixture.components.loc.abs().sort().values
+    torch.testing.assert_close(located, own.numbers(1.5, 6.0), rtol=0.25, atol=0)
+
+
+def test_cross_validation_sees_the_fold():
+    y = FOLDED.sample((600,), seeded()).abs()
+    found = mx.cross_validate(y, [1, 2], folds=3, observation=own.Folded(), restarts=2, generator=seeded(1))
+    assert found.best == 2 and mx.held_out(FOLDED, y, observation=own.Folded()).log_density > -2.4
+
+
 # -- a learner
 
 
