@@ -67,3 +67,45 @@ def _factored(logits: Tensor, mean: Tensor, factor: Tensor, structure: str) -> m
 def sample(case: Case) -> Callable[[], Tensor]:
     mixture = _mixture(case.truth)
     return lambda: mixture.sample((case.rows,))
+
+
+def _called(case: Case, **options: Any) -> Callable[[], Tensor]:
+    """A whole call of `fit`, from rows to an answer."""
+    x = torch.from_numpy(case.x)
+    return lambda: mx.fit(x, case.components, generator=torch.Generator().manual_seed(0), **options).mixture.weights
+
+
+def fit(case: Case) -> Callable[[], Tensor]:
+    return _called(case)
+
+
+def select(case: Case) -> Callable[[], Tensor]:
+    x = torch.from_numpy(case.x)
+    return lambda: mx.select(x, (2, 3), generator=torch.Generator().manual_seed(0)).best.mixture.weights
+
+
+def kmeans(case: Case) -> Callable[[], Tensor]:
+    return _called(case, method=mx.KMeans())
+
+
+def student(case: Case) -> Callable[[], Tensor]:
+    return _called(case, family=mx.StudentT, method=mx.EM(max_iterations=30, tolerance=0), restarts=2)
+
+
+def noise(case: Case) -> Callable[[], Tensor]:
+    scale = torch.full((case.rows, case.features), 0.5, dtype=torch.from_numpy(case.x).dtype)
+    errors = mx.observation.AdditiveNoise(scale=scale, per_row=True)
+    return _called(case, observation=errors, method=mx.EM(max_iterations=30, tolerance=0), restarts=2)
+
+
+def gaps(case: Case) -> Callable[[], Tensor]:
+    seen = mx.observation.Missing()
+    return _called(case, observation=seen, method=mx.EM(max_iterations=30, tolerance=0), restarts=2)
+
+
+def gibbs(case: Case) -> Callable[[], Tensor]:
+    return _called(case, method=mx.Gibbs(draws=50, warmup=10, chains=2))
+
+
+def variational(case: Case) -> Callable[[], Tensor]:
+    return _called(case, method=mx.Variational(max_iterations=50, tolerance=0, elimination=False), restarts=2)
