@@ -114,6 +114,14 @@ class Gaussian(Component):
         return self.location.shape[-1:]
 
     @property
+    def dtype(self) -> torch.dtype:
+        return self.location.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.location.device
+
+    @property
     def features(self) -> int:
         """The number of coordinates D."""
         return self.location.shape[-1]

@@ -50,6 +50,8 @@ def _each(mean: Tensor, structure: Structure, means: Tensor, factors: Tensor, no
 def _groups(mean: Tensor, structure: Structure, means: Tensor, factors: Tensor, noise: Tensor) -> Tensor:
     out, counts = torch.empty_like(noise), torch.bincount(factors, minlength=structure.leading.numel()).tolist()
     order = factors.to(torch.uint8 if len(counts) <= 256 else torch.int32).argsort(stable=True)
+    own = len(mean) == len(counts)  # a matrix for each mean
     for k, (rows, stretch) in enumerate(zip(order.split(counts), noise.split(counts), strict=True)):
-        out.index_copy_(0, rows, structure.color_rows(k, stretch).add_(mean.index_select(0, means[rows])))
+        centre = mean[k] if own else mean.index_select(0, means[rows])
+        out.index_copy_(0, rows, structure.color_rows(k, stretch).add_(centre))
     return out

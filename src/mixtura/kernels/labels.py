@@ -30,6 +30,7 @@ class Rule(ABC):
     """A labels rule that says what it is.
 
     Attributes:
+        by_number: Whether a row's responsibilities depend on its number among all rows, as draws do.
         kind: Which of the rules that passes are compiled for, if any.
         by_row: Whether a row's responsibilities are a function of its own log joints alone, so that a pass may ask
             block by block. Draws are not: they belong to rows by number, which `take` keeps account of.
@@ -37,6 +38,7 @@ class Rule(ABC):
 
     kind = Kind.OTHER
     by_row = True
+    by_number = False
 
     @staticmethod
     def of(labels: Labels) -> Rule:

@@ -291,7 +291,13 @@ class Structure(Value, ABC):
     @property
     def distinct(self) -> Self:
         """The covariances that differ: size one along batch dimensions that only repeat one entry."""
-        return self.map(lambda tensor: distinct(tensor, len(self.leading) - 1))
+        batch = self.given.ndim - self.trailing - 1
+        return self.map(lambda tensor: distinct(tensor, batch)) if batch and self._repeats else self
+
+    @property
+    def _repeats(self) -> bool:
+        """Whether entries of the batch may repeat each other: cheap to ask."""
+        return not self.given.is_contiguous()
 
     def _take(self, axis: int, index: Any, size: int) -> Self:
         return self if self.tied else super()._take(axis, index, size)

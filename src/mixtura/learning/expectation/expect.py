@@ -73,16 +73,12 @@ def _of_draw(mixture: Mixture, block: Block, rule: SampledRows) -> Statistics:
 
 def _by_group(mixture: Mixture, block: Block, rule: Rule, asked: attrgetter[Callable[..., Statistics]]) -> Statistics:
     """What the observation says of a block's rows, those for which the same components are possible together."""
-    groups = ((only(mixture, k), group) for group, k in block.groups())
-    return reduce(
-        add,
-        (
-            asked(group.observation)(
-                seen.components, seen.logits, _inert(group), group.weight, rule.for_rows(group.numbers)
-            )
-            for seen, group in groups
-        ),
-    )
+    return reduce(add, (_of_group(only(mixture, k), group, rule, asked) for group, k in block.groups()))
+
+
+def _of_group(mixture: Mixture, block: Block, rule: Rule, asked: attrgetter[Callable[..., Statistics]]) -> Statistics:
+    labels = rule.for_rows(block.numbers) if rule.by_number else rule
+    return asked(block.observation)(mixture.components, mixture.logits, _inert(block), block.weight, labels)
 
 
 def log_joint(mixture: Mixture, block: Block) -> Tensor:

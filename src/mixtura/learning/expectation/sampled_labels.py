@@ -56,6 +56,7 @@ class OfRows(Rule):
 
     numbers: Tensor
     by_row = False
+    by_number = True
 
     def for_rows(self, numbers: Tensor) -> Self:
         return replace(self, numbers=numbers)
