@@ -1,5 +1,6 @@
 """What the README and the documentation promise about the package holds."""
 
+import ast
 import importlib.util
 import re
 import sys
@@ -45,6 +46,62 @@ def test_relative_links_lead_somewhere():
 
 def test_the_citation_names_this_version():
     assert f"version: {mixtura.__version__}\n" in read("CITATION.cff")
+
+
+# -- what CONTRIBUTING.md says of the code holds of it
+
+SOURCES = sorted((ROOT / "src" / "mixtura").rglob("*.py"))
+OPTIONAL = {
+    "arviz",
+    "matplotlib",
+    "numba",
+    "pandas",
+    "polars",
+    "pyarrow",
+    "rich",
+    "scipy",
+    "sklearn",
+    "typer",
+    "xarray",
+}
+
+
+def functions():
+    """Every function with the file it stands in."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                yield f"{path.relative_to(ROOT)}: {node.name}", node
+
+
+def test_files_are_short():
+    long = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in SOURCES}
+    assert not {name: lines for name, lines in long.items() if lines > 400}
+
+
+def test_functions_are_short():
+    def lines(node):
+        body = node.body[1:] if ast.get_docstring(node) is not None and len(node.body) > 1 else node.body
+        return body[-1].end_lineno - body[0].lineno + 1
+
+    assert not {name: lines(node) for name, node in functions() if lines(node) > 26}
+
+
+def test_only_optional_packages_are_imported_inside_functions():
+    found = {
+        (name, ast.unparse(one))
+        for name, node in functions()
+        for one in ast.walk(node)
+        if isinstance(one, (ast.Import, ast.ImportFrom))
+    }
+    needs_one = {"compiled.py: _passes", "cli/__init__.py: main"}  # a module of ours that needs one at its top
+    ours = {(name, text) for name, text in found if not OPTIONAL & set(re.findall(r"\w+", text))}
+    assert found and not {(name, text) for name, text in ours if not name.endswith(tuple(needs_one))}
+
+
+def test_input_is_never_checked_by_assert():
+    asserts = [name for name, node in functions() for one in ast.walk(node) if isinstance(one, ast.Assert)]
+    assert not [name for name in asserts if "mixtura/testing/" not in name]
 
 
 # -- the map is true: what imports what, which names there are, and the way of a row

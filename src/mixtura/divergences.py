@@ -25,6 +25,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.distributions import Distribution, register_kl
@@ -271,7 +272,6 @@ def _assignment(cost: Tensor) -> Tensor:
 
 def _linear_programme(cost: Tensor, weights: Tensor) -> Tensor:
     """Returns the plan, flat, followed by the dual prices of the weights."""
-    import numpy as np
     from scipy.optimize import linprog
 
     rows, columns = cost.shape

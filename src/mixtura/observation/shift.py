@@ -6,7 +6,9 @@ A mixture of K components seen through M shifts is one of K M components, kept f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -92,26 +94,23 @@ class ShiftNoise(NodeObservation):
         return Nodes(clean.unsqueeze(-2 - dimensions), density + aligned(self.log_probability, components))
 
     def log_prob(self, components: Component, y: Tensor) -> Tensor:
-        total: Tensor | None = None
-        log_probability = aligned(self.log_probability, components)
-        for j, shift in enumerate(self.shifts[0, 0]):  # one shift at a time: never K x M beside each row
-            term = components.log_prob(y - shift) + log_probability[..., j]
-            total = term if total is None else torch.logaddexp(total, term)
-        assert total is not None
-        return total
+        each = self._each(components)  # one shift at a time: never K x M beside each row
+        return reduce(torch.logaddexp, (components.log_prob(y - shift) + log_p for shift, log_p in each))
 
     def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         """Returns the family's own sums over the shifted rows, whatever the family."""
         rows = over(y, components)
         density = self.log_prob(components, rows)
-        log_probability = aligned(self.log_probability, components)
-        total: list[Tensor] | None = None
-        for j, shift in enumerate(self.shifts[0, 0]):
-            share = (components.log_prob(rows - shift) + log_probability[..., j] - density).exp().nan_to_num(0.0)
-            part = components.statistics(y - shift, r * share)
-            total = list(part) if total is None else [a + b for a, b in zip(total, part, strict=True)]
-        assert total is not None
-        return tuple(total)
+
+        def of(shift: Tensor, log_p: Tensor) -> tuple[Tensor, ...]:
+            share = (components.log_prob(rows - shift) + log_p - density).exp().nan_to_num(0.0)
+            return components.statistics(y - shift, r * share)
+
+        return reduce(_plus, (of(*one) for one in self._each(components)))
+
+    def _each(self, components: Component) -> Iterator[tuple[Tensor, Tensor]]:
+        """Every shift with its log-probabilities."""
+        return zip(self.shifts[0, 0], aligned(self.log_probability, components).unbind(-1), strict=True)
 
     def moments(self, components: Component) -> tuple[Tensor, Tensor]:
         probability = aligned(self.log_probability, components).exp()
@@ -164,3 +163,7 @@ def _check_memory(y: Tensor, observation: ShiftNoise, components: Component) -> 
     if size > _MOST_BYTES:
         expected = f"few enough rows for {components.batch_shape[-1]} x {observation.count} components each"
         refuse("y", expected, f"{rows} rows, which would take {size / 2**30:.1f} GiB", "Give them in blocks.")
+
+
+def _plus(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(a + b for a, b in zip(one, other, strict=True))

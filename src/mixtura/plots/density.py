@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -120,8 +121,6 @@ def _grid(window: Window, about: Subject) -> Tensor:
 
 def _bins(values: Tensor) -> Any:
     """Freedman's and Diaconis' bins, at most 80 of them: rounded values would else give a comb."""
-    import numpy
-
     edges = numpy.histogram_bin_edges(values.numpy(), "auto")
     return edges if len(edges) <= 81 else numpy.linspace(edges[0], edges[-1], 81)
 

@@ -17,6 +17,8 @@ import math
 import torch
 from torch import Tensor
 
+from .newton import root
+
 __all__ = ["log_bessel", "mean_length", "mean_length_inverse"]
 
 _SWITCH = 60.0
@@ -91,8 +93,6 @@ def mean_length(features: int, concentration: Tensor) -> Tensor:
 
 def mean_length_inverse(features: int, length: Tensor, most: float = 1e8) -> Tensor:
     """Returns the concentration at which the mean has that length, between 0 and 1."""
-    from .newton import root
-
     length = length.clamp(1e-12, 1 - 1e-15)
     start = length * (features - length.square()) / (1 - length.square())  # Banerjee et al. (2005)
 
