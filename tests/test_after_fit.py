@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import mixtura as mx
-from mixtura.learning.expectation.expect import log_density, log_joint
+from mixtura.learning.expectation.expect import log_density, log_joint, read_under
 from mixtura.learning.expectation.recorded import recorded
 from mixtura.learning.results.simulate import simulated
 from mixtura.observation import (
@@ -234,3 +234,31 @@ def test_two_clusters_with_large_noise_have_large_errors():
     errors, again = mx.standard_errors(fit).mean, mx.bootstrap(rough, 16, parametric=True, generator=seeded(6)).mean
     assert (errors > 0.2).all()
     assert (errors / again).log().abs().max() < math.log(2)
+
+
+def test_errors_of_each_component_go_with_a_start_that_says_how_many():
+    """Also where the fit is learned again from its own mixture, as bootstrap does."""
+    clean = vectors()
+    noise = AdditiveNoise(scale=torch.tensor([[0.5, 0.5], [1.0, 1.0]], dtype=F64), per_row=False)
+    x = clean.sample((ROWS,), seeded())
+    fit = mx.fit(x, init=clean, observation=noise)
+    torch.testing.assert_close(fit.mixture.mean, mx.fit(x, 2, init=clean, observation=noise).mixture.mean)
+    assert mx.bootstrap(fit, 2, generator=seeded()).weights.isfinite().all()
+    with pytest.raises(mx.errors.MixtureError, match="3 components"):
+        mx.fit(x, init=x[:3], observation=noise)
+
+
+@pytest.mark.parametrize("observation", [Truncated(lower=-0.5), AdditiveNoise(scale=0.5), None])
+def test_what_is_said_of_each_row_holds_for_rows_that_do_not_count(observation):
+    x = numbers().sample((ROWS,), seeded())
+    x = x[x > -0.5]
+    weight = (torch.arange(len(x)) % 3 > 0).to(F64)
+    fit = mx.fit(x, 2, observation=observation, sample_weight=weight)
+    law = fit.mixture if observation is None else fit.mixture.observed(observation)
+    (_, joint, density), *others = read_under(fit.mixture, fit.rows)
+    assert not others
+    torch.testing.assert_close(density, law.log_prob(x))
+    seen = mx.report.survey(fit.mixture, fit.rows)
+    assert seen.log_likelihood == pytest.approx(fit.log_likelihood)
+    torch.testing.assert_close(seen.assigned, torch.bincount(joint.argmax(-1), weight, minlength=2))
+    assert all(weight[one.row] > 0 for one in seen.least)

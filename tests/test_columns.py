@@ -225,3 +225,25 @@ def test_entropy_is_torchs(fit):
     torch.manual_seed(0)
     one = fit.mixture.reduce(1)
     assert_close(one.perplexity().log(), one.entropy_estimate().lower, 0.05)
+
+
+def test_a_start_finds_its_columns_by_name(fit, table):
+    again = mx.fit(table, init=fit.mixture)
+    assert again.mixture.columns == NAMES
+    assert again.log_likelihood == pytest.approx(fit.log_likelihood, abs=1e-4)
+
+
+def test_a_start_on_numbers_finds_its_column():
+    one = mx.fit(SHUFFLED, 1, columns="waiting")
+    assert mx.fit(SHUFFLED, init=one.mixture).mixture.event_shape == ()
+
+
+def test_a_start_refuses_its_columns_in_another_order(fit):
+    with pytest.raises(mx.errors.MixtureError, match="eruptions, waiting, in the order of `init`"):
+        mx.fit(SHUFFLED, init=fit.mixture, columns=["waiting", "eruptions"])
+
+
+def test_a_projection_has_its_own_columns(fit):
+    first = mx.observation.LinearMeasurement(torch.eye(2, dtype=torch.float64))
+    read = {"one": X[:, 0], "other": X[:, 1]}
+    assert mx.fit(read, init=fit.mixture, observation=first).mixture.columns is None

@@ -132,3 +132,23 @@ def test_ranks_of_simulated_truths_are_uniform():
 
 def _summaries(mixture):
     return mixture.weights.amax(-1), mixture.mean, mixture.variance.log(), mixture.log_prob(torch.zeros((), dtype=F64))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_features_that_tell_nothing_do_not_drown_those_that_do(seed):
+    """Seven clear clusters on a lattice, whose variances and weights are noise."""
+    generator = seeded(seed)
+    place = torch.randperm(49, generator=generator)[:7]
+    mean = 10 * torch.stack([place // 7, place % 7], -1) + torch.randn(200, 7, 2, generator=generator, dtype=F64) / 2
+    variance = torch.randn(200, 7, 2, generator=generator, dtype=F64).exp()
+    weights = (torch.randn(200, 7, generator=generator, dtype=F64) / 2).exp()
+    order = torch.stack([torch.randperm(7, generator=generator) for _ in range(200)])
+    order[0] = torch.arange(7)
+    draws = mx.learning.reorder(mx.Mixture(weights, mx.Gaussian(mean, mx.Diagonal(variance))), order)
+    torch.testing.assert_close(relabel(draws).components.mean, mean)
+
+
+def test_a_single_draw_follows_its_reference():
+    reference = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([0.0, 5.0]), torch.ones(2)))
+    draw = mx.Mixture(torch.ones(1, 2), mx.Normal(torch.tensor([[5.1, 0.1]]), torch.ones(1, 2)))
+    assert relabel(draw, reference).components.loc.tolist()[0] == pytest.approx([0.1, 5.1])

@@ -99,3 +99,22 @@ def test_blocks_of_another_width_are_refused():
     fit = mx.fit(groups(), 2, method=mx.OnlineEM())
     with pytest.raises(mx.errors.MixtureError, match="rows of shape"):
         fit.partial_fit(torch.zeros(10, 3, dtype=F64))
+
+
+def noisy(generator):
+    return 2 * torch.randn(100, 2, generator=generator, dtype=F64)
+
+
+def test_further_blocks_are_read_as_the_rows_before():
+    """Through noise that is half of the spread; and a table's columns by their names."""
+    generator = torch.Generator().manual_seed(0)
+    x, more = noisy(generator), noisy(generator)
+    noise = mx.observation.AdditiveNoise(scale=2**0.5)
+    start = mx.fit(x, 1, observation=noise).mixture
+    method = mx.OnlineEM(block=100)
+    whole = mx.fit(torch.cat([x, more]), init=start, method=method, observation=noise).mixture
+    fit = mx.fit({"a": x[:, 0], "b": x[:, 1]}, init=start, method=method, observation=noise)
+    fit = fit.partial_fit({"b": more[:, 1], "a": more[:, 0]})
+    torch.testing.assert_close(fit.mixture.covariance, whole.covariance)
+    torch.testing.assert_close(fit.mixture.mean, whole.mean)
+    assert fit.mixture.columns == ("a", "b")

@@ -137,3 +137,17 @@ def test_normals_on_several_columns_are_independent(covariance):
     diagonal = mx.fit(x, covariance=covariance.replace("full", "diagonal"), **start)
     assert together.parameters == diagonal.parameters
     assert together.log_likelihood == pytest.approx(diagonal.log_likelihood, rel=1e-9)
+
+
+def test_a_uniform_part_takes_the_box_of_its_columns():
+    """Of all rows, also those that the sample on which starts are tried leaves out."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(20_000, 3, generator=generator, dtype=D)
+    x[:, 1:] = x[:, 1:].clamp(0.1, 0.9)
+    x[::5000, 1:] = torch.tensor([[-1.0, 2.0], [3.0, 2.0], [0.5, -4.0], [0.5, 0.5]], dtype=D)
+    family = mx.Product.template((mx.Normal, 0), (mx.Uniform, 1), (mx.Normal, 2))
+    boxed = mx.fit(x, 2, family=family).mixture.components.parts[1]
+    assert boxed.low.tolist() == [-1.0, -1.0] and boxed.high.tolist() == [3.0, 3.0]
+    family = mx.Product.template((mx.Normal, 0), (mx.Uniform, [2, 1]))
+    boxed = mx.fit(x, 1, family=family).mixture.components.parts[1]
+    assert boxed.low.tolist() == [[-4.0, -1.0]] and boxed.high.tolist() == [[2.0, 3.0]]

@@ -145,7 +145,7 @@ class TestSurvey:
             assert one.values == tuple(x[one.row].tolist())
             assert one.component == int(mixture.assign(x[one.row]))
             assert one.log_density == pytest.approx(log_density[one.row])
-        assert seen.assigned.tolist() == np.bincount(mixture.assign(x), minlength=3).tolist()
+        assert seen.assigned.tolist() == np.bincount(mixture.assign(x), np.arange(1.0, 273.0), minlength=3).tolist()
         assert seen.log_likelihood == pytest.approx((log_density * np.arange(1, 273)).sum())
 
     def test_fewer_rows_than_are_asked_for(self, found):

@@ -18,19 +18,18 @@ _DRAWS = 2**16  # in a piece
 
 def log_densities(mixture: Mixture, rows: Rows) -> Iterator[Piece]:
     """Each row's number, from 0, and its log-density in nats."""
-    for block, joint in read_under(mixture, rows):
-        yield {"row": torch.arange(block.start, block.start + len(block)), "log_density": joint.logsumexp(-1)}
+    for block, _, log_density in read_under(mixture, rows):
+        yield {"row": torch.arange(block.start, block.start + len(block)), "log_density": log_density}
 
 
 def assignments(mixture: Mixture, rows: Rows) -> Iterator[Piece]:
     """Each row's number, from 0, its likeliest component, that component's probability, and its log-density."""
-    for block, joint in read_under(mixture, rows):
-        log_density = joint.logsumexp(-1)
-        highest, component = joint.max(-1)
+    for block, joint, log_density in read_under(mixture, rows):
+        probability, component = joint.softmax(-1).max(-1)
         yield {
             "row": torch.arange(block.start, block.start + len(block)),
             "component": component,
-            "probability": (highest - log_density).exp(),
+            "probability": probability,
             "log_density": log_density,
         }
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..learning import Candidate, Fit, Selection
-from ..report.digits import rounded
+from ..report.digits import amount, rounded
 from ..report.story import Story
 from .question import Outcome
 
@@ -54,7 +54,7 @@ def show_components(told: Story) -> None:
     scale = family.variance.sqrt().reshape(told.components, -1).tolist()
     for k, weight in enumerate(told.mixture.weights.tolist()):
         cells = [f"{rounded(m, s)} ± {rounded(s, s)}" for m, s in zip(mean[k], scale[k], strict=True)]
-        table.add_row(str(k), f"{100 * weight:.2f} %", str(int(told.survey.assigned[k])), *cells)
+        table.add_row(str(k), f"{100 * weight:.2f} %", amount(told.survey.assigned[k].item()), *cells)
     _show(table)
 
 

@@ -121,7 +121,7 @@ def _components(told: Story) -> list[dict[str, Any]]:
     family = told.mixture.components
     parts = zip(told.mixture.weights, family.mean, family.covariance, told.survey.assigned, strict=True)
     return [
-        {"weight": weight.item(), "mean": mean.tolist(), "covariance": covariance.tolist(), "rows": int(rows)}
+        {"weight": weight.item(), "mean": mean.tolist(), "covariance": covariance.tolist(), "rows": rows.item()}
         for weight, mean, covariance, rows in parts
     ]
 

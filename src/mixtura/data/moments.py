@@ -38,6 +38,11 @@ class Summary:
     minimum: Tensor
     maximum: Tensor
 
+    def of(self, columns: int | list[int]) -> Summary:
+        """The summary of some columns, or of one as numbers."""
+        tensors = (tensor[columns] for tensor in (self.mean, self.variance, self.minimum, self.maximum))
+        return Summary(self.count, self.weight, *tensors)
+
     def __add__(self, other: Summary) -> Summary:
         """The summary of both blocks' rows."""
         weight = self.weight + other.weight

@@ -12,7 +12,8 @@ from typing import Any, overload
 from torch import Generator
 
 from ..components import Family, Structure, structure
-from ..data import Rows
+from ..components.observation_sequence import as_one
+from ..data import Rows, is_table
 from ..errors import refuse
 from ..mixture import Mixture
 from .expectation.recorded import recorded
@@ -97,7 +98,7 @@ def fit(
         restarts: The number of short runs; 16 by default, 1 gives a single run.
         generator: The source of randomness; the same state gives the same fit.
         progress: Whether to show a progress bar.
-        columns: Which columns of a table or file, in order.
+        columns: Which columns of a table or file, in order; by default those that an ``init`` knows by name, else all.
         family: What kind of components: a class such as `Poisson`, a template such as
             ``mx.Binomial.template(total_count=10)``, or the name of a class. Gaussians by default.
         labels: The component of each row where that is known and -1 elsewhere, whole numbers with shape ``(N,)``.
@@ -114,6 +115,7 @@ def fit(
         >>> round(fit.log_likelihood, 3)
         -1126.316
     """
+    columns = _known_by(init, x, observation) if columns is None else columns
     rows = recorded(x, columns, sample_weight, observation, labels, components)
     method = frozen(EM() if method is None else method, freeze, init)
     (chosen,) = families(family, [structure(covariance)])
@@ -135,6 +137,16 @@ def learn(
     job = Job.of(rows, method, family, generator, components)
     with progress_report(progress, method.max_iterations) as report:
         return job.result(job.runs(init, components, restarts, report))
+
+
+def _known_by(init: Any, x: Any, observation: Any) -> str | tuple[str, ...] | None:
+    """The columns of a table that a start knows by name, where what is recorded of them has the same names."""
+    names = init.columns if isinstance(init, Mixture) else None
+    if names is None or not is_table(x) or isinstance(x, Rows):
+        return None
+    if observation is not None and as_one(observation).clean_columns(names) != names:
+        return None
+    return names if init.event_shape else names[0]
 
 
 def frozen(method: Method, freeze: Freeze | None, init: Any) -> Method:

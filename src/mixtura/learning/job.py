@@ -15,7 +15,7 @@ from ..components import Family
 from ..data import Rows, Summary, TensorRows, check_data
 from ..errors import MixtureError, refuse
 from ..mixture import Mixture
-from .expectation.recorded import check_recorded
+from .expectation.recorded import check_kinds, check_recorded
 from .loop.method import Method
 from .loop.reason import Reason
 from .loop.run import run
@@ -49,7 +49,9 @@ class Job:
     def of(cls, rows: Rows, method: Method, family: Family, generator: Generator | None, components: int | None) -> Job:
         """Checks the rows, draws the sample on which starts are tried, and works out roughly what is behind it."""
         prepare = _exact if rows.observation.exact else _behind
-        sample, clean = prepare(rows, family, generator, 1 if components is None else whole("components", components))
+        sample, clean = prepare(
+            rows, family, generator, None if components is None else whole("components", components)
+        )
         return cls(rows, method.seeded(generator), family.bind(rows, clean.summary), sample, clean, generator).checked()
 
     def checked(self) -> Job:
@@ -105,6 +107,7 @@ class Job:
         """Runs the method from every start, and those continued to the end."""
         if init is not None and not callable(init):
             start = self.given(init, components)
+            check_kinds(self.rows, start.logits.shape[-1])
             return self.pursue(self.rows, start, report)
         if components is None:
             raise MixtureError("`components` must be given: how many components should the mixture have?")
@@ -198,16 +201,20 @@ class Job:
             refuse("init", f"one mixture on rows of shape {tuple(self.event_shape)}", repr(init))
         if components not in (None, init.logits.shape[-1]):
             refuse("components", f"the {init.logits.shape[-1]} of `init`", components)
+        if init.columns and self.columns and init.columns != self.columns and {*init.columns} == {*self.columns}:
+            refuse("columns", f"{', '.join(init.columns)}, in the order of `init`", ", ".join(self.columns))
         return init
 
 
-def _exact(rows: Rows, family: Family, generator: Generator | None, components: int) -> tuple[TensorRows, Clean]:
-    found = check_data(rows, components, spread=not family.discrete)
+def _exact(rows: Rows, family: Family, generator: Generator | None, components: int | None) -> tuple[TensorRows, Clean]:
+    found = check_data(rows, components or 1, spread=not family.discrete)
     sample = _sample(rows, generator)
     return sample, Clean.exact(sample, found)
 
 
-def _behind(rows: Rows, family: Family, generator: Generator | None, components: int) -> tuple[TensorRows, Clean]:
+def _behind(
+    rows: Rows, family: Family, generator: Generator | None, components: int | None
+) -> tuple[TensorRows, Clean]:
     count = check_recorded(rows, components)
     sample = _sample(rows, generator)
     return sample, Clean.guessed(sample, count, rows.total_weight)

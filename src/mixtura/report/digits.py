@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["count", "number", "rounded"]
+__all__ = ["amount", "count", "number", "rounded"]
 
 
 def rounded(value: float, scale: float, digits: int = 3) -> str:
@@ -32,6 +32,17 @@ def number(value: float, digits: int = 4) -> str:
         '2314.3'
     """
     return f"{value:.{digits}g}"
+
+
+def amount(value: float) -> str:
+    """A number of rows, or their total weight.
+
+    Example:
+        >>> from mixtura.report.digits import amount
+        >>> amount(12000), amount(17.25)
+        ('12,000', '17.2')
+    """
+    return f"{value:,.{0 if value == int(value) else 1}f}"
 
 
 def count(value: float, word: str, several: str | None = None) -> str:

@@ -15,7 +15,7 @@ from ..errors import NotClosedForm
 from ..learning import Candidate, Reason, Selection
 from ..plots.style import matplotlib
 from .describe import described, flat
-from .digits import number, rounded
+from .digits import amount, number, rounded
 from .html import Html, dot, escape, facts, figure, paragraph, section, table
 from .story import Story, covariance_name, in_words, listed
 
@@ -40,8 +40,10 @@ def answer(story: Story) -> Html:
 
 
 def _facts(story: Story) -> list[tuple[str, str]]:
+    weighted = [("total weight", amount(story.rows.total_weight))] if story.rows.weighted else []
     pairs = [
         ("rows", f"{len(story.rows):,}"),
+        *weighted,
         ("columns", str(story.features)),
         ("components", str(story.components)),
         ("free parameters", str(story.mixture.parameters)),
@@ -143,10 +145,11 @@ def components(story: Story) -> Html:
     """The components' weights, means, scales and rows."""
     head, row = {1: _line_table, 2: _plane_table}.get(story.features, _many_table)(story)
     body = [
-        [dot(k), f"{100 * weight:.2f} %", *row(k), f"{int(story.survey.assigned[k]):,}"]
+        [dot(k), f"{100 * weight:.2f} %", *row(k), amount(story.survey.assigned[k].item())]
         for k, weight in enumerate(story.mixture.weights.tolist())
     ]
     note = "Scale: standard deviation within the component. Rows: those for which the component is the likeliest."
+    note += " Each counts with its weight." if story.rows.weighted else ""
     parts = [table(["component", "weight", *head, "rows"], body), paragraph(note, "note"), _small(story)]
     return section("Components", *parts)
 

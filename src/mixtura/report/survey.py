@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..data import Rows
+from ..data import Block, Rows
 from ..learning.expectation.expect import read_under
 from ..mixture import Mixture
 
@@ -30,8 +30,8 @@ class Survey:
 
     Arguments:
         log_likelihood: The total log-likelihood in nats, row weights included.
-        assigned: The number of rows for which each component is the likeliest, ``(K,)``.
-        least: The rows of the lowest density, the lowest first.
+        assigned: The rows for which each component is the likeliest, ``(K,)``: their number, or their total weight.
+        least: The rows of the lowest density among those that count, the lowest first.
     """
 
     log_likelihood: float
@@ -53,23 +53,21 @@ def survey(mixture: Mixture, rows: Rows, least: int = 10) -> Survey:
         >>> int(found.assigned.sum()), abs(found.log_likelihood - fit.log_likelihood) < 1e-8
         (272, True)
     """
-    assigned = torch.zeros(mixture.logits.shape[-1], dtype=torch.long, device=mixture.device)
-    total, start, lowest = 0.0, 0, []
-    with torch.no_grad():
-        for block, joint in read_under(mixture, rows):
-            x, weight = block.x, block.weight
-            log_density, label = joint.logsumexp(-1), joint.argmax(-1)
-            assigned += torch.bincount(label, minlength=len(assigned))
-            total += (log_density if weight is None else log_density * weight).double().sum().item()
-            lowest = sorted(lowest + _lowest(x, label, log_density, start, least), key=_likelihood)[:least]
-            start += len(x)
-    return Survey(total, assigned.cpu(), tuple(lowest))
+    assigned = torch.zeros(mixture.logits.shape[-1], dtype=torch.float64, device=mixture.device)
+    total, lowest = 0.0, []
+    for block, joint, log_density in read_under(mixture, rows):
+        weight, label = block.weights.double(), joint.argmax(-1)
+        assigned += torch.bincount(label, weight, minlength=len(assigned))
+        total += torch.where(weight > 0, weight * log_density, 0).sum().item()
+        lowest = sorted(lowest + _lowest(block, label, log_density, least), key=_likelihood)[:least]
+    return Survey(total, assigned.cpu() if rows.weighted else assigned.cpu().long(), tuple(lowest))
 
 
-def _lowest(x: Tensor, label: Tensor, log_density: Tensor, start: int, least: int) -> list[Unlikely]:
-    at = log_density.argsort(stable=True)[:least].tolist()
-    values = x.reshape(len(x), -1)
-    return [Unlikely(start + i, tuple(values[i].tolist()), int(label[i]), log_density[i].item()) for i in at]
+def _lowest(block: Block, label: Tensor, log_density: Tensor, least: int) -> list[Unlikely]:
+    order = log_density.argsort(stable=True)
+    at = order[block.weights[order] > 0][:least].tolist()
+    values = block.vectors
+    return [Unlikely(block.start + i, tuple(values[i].tolist()), int(label[i]), log_density[i].item()) for i in at]
 
 
 def _likelihood(row: Unlikely) -> tuple[float, int]:

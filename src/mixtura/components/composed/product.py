@@ -286,7 +286,8 @@ class ProductFamily(Family):
             refuse("x", "a table of columns, for a product of families", "one column of numbers")
         columns = tuple(tuple(_number(one, rows) for one in group) for group in self.columns)
         _check_columns(columns, rows.features)
-        parts = tuple(part.across(len(group)) for part, group in zip(self.parts, columns, strict=True))
+        groups = zip(self.parts, columns, strict=True)
+        parts = tuple(part.across(len(group)).bind(rows, summary.of(_index(group))) for part, group in groups)
         return replace(self, parts=parts, columns=columns)
 
     def start(self, x: Tensor, r: Tensor) -> Product:
@@ -296,7 +297,12 @@ class ProductFamily(Family):
 
 
 def _group(x: Tensor, group: Columns) -> Tensor:
-    return x[:, group[0]] if len(group) == 1 else x[:, list(group)]
+    return x[:, _index(group)]
+
+
+def _index(group: Sequence[Any]) -> Any:
+    """What selects a group's columns: of one column, numbers."""
+    return group[0] if len(group) == 1 else list(group)
 
 
 def _number(column: int | str, rows: Any) -> int:

@@ -94,14 +94,26 @@ def log_density(mixture: Mixture, block: Block) -> Tensor:
     return torch.logsumexp(log_joint(mixture, block), -1) - block.observation.log_recorded(mixture)
 
 
-def read_under(mixture: Mixture, rows: Rows) -> Iterator[tuple[Block, Tensor]]:
-    """Yields each block of rows, in order, with its log joint ``(n, K)``: for whatever is written row by row."""
+def read_under(mixture: Mixture, rows: Rows) -> Iterator[tuple[Block, Tensor, Tensor]]:
+    """Yields each block of rows, in order, its log joint ``(n, K)`` and its log-density ``(n,)``, row by row.
+
+    A row that does not count is read as any other, unless it cannot be.
+    """
     for block in rows.blocks(rows.suggested_size):
         shape = block.observation.recorded_shape(mixture.components)  # numbers, or vectors of one feature
         x = block.x.to(mixture.device, mixture.dtype).reshape(-1, *shape)
         with torch.no_grad():
-            joint = log_joint(mixture, replace(block, x=x))
-        yield block, joint
+            joint = log_joint(mixture, each_row(replace(block, x=x)))
+            density = torch.logsumexp(joint, -1) - block.observation.log_recorded(mixture)
+        yield block, joint, density
+
+
+def each_row(block: Block) -> Block:
+    """Returns the block with rows that all count, for what is said of each; but for those that hold no numbers."""
+    if block.weight is None:
+        return block
+    readable = block.vectors.isfinite().all(-1) | block.observation.gaps
+    return replace(block, weight=None if bool(readable.all()) else readable.to(block.weight))
 
 
 def only(mixture: Mixture, component: int | None) -> Mixture:

@@ -13,7 +13,7 @@ from ...data import UNKNOWN, Block, KnownLabels, Possible, Rows
 from ...data import rows as as_rows
 from ...errors import MixtureError, refuse
 
-__all__ = ["check_recorded", "recorded"]
+__all__ = ["check_kinds", "check_recorded", "recorded"]
 
 
 def recorded(
@@ -85,23 +85,33 @@ def known_labels(rows: Rows, labels: Any, components: int | None) -> Possible:
     return KnownLabels(found)
 
 
-def check_recorded(rows: Rows, components: int) -> int:
-    """Returns the number of rows that count, after checks: enough rows, no infinity, gaps only where they are meant.
-
-    A row of which nothing was recorded is allowed; a column of which nothing was recorded is not.
-
-    Raises:
-        MixtureError: If a check fails; the message names the column.
-    """
+def check_kinds(rows: Rows, components: int) -> None:
+    """Refuses an observation with tensors for another number of components."""
     kinds = {tensor.shape[1] for tensor in rows.observation.led} - {1, components}
     if kinds:
         expected = f"shared, or given for each of {len(rows)} rows or {components} components"
         refuse("observation", expected, f"tensors for {min(kinds)}", "See `per_row`.")
+
+
+def check_recorded(rows: Rows, components: int | None) -> int:
+    """Returns the number of rows that count, after checks: enough rows, no infinity, gaps only where they are meant.
+
+    A row of which nothing was recorded is allowed; a column of which nothing was recorded is not.
+
+    Arguments:
+        rows: The rows.
+        components: The number of components, where it is known already.
+
+    Raises:
+        MixtureError: If a check fails; the message names the column.
+    """
+    if components is not None:
+        check_kinds(rows, components)
     count, seen = 0, torch.zeros(rows.features, dtype=torch.bool, device=rows.device)
     for some, columns in rows.reduce(lambda block: [_counted(block, rows)]):
         count, seen = count + some, seen | columns
-    if count < components:
-        refuse("components", f"at most the number of rows that count, {count}", components)
+    if count < (components or 1):
+        refuse("components", f"at most the number of rows that count, {count}", components or 1)
     if not bool(seen.all()):
         names = [f"column {rows.named(j)}" for j in (~seen).nonzero().squeeze(-1).tolist()]
         refuse("x", "recorded somewhere in every column", f"nothing at all in {', '.join(names)}", "Leave it out.")

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ...components import Component, Family, Labels, Statistics
 from ...components.observation import Observation
-from ...data import Block, Rows
+from ...data import Block, Rows, is_table
 from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior
@@ -195,13 +195,14 @@ class OnlineFit(Fit):
         Arguments:
             x: The rows, in any form that `fit` takes; read as one block.
             sample_weight: How much each row counts.
-            columns: Which columns of a table.
+            columns: Which columns of a table; by default those of the rows before, by name.
             observation: How these rows were recorded, as in `fit`; if nothing is said, as all those before them.
 
         Raises:
             MixtureError: If the rows do not have the shape of the mixture's, or each of those before them was recorded
                 in its own way and nothing is said of these.
         """
+        columns = self.rows.columns if columns is None and is_table(x) and not isinstance(x, Rows) else columns
         rows = recorded(x, columns, sample_weight, observation)
         rows = rows.through(self._observation) if observation is None and rows.observation.exact else rows
         if rows.clean_shape != self.mixture.event_shape:
@@ -212,7 +213,7 @@ class OnlineFit(Fit):
         after = method.update(statistics, state).batch(0)
         return replace(
             self,
-            mixture=after.mixture,
+            mixture=after.mixture.named(self.mixture.columns),
             state=after,
             method=method.at(1),
             trace=torch.cat((self.trace, objective.double())),

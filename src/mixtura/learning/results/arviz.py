@@ -13,7 +13,7 @@ from ..._value import Value
 from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
-from ..expectation.expect import log_density
+from ..expectation.expect import each_row, log_density
 
 if TYPE_CHECKING:
     from arviz import InferenceData
@@ -59,7 +59,7 @@ def parameters(components: Any) -> dict[str, Tensor]:
 def _log_likelihood(draws: Mixture, rows: Rows) -> Tensor:
     """Returns the log-density of each row under each draw, ``(S, N)``."""
     each = (draws.batch(s) for s in range(len(draws.logits)))
-    return torch.stack([rows.gather(lambda block, draw=draw: log_density(draw, block)) for draw in each])
+    return torch.stack([rows.gather(lambda block, draw=draw: log_density(draw, each_row(block))) for draw in each])
 
 
 @torch.no_grad()

@@ -8,6 +8,10 @@ j of a draw by the label k of the reference
 over the features t of a component: its means, the logarithms of its variances, and its log-weight. The centres m and
 the scales s are then those of the matched draws, and draws are matched again until no label changes: k-means over
 components in which each draw gives one to each cluster (in the manner of Stephens, 2000; Papastamoulis, 2016).
+
+Before anything is matched, s_f is the spread of a feature's order statistics over draws. It needs no labels, and is
+small beside the feature's whole spread exactly where ranks tell components apart, so that what tells nothing does not
+drown what does.
 """
 
 from __future__ import annotations
@@ -60,15 +64,20 @@ def features(mixture: Mixture) -> Tensor:
 def matching(draws: Tensor, reference: Tensor | None = None) -> Tensor:
     """Returns for each draw ``(S, K, F)`` the order of its components that agrees with the others: ``(S, K)``."""
     centre = draws[0] if reference is None else reference
-    scale = draws.reshape(-1, draws.shape[-1]).std(0).expand_as(centre)
-    order = _assign(draws, centre, scale)
-    for _ in range(_ROUNDS):
+    order = _assign(draws, centre, _scales_before(draws).expand_as(centre))
+    for _ in range(_ROUNDS if len(draws) > 1 else 0):  # a single draw has no centre but the reference
         matched = torch.take_along_dim(draws, order.unsqueeze(-1), 1)
         again = _assign(draws, matched.mean(0), _scales(matched))
         if torch.equal(again, order):
             break
         order = again
     return order
+
+
+def _scales_before(draws: Tensor) -> Tensor:
+    """Returns each feature's scale, ``(F,)``, without labels: of its ranks, or of all where these never vary."""
+    ranked = draws.sort(1).values.var(0, correction=0).mean(0).sqrt()
+    return torch.where(ranked > _TINY, ranked, draws.flatten(0, 1).std(0))
 
 
 def _scales(matched: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class Clean:
 
     Attributes:
         rows: The expected clean rows, in memory.
-        summary: Their mean, and the single Gaussian's variance.
+        summary: Their mean and range, and the single Gaussian's variance.
         spread: The mean covariance of the clean rows about what is expected of them, ``(D, D)``.
     """
 
@@ -52,7 +52,7 @@ class Clean:
         spread = (second - shift.unsqueeze(-1) * shift.unsqueeze(-2)).mean(0)
         mean, variance = (values[0].double().reshape(shape) for values in (vectors.location, vectors.variance))
         rows = TensorRows(x, sample.weight).labelled(sample.possible)
-        return cls(rows, Summary(count, total, mean, variance, mean, mean), spread)
+        return cls(rows, Summary(count, total, mean, variance, x.amin(0).double(), x.amax(0).double()), spread)
 
     def widen(self, start: Mixture) -> Mixture:
         """Adds to the start's covariances what the expected rows lack."""
