@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..components import Gaussian
+from ..components.covariance.columns import divided
 from .base import aligned
 from .matrices import apply, cholesky, image, whole
 
@@ -53,24 +54,30 @@ class SeenRows:
         return cls(gaussian, residual.masked_fill(absent, 0.0), matrix, noise, (~absent).sum(-1))
 
     @cached_property
-    def precision_factor(self) -> tuple[Tensor, Tensor]:
-        """The Cholesky factor L of T, and :math:`L^{-1}`."""
-        covariance = self.matrix @ self.gaussian.covariance @ self.matrix.mT + self.noise
-        factor = cholesky(covariance)
-        identity = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device)
-        return factor, torch.linalg.solve_triangular(factor, identity, upper=False)
+    def factor(self) -> Tensor:
+        """The Cholesky factor L of T."""
+        return cholesky(self.matrix @ self.gaussian.covariance @ self.matrix.mT + self.noise)
+
+    @cached_property
+    def inverse(self) -> Tensor:
+        """:math:`L^{-1}`, which takes several times as long as the residuals alone."""
+        identity = torch.eye(self.factor.shape[-1], dtype=self.factor.dtype, device=self.factor.device)
+        return torch.linalg.solve_triangular(self.factor, identity, upper=False)
+
+    @cached_property
+    def white(self) -> Tensor:
+        """The residuals times :math:`L^{-1}`."""
+        return divided(self.factor, self.residual)
 
     @cached_property
     def log_prob(self) -> Tensor:
         """log p(y|k), with shape ``(*rows, K)``."""
-        factor, inverse = self.precision_factor
-        return _log_density(apply(inverse, self.residual), factor, self.recorded)
+        return _log_density(self.white, self.factor, self.recorded)
 
     def sums(self, r: Tensor) -> tuple[Tensor, Tensor]:
         """The sums u and Q of the module's equations over the rows, in float64."""
-        _, inverse = self.precision_factor
-        back = inverse @ self.matrix  # L^-1 A
-        pull = apply(back.mT, apply(inverse, self.residual))
+        back = self.inverse @ self.matrix  # L^-1 A
+        pull = apply(back.mT, self.white)
         back, pull = torch.broadcast_to(back, (*pull.shape[:-1], *back.shape[-2:])), pull
         weighted = (r.unsqueeze(-1) * pull).double()
         outer = torch.einsum("n...i,n...j->...ij", weighted, pull.double())
@@ -79,9 +86,8 @@ class SeenRows:
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """E[x - mu] and E[(x - mu)(x - mu)^T] given y, for each row and component."""
-        _, inverse = self.precision_factor
-        gain = inverse @ self.matrix @ self.gaussian.covariance  # L^-1 A V
-        shift = apply(gain.mT, apply(inverse, self.residual))
+        gain = self.inverse @ self.matrix @ self.gaussian.covariance  # L^-1 A V
+        shift = apply(gain.mT, self.white)
         return shift, shift.unsqueeze(-1) * shift.unsqueeze(-2) + self.gaussian.covariance - gain.mT @ gain
 
 
