@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import mixtura as mx
+from mixtura.learning.methods.gibbs import flatten
 
 D = torch.float64
 NUMBERS = ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g"]
@@ -151,3 +152,29 @@ def test_a_uniform_part_takes_the_box_of_its_columns():
     family = mx.Product.template((mx.Normal, 0), (mx.Uniform, [2, 1]))
     boxed = mx.fit(x, 1, family=family).mixture.components.parts[1]
     assert boxed.low.tolist() == [[-4.0, -1.0]] and boxed.high.tolist() == [[2.0, 3.0]]
+
+
+def beside(entries):
+    """A batch of normals and uniforms side by side, numbered uniform first."""
+    generator = torch.Generator().manual_seed(0)
+    loc = torch.randn(entries, 2, generator=generator, dtype=D)
+    low = -10 - torch.rand(entries, 1, generator=generator, dtype=D)
+    both = mx.Beside(mx.Normal(loc, loc.exp()), mx.Uniform(low, -low)).take([2, 0, 1])
+    return mx.Mixture(torch.rand(entries, 3, generator=generator, dtype=D), both)
+
+
+def test_components_side_by_side_are_put_in_another_order():
+    batch, x = beside(3), torch.linspace(-4, 4, 9, dtype=D).unsqueeze(-1)
+    order = torch.tensor([[1, 0, 2], [2, 0, 1], [1, 0, 2]])
+    found = mx.learning.reorder(batch, order)
+    wanted = torch.take_along_dim(batch.log_joint(x), order.expand(9, 3, 3), -1)
+    torch.testing.assert_close(found.log_joint(x), wanted)
+    with pytest.raises(mx.errors.MixtureError, match="same family at every place"):
+        mx.learning.reorder(batch, torch.tensor([[0, 1, 2], [2, 0, 1], [1, 0, 2]]))
+
+
+def test_a_batch_side_by_side_becomes_one_mixture_entry_by_entry():
+    batch, x = beside(4), torch.linspace(-4, 4, 9, dtype=D)
+    flat = flatten(batch)
+    wanted = batch.log_joint(x.unsqueeze(-1)).flatten(1) - torch.tensor(4.0, dtype=D).log()
+    torch.testing.assert_close(flat.log_joint(x), wanted)

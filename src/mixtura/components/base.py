@@ -28,7 +28,7 @@ from .statistics import Statistics
 if TYPE_CHECKING:
     from .gaussian import Gaussian
 
-__all__ = ["Component", "Labels"]
+__all__ = ["Component", "Labels", "permuted"]
 
 Labels = Callable[[Tensor], Tensor]
 """A labels rule: log joint ``(..., K)`` to responsibilities ``(..., K)`` that sum to one over components."""
@@ -281,6 +281,14 @@ class Component(Value, ABC):
         """Returns the entries that ``index`` selects along the first batch dimension."""
         return self.map(lambda t: t[index])
 
+    def reordered(self, order: Tensor) -> Self:
+        """Returns a batch ``(B, K)`` with entry b's components in the order ``order[b]``."""
+        return self.map(lambda tensor: permuted(tensor, order))
+
+    def flattened(self) -> Self:
+        """Returns the components of all entries of a batch ``(S, K)`` as those of one, S times K, entry by entry."""
+        return self.untied().map(lambda tensor: tensor.flatten(0, 1))
+
     def marginal(self, dims: Sequence[int]) -> Component:
         """Returns the distribution of some coordinates."""
         raise self._no("marginals")
@@ -325,3 +333,10 @@ class Component(Value, ABC):
         """Rows ``(N, *event)`` as ``(N, 1, ..., *event)``, so that they broadcast against the batch."""
         batch = len(self.batch_shape) - 1
         return x.reshape(x.shape[0], *(1,) * batch, *x.shape[1:])
+
+
+def permuted(tensor: Tensor, order: Tensor) -> Tensor:
+    """Returns a tensor ``(B, K, ...)`` with each entry in its own order ``(B, K)``; what is shared over K as it is."""
+    if tensor.ndim < 2 or tensor.shape[1] != order.shape[1]:
+        return tensor
+    return torch.take_along_dim(tensor, order.reshape(*order.shape, *(1,) * (tensor.ndim - 2)), 1)

@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 from torch.distributions import Distribution
 
 from ..components import Component, TorchComponent
+from ..components.base import permuted
 from ..components.observation_sequence import as_one
 from ..errors import refuse
 from . import algebra, convert, draws, entropy, implicit, imputing, quantile, saving
@@ -344,6 +345,10 @@ class Mixture(Distribution):
     def batch(self, index: Any) -> Mixture:
         """Returns the entries that ``index`` selects along the first batch dimension."""
         return self._of(self.logits[index], self.components.batch(index), self.columns)
+
+    def reordered(self, order: Tensor) -> Mixture:
+        """Returns a batch ``(B,)`` with the components of entry b in the order ``order[b]``, of ``(B, K)``."""
+        return self._of(permuted(self.logits, order), self.components.reordered(order), self.columns)
 
     def expand(self, batch_shape: Sequence[int], _instance: Any = None) -> Mixture:  # type: ignore[override]
         """Returns the mixture broadcast to a larger batch shape."""

@@ -46,9 +46,9 @@ class Ridge(ComponentsPrior):
     rows: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("amount", "rows"):
-            if not getattr(self, name) >= 0:
-                refuse(name, "at least 0", getattr(self, name))
+        for name, came in (("amount", self.amount), ("rows", self.rows)):
+            if not came >= 0:
+                refuse(name, "at least 0", came)
 
     @property
     def monotone(self) -> bool:

@@ -200,6 +200,33 @@ class Beside(Component):
             left, right = left + (k < size), right + (k >= size)
         return self._replace(first=self.first.take(mine), second=self.second.take(theirs), places=tuple(order))
 
+    def reordered(self, order: Tensor) -> Self:
+        """Returns a batch ``(B, K)`` with entry b's components in the order ``order[b]``.
+
+        Raises:
+            MixtureError: If a place would be of one family in one entry and of the other in another.
+        """
+        size, place = self.first.batch_shape[-1], self._places.to(order.device)[order]
+        mine = place < size
+        if not bool((mine == mine[0]).all()):
+            refuse("order", "of the same family at every place in all entries", order.tolist())
+        first = self.first.reordered(place[:, mine[0]])
+        second = self.second.reordered(place[:, ~mine[0]] - size)
+        rank = torch.where(mine[0], mine[0].cumsum(0) - 1, size + (~mine[0]).cumsum(0) - 1)
+        return self._replace(first=first, second=second, places=tuple(rank.tolist()))
+
+    def flattened(self) -> Self:
+        size, other, entries = self.first.batch_shape[-1], self.second.batch_shape[-1], self.batch_shape[0]
+        entry, place = torch.arange(entries).unsqueeze(-1), self._places
+        flat = torch.where(place < size, entry * size + place, entries * size + entry * other + place - size)
+        first, second = self.first.flattened(), self.second.flattened()
+        return self._replace(first=first, second=second, places=tuple(flat.flatten().tolist()))
+
+    @property
+    def _places(self) -> Tensor:
+        """Where each component stands among those of first and second, ``(K,)``."""
+        return torch.tensor(self.places or range(self.batch_shape[-1]))
+
     def marginal(self, dims: Sequence[int]) -> Self:
         return self._replace(first=self.first.marginal(dims), second=self.second.marginal(dims))
 

@@ -35,6 +35,7 @@ from ..loop.method import Method
 from ..loop.reason import Reason
 from ..loop.run import run
 from ..loop.traces import Report, Run, State, stack
+from ..results.arviz import inference_data
 from ..results.fit import Fit
 from ..results.relabel import average, relabel
 from .default_prior import conjugate, informed
@@ -81,9 +82,9 @@ class Gibbs(Method):
     tolerance = 0.0
 
     def __post_init__(self) -> None:
-        for name, least in (("draws", 1), ("warmup", 0), ("chains", 1)):
-            if not getattr(self, name) >= least:
-                refuse(name, f"at least {least}", getattr(self, name))
+        for name, came, least in (("draws", self.draws, 1), ("warmup", self.warmup, 0), ("chains", self.chains, 1)):
+            if not came >= least:
+                refuse(name, f"at least {least}", came)
 
     @property
     def max_iterations(self) -> int:  # type: ignore[override]
@@ -202,7 +203,7 @@ class GibbsFit(Fit):
     @property
     def predictive(self) -> Mixture:
         """The posterior predictive law of a row: the mixture of the mixtures of all draws."""
-        return flatten(self.draws)
+        return flatten(self.draws).named(self.mixture.columns)
 
     def to_arviz(
         self, log_likelihood: bool = True, predictive: int = 0, generator: Generator | None = None
@@ -218,12 +219,9 @@ class GibbsFit(Fit):
         Raises:
             ImportError: If ArviZ is not installed.
         """
-        from ..results.arviz import inference_data
-
         return inference_data(self.draws, self.chains, self.rows, log_likelihood, predictive, generator)
 
 
 def flatten(draws: Mixture) -> Mixture:
     """Returns the equal mixture of a batch ``(S,)`` of mixtures: one mixture of S times K components."""
-    components = draws.components.untied()
-    return Mixture._of(torch.log_softmax(draws.logits.flatten(), 0), components.map(lambda t: t.flatten(0, 1)))
+    return Mixture._of(torch.log_softmax(draws.logits.flatten(), 0), draws.components.flattened())

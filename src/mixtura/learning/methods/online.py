@@ -111,9 +111,10 @@ class OnlineEM(Method):
     observes = True
 
     def __post_init__(self) -> None:
-        for name, least in (("passes", 1), ("block", 1), ("delay", 1), ("seen", 0)):
-            if not getattr(self, name) >= least:
-                refuse(name, f"at least {least}", getattr(self, name))
+        counts = ("passes", self.passes, 1), ("block", self.block, 1), ("delay", self.delay, 1), ("seen", self.seen, 0)
+        for name, came, least in counts:
+            if not came >= least:
+                refuse(name, f"at least {least}", came)
         if not 0.5 < self.exponent <= 1:
             refuse("exponent", "above 1/2 and at most 1, or the running sums do not settle", self.exponent)
         EM(prior=self.prior)

@@ -50,6 +50,7 @@ from ..loop.improve import improved
 from ..loop.method import Method
 from ..loop.run import run
 from ..loop.traces import Report, Run, State
+from ..results.arviz import inference_data
 from ..results.fit import Fit
 from ..results.reorder import reorder, reorder_statistics
 from .default_prior import conjugate, informed
@@ -239,7 +240,7 @@ class VariationalFit(Fit):
     @property
     def predictive(self) -> Mixture:
         """The law of a further row with the parameters integrated out; see `Posterior.predictive`."""
-        return self.posterior.predictive
+        return self.posterior.predictive.named(self.mixture.columns)
 
     def to_arviz(
         self,
@@ -260,8 +261,6 @@ class VariationalFit(Fit):
         Raises:
             ImportError: If ArviZ is not installed.
         """
-        from ..results.arviz import inference_data
-
         mixtures = self.posterior.map(lambda tensor: tensor.expand(draws, *tensor.shape)).draw(generator)
         return inference_data(mixtures, 1, self.rows, log_likelihood, predictive, generator)
 

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from ..._value import Value
 from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
@@ -49,10 +48,10 @@ def parameters(components: Any) -> dict[str, Tensor]:
     """Returns the parameters of components by name: mean and covariance of Gaussians, else the family's own."""
     if components.is_gaussian and components.event_shape:
         return {"mean": components.mean, "covariance": components.covariance}
-    fields = components._fields()
-    if any(isinstance(value, Value) for value in fields.values()):
+    own = {name: value for name, value in components._fields().items() if isinstance(value, Tensor)}
+    if len(own) < len([*components.tensors()]):  # some are further inside
         return {"mean": components.mean, "variance": components.variance}
-    return {name: value for name, value in fields.items() if isinstance(value, Tensor)}
+    return own
 
 
 @torch.no_grad()

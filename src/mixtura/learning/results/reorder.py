@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-import torch
 from torch import Tensor
 
-from ..._value import Value
-from ...components import Statistics
+from ...components import Component, Statistics
+from ...components.base import permuted
 
 if TYPE_CHECKING:
     from ...mixture import Mixture
 
-    T = TypeVar("T", bound=Value | Mixture)
+    T = TypeVar("T", bound=Component | Mixture)
 
 __all__ = ["reorder", "reorder_statistics"]
 
@@ -31,17 +30,10 @@ def reorder(value: T, order: Tensor) -> T:
         tensor([[0., 5.],
                 [0., 5.]])
     """
-    return value.map(lambda tensor: _gather(tensor, order))  # type: ignore[return-value]
+    return value.reordered(order)  # type: ignore[return-value]
 
 
 def reorder_statistics(statistics: Statistics, order: Tensor) -> Statistics:
     """Returns the sums with components in another order."""
-    moments = tuple(_gather(moment, order) for moment in statistics.moments)
-    return Statistics(statistics.log_likelihood, _gather(statistics.weight, order), moments)
-
-
-def _gather(tensor: Tensor, order: Tensor) -> Tensor:
-    if tensor.ndim < 2 or tensor.shape[1] != order.shape[1]:
-        return tensor
-    index = order.reshape(*order.shape, *(1,) * (tensor.ndim - 2))
-    return torch.take_along_dim(tensor, index, 1)
+    moments = tuple(permuted(moment, order) for moment in statistics.moments)
+    return Statistics(statistics.log_likelihood, permuted(statistics.weight, order), moments)
