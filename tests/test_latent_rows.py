@@ -283,8 +283,8 @@ def test_ranks_of_some_simulated_truths_are_uniform():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", [0.0, 0.5, 1.5])
+@pytest.mark.parametrize("scale", [0.5, 1.5])
 def test_ranks_of_simulated_truths_are_uniform(scale):
     noise = AdditiveNoise(scale=torch.linspace(0.5, 1.5, 15, dtype=F64) * scale, per_row=True)
-    for column in ranks(100, 15, noise, 4, 50, 10):
-        assert stats.chisquare(np.histogram(column, bins=10, range=(0, 50))[0]).pvalue > 1e-3
+    for column in ranks(100, 15, noise, 4, 25, 8):
+        assert stats.chisquare(np.histogram(column, bins=5, range=(0, 25))[0]).pvalue > 1e-3
