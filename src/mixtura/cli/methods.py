@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from ..data import Rows
 from ..errors import refuse
 from ..learning import EM, KMeans, Method
+from ..learning.methods.default_prior import informed
 from ..mixture import Prior
 
 __all__ = ["METHODS", "Learner", "WeakEM", "looked_up"]
@@ -19,7 +20,7 @@ class WeakEM(EM):
     """EM with the weak prior of `Prior.weak`, made for the rows and the number of components at hand."""
 
     def informed(self, rows: Rows, start: Any) -> EM:
-        return EM(self.max_iterations, self.tolerance, Prior.weak(rows, start.logits.shape[-1]))
+        return EM(self.max_iterations, self.tolerance, informed(Prior(1.0), rows, start, 1.0))
 
 
 class Learner(NamedTuple):

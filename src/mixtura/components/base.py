@@ -156,13 +156,21 @@ class Component(Value, ABC):
         return torch.logsumexp(logits + self.log_prob(x), -1)
 
     def mixture_score(self, logits: Tensor, x: Tensor) -> Tensor:
-        """Returns the gradient of the mixture's log-density in ``x``; by autograd unless a family knows better."""
+        """Returns the gradient of the mixture's log-density in ``x``; by autograd unless a family knows better.
+
+        Raises:
+            NotClosedForm: If rows are whole numbers, which cannot move.
+        """
+        if self.support.is_discrete:
+            raise self._no("gradients in whole numbers")
         again = torch.is_grad_enabled()  # then the score itself may be differentiated, in x and in the parameters
         with torch.enable_grad():
             x = x if x.requires_grad else x.detach().requires_grad_()
             x = x.expand(torch.broadcast_shapes(x.shape, self.batch_shape[:-1] + self.event_shape))
             total = self.mixture_log_prob(logits, x).sum()
-        return torch.autograd.grad(total, x, create_graph=again and total.grad_fn is not None)[0]
+        if total.grad_fn is None:  # a density of steps, such as a uniform one
+            return torch.zeros_like(x)
+        return torch.autograd.grad(total, x, create_graph=again, materialize_grads=True)[0]
 
     # -- learning
 

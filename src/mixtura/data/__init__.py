@@ -9,7 +9,7 @@ from mixtura.data.arrays import ArrayRows
 from mixtura.data.blocks import Block, Rows, TensorRows
 from mixtura.data.check import check_data, check_finite, check_rows, check_spread
 from mixtura.data.files import ArrowRows, CsvRows, ParquetRows, StreamedRows
-from mixtura.data.moments import Summary, summary
+from mixtura.data.moments import Summary, recorded_moments, summary
 from mixtura.data.names import TextColumns
 from mixtura.data.possible import EVERY, UNKNOWN, KnownLabels, Possible
 from mixtura.data.reading import column_names, is_table, read, read_table, rows
@@ -37,6 +37,7 @@ __all__ = [
     "is_table",
     "read",
     "read_table",
+    "recorded_moments",
     "rows",
     "summary",
 ]

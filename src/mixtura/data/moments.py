@@ -13,6 +13,7 @@ double precision.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from mixtura.data.blocks import Block, Rows
 
-__all__ = ["Summary", "summary"]
+__all__ = ["Summary", "recorded_moments", "summary"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +71,25 @@ def summary(rows: Rows) -> Summary:
         (3.0, 4.666666666667)
     """
     return rows.reduce(_of_block)
+
+
+def recorded_moments(rows: Rows) -> tuple[Tensor, Tensor]:
+    """Weighted mean and variance of every column over what was recorded of it: entries that are not NaN.
+
+    Example:
+        >>> from mixtura.data import recorded_moments, rows
+        >>> recorded_moments(rows([[1.0, 2.0], [3.0, torch.nan]]))
+        (tensor([2., 2.], dtype=torch.float64), tensor([1., 0.], dtype=torch.float64))
+    """
+    weight, total = rows.reduce(lambda block: _recorded_sums(block, lambda x: x))
+    mean = total / weight
+    return mean, rows.reduce(lambda block: _recorded_sums(block, lambda x: (x - mean).square()))[1] / weight
+
+
+def _recorded_sums(block: Block, function: Callable[[Tensor], Tensor]) -> Tensor:
+    x = block.x.detach().double()
+    weight = block.weights.double().reshape(-1, *(1,) * (x.ndim - 1)) * ~x.isnan()
+    return torch.stack([weight.expand(x.shape).sum(0), torch.where(weight > 0, weight * function(x), 0).sum(0)])
 
 
 def _nothing(x: Tensor) -> Summary:

@@ -9,11 +9,12 @@ not fit in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor
 
+from ..components.observation import Exact, Observation
 from ..data import Rows, is_table
 from ..data import rows as as_rows
 from ..errors import NotClosedForm, refuse
@@ -41,7 +42,13 @@ def each(mixture: Mixture, x: Any, function: Callable[[Tensor], Tensor]) -> Tens
     return torch.cat([function(_block(mixture, block.x)) for block in rows.blocks(rows.suggested_size)])
 
 
-def rows_of(mixture: Mixture, x: Any, columns: str | Sequence[str] | None = None, weight: Any = None) -> Rows:
+def rows_of(
+    mixture: Mixture,
+    x: Any,
+    columns: str | Sequence[str] | None = None,
+    weight: Any = None,
+    observation: Observation | None = None,
+) -> Rows:
     """Data of any form as rows under the mixture: its own columns, found by name where both have names.
 
     Arguments:
@@ -49,23 +56,33 @@ def rows_of(mixture: Mixture, x: Any, columns: str | Sequence[str] | None = None
         x: The data, in any form that `fit` takes.
         columns: Which columns of a table stand for the mixture's, in its order; those of the same names by default.
         weight: How much each row counts.
+        observation: What stands between a draw and its record, which may have other columns than the draw.
 
     Raises:
         MixtureError: If a column is absent, or the data have another number of columns.
     """
-    rows = x if isinstance(x, Rows) else as_rows(x, _wanted(mixture, x) if columns is None else columns, weight)
-    if columns is None and rows.columns and mixture.columns and rows.columns != mixture.columns:
+    through = Exact() if observation is None else observation
+    wanted = _wanted(mixture, through) if is_table(x) else None
+    rows = x if isinstance(x, Rows) else as_rows(x, wanted if columns is None else columns, weight)
+    names = through.clean_columns(rows.columns)
+    if columns is None and names and mixture.columns and names != mixture.columns:
         advice = "Give the data themselves, and they are found by name."
-        refuse("x", f"rows of the columns {', '.join(mixture.columns)}", ", ".join(rows.columns), advice)
-    if rows.features != mixture.event_shape.numel():
-        names = f"{rows.features}" + (f": {', '.join(rows.columns)}" if rows.columns else "")
-        advice = "Say which: columns=[...]." if mixture.columns is None else ""
-        refuse("x", f"rows of {mixture.event_shape.numel()} columns, as the mixture has", names, advice)
+        refuse("x", f"rows of the columns {', '.join(mixture.columns)}", ", ".join(names), advice)
+    if through.clean_features(rows.features) != mixture.event_shape.numel():
+        _refuse_width(mixture, rows)
     return rows
 
 
-def _wanted(mixture: Mixture, x: Any) -> tuple[str, ...] | None:
-    return mixture.columns if is_table(x) else None
+def _wanted(mixture: Mixture, through: Observation) -> tuple[str, ...] | str | None:
+    """The mixture's columns, unless the observation mixes them; one name alone for a mixture on numbers."""
+    names = through.clean_columns(mixture.columns)
+    return names if names is None or mixture.event_shape else names[0]
+
+
+def _refuse_width(mixture: Mixture, rows: Rows) -> NoReturn:
+    names = f"{rows.features}" + (f": {', '.join(rows.columns)}" if rows.columns else "")
+    advice = "Say which: columns=[...]." if mixture.columns is None else ""
+    refuse("x", f"rows of {mixture.event_shape.numel()} columns, as the mixture has", names, advice)
 
 
 def _block(mixture: Mixture, x: Tensor) -> Tensor:

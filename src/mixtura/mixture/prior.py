@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from .._value import Value
 from ..components import Component
-from ..data import Summary, rows, summary
+from ..data import recorded_moments, rows
 from ..errors import refuse
 from ..priors.components import ComponentsPrior
 from ..priors.normal_inverse_wishart import NormalInverseWishart
@@ -69,13 +69,14 @@ class Prior(Value):
         r"""Builds the weakly informative prior of Fraley and Raftery (2007) from the data.
 
         The mean is the data's, :math:`\kappa = 0.01`, :math:`\nu = D + 2`, and the scale matrix holds the data's
-        variances divided by :math:`K^{2/D}`. It keeps components from collapsing and hardly moves the others.
+        variances divided by :math:`K^{2/D}`; gaps (NaN) are left out of both. It keeps components from collapsing and
+        hardly moves the others.
 
         Example:
             >>> mx.Prior.weak(mx.datasets.old_faithful(), 3).components.degrees
             4.0
         """
-        return cls(1.0, weak_components(summary(rows(x)), components))
+        return cls(1.0, weak_components(*recorded_moments(rows(x)), components))
 
     def sample(self, components: Component, generator: Generator | None = None) -> Mixture:
         """Draws a whole mixture: weights and components.
@@ -113,9 +114,9 @@ class Prior(Value):
         return weights if self.components is None else weights + self.components.log_prob(mixture.components.core)
 
 
-def weak_components(found: Summary, components: int) -> NormalInverseWishart:
-    """Returns the weakly informative prior of Gaussians for data with this summary; see `Prior.weak`."""
-    mean, variance = found.mean.reshape(-1), found.variance.reshape(-1)
+def weak_components(mean: Tensor, variance: Tensor, components: int) -> NormalInverseWishart:
+    """Returns the weakly informative prior of Gaussians for data with this mean and variance; see `Prior.weak`."""
+    mean, variance = mean.reshape(-1), variance.reshape(-1)
     features = len(mean)
     scale = torch.diag(variance) / components ** (2 / features)
     return NormalInverseWishart(mean, 0.01, scale, features + 2.0)

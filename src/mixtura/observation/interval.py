@@ -198,7 +198,7 @@ def _box(covariance: Tensor, low: Tensor, high: Tensor, draws: int) -> tuple[Ten
     log_weight, z = low.new_zeros(*low.shape[:-1], len(uniform)), []
     for j in range(count):
         done = sum((factor[..., j, i] * z[i] for i in range(j)), low.new_zeros(()))
-        below, above = ((end[..., j] - done) / factor[..., j, j] for end in (a, b))
+        below, above = (_standard(end[..., j], done, factor[..., j, j]) for end in (a, b))
         log_mass, first, square = interval(below, above)
         log_weight = log_weight + log_mass
         if j < count - 1:
@@ -214,6 +214,7 @@ def _box(covariance: Tensor, low: Tensor, high: Tensor, draws: int) -> tuple[Ten
 
 def _inside(a: Tensor, b: Tensor, uniform: Tensor) -> Tensor:
     """Standard normals between limits by inverting the distribution function, from the tail that keeps its digits."""
+    a, b = _finite(a, b)
     flip = a + b > 0
     low, high = torch.where(flip, -b, a), torch.where(flip, -a, b)
     lower, upper = torch.special.ndtr(low), torch.special.ndtr(high)

@@ -95,7 +95,7 @@ class ShiftNoise(NodeObservation):
 
     def log_prob(self, components: Component, y: Tensor) -> Tensor:
         each = self._each(components)  # one shift at a time: never K x M beside each row
-        return reduce(torch.logaddexp, (components.log_prob(y - shift) + log_p for shift, log_p in each))
+        return reduce(_log_sum, (components.log_prob(y - shift) + log_p for shift, log_p in each))
 
     def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         """Returns the family's own sums over the shifted rows, whatever the family."""
@@ -140,6 +140,11 @@ class ShiftNoise(NodeObservation):
         gaussian = repeated.gaussian
         moved = gaussian._replace(location=gaussian.location + shifts.reshape(len(shifts), -1))
         return Mixture._of(logits, repeated.with_gaussian(moved))
+
+
+def _log_sum(one: Tensor, other: Tensor) -> Tensor:
+    """The logarithm of a sum: as torch's own, whose second derivatives are NaN where one of the two is far smaller."""
+    return torch.logsumexp(torch.stack([one, other]), 0)
 
 
 def _whole(low: Any, high: Any) -> tuple[int, int]:

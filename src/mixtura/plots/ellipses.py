@@ -90,5 +90,6 @@ def outline(mean: Tensor, covariance: Tensor, scales: Sequence[float], count: in
     """
     angle = torch.linspace(0, 2 * math.pi, count, dtype=mean.dtype)
     circle = torch.stack([angle.cos(), angle.sin()], -1)
-    factor = torch.linalg.cholesky(covariance)
+    values, vectors = torch.linalg.eigh(covariance)  # a covariance without extent in a direction has an ellipse, too
+    factor = (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.mT
     return mean + torch.as_tensor(scales, dtype=mean.dtype)[:, None, None] * (circle @ factor.mT)

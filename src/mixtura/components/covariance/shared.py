@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -173,6 +173,10 @@ class _Oriented(VolumeShape, Eigen):
     @property
     def _apart(self) -> Eigen:
         return Eigen._of(**self._fields())
+
+    def _take(self, axis: int, index: Any, size: int) -> Self:
+        """One component's axes are those of all, however often it is taken."""
+        return super()._take(axis, index, size)._replace(axes=self.axes)
 
     @staticmethod
     def _along_common(axes: Tensor, spectrum: Tensor) -> Eigen:

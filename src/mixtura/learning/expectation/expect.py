@@ -28,7 +28,7 @@ from ...kernels import Rule
 from ...mixture import Mixture
 from .sampled_labels import Sampled, SampledRows
 
-__all__ = ["block_size", "draw", "expect", "log_density", "log_joint", "read_under", "statistics"]
+__all__ = ["as_read", "block_size", "draw", "expect", "log_density", "log_joint", "read_under", "statistics"]
 
 _BLOCK_BYTES = 2**25  # blocks of 32 MiB: large beside a call's overhead, small beside memory
 
@@ -100,12 +100,16 @@ def read_under(mixture: Mixture, rows: Rows) -> Iterator[tuple[Block, Tensor, Te
     A row that does not count is read as any other, unless it cannot be.
     """
     for block in rows.blocks(rows.suggested_size):
-        shape = block.observation.recorded_shape(mixture.components)  # numbers, or vectors of one feature
-        x = block.x.to(mixture.device, mixture.dtype).reshape(-1, *shape)
         with torch.no_grad():
-            joint = log_joint(mixture, each_row(replace(block, x=x)))
+            joint = log_joint(mixture, as_read(mixture, block))
             density = torch.logsumexp(joint, -1) - block.observation.log_recorded(mixture)
         yield block, joint, density
+
+
+def as_read(mixture: Mixture, block: Block) -> Block:
+    """Returns each row of a block as the mixture takes it: numbers or vectors of one feature, in its type."""
+    shape = block.observation.recorded_shape(mixture.components)
+    return each_row(replace(block, x=block.x.to(mixture.device, mixture.dtype).reshape(-1, *shape)))
 
 
 def each_row(block: Block) -> Block:

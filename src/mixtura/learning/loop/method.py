@@ -136,6 +136,10 @@ class Method(ABC):
         """Returns the mixture that stands for a state."""
         return state
 
+    def repeated(self) -> Method:
+        """Returns the method as it learns replicates of the data from one start: with as many components."""
+        return self
+
     def short(self, iterations: int) -> Method:
         """Returns the method for trying a start: a few iterations, no convergence."""
         limit = min(iterations, self.max_iterations)

@@ -37,7 +37,8 @@ def informed(prior: Prior | None, rows: Rows, start: Mixture, concentration: flo
 def _weak(rows: Rows, start: Mixture) -> ConjugatePrior:
     components = start.components
     if components.is_gaussian:
-        return weak_components(clean_summary(rows), components.batch_shape[-1])
+        found = clean_summary(rows)
+        return weak_components(found.mean, found.variance, components.batch_shape[-1])
     if components.has_natural:
         statistics = expect(start.batch([0]), rows, soft)
         return Conjugate(1.0, statistics.moments[0][0].sum(0) / statistics.weight.sum())

@@ -39,6 +39,9 @@ from .empty_clusters import refilled
 __all__ = ["KMeans", "KMeansFit", "centres"]
 
 
+_CLUSTERS = Gaussian.template(structure=Spherical(tied=True))  # whatever the family that the rows are of
+
+
 @dataclass(frozen=True)
 class KMeans(Method):
     """K-means as hard expectation maximisation (Lloyd's algorithm, exact).
@@ -68,7 +71,7 @@ class KMeans(Method):
         return hard
 
     def start(self, family: Family, x: Tensor, r: Tensor) -> Mixture:
-        components = Gaussian.template(structure=Spherical(tied=True)).start(x, r)
+        components = _CLUSTERS.start(x, r)
         logits = x.new_full(components.batch_shape, -math.log(r.shape[-1]))
         return Mixture._of(logits, components)
 
@@ -112,7 +115,7 @@ class KMeans(Method):
         return ~state.components.gaussian_law.location.isfinite().all(-1)
 
     def result(self, runs: list[Run], rows: Rows, family: Family) -> KMeansFit:
-        return KMeansFit(self.mixture(runs[0].state), **self.account(runs, rows, family))
+        return KMeansFit(self.mixture(runs[0].state), **self.account(runs, rows, _CLUSTERS.bind(rows, None)))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -194,6 +194,10 @@ class Variational(Method):
         mean = state.mean
         return Mixture._of(torch.log_softmax(mean.logits[used], -1), mean.components.take(used))
 
+    def repeated(self) -> Variational:
+        """Keeps every component: what one replicate has no use for is there in others."""
+        return replace(self, elimination=False, unused=0.0)
+
     def pursue(self, rows: Rows, start: State, floor: Tensor, report: Report | None = None) -> list[Run]:
         """Runs every start, then tries to do without one component after another in the best."""
         runs = run(self, rows, start, floor, report)

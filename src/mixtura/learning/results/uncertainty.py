@@ -172,7 +172,7 @@ def _resampled(fit: Fit, generator: Generator | None) -> Mixture:
 
 def _again(fit: Fit, rows: Rows) -> Mixture:
     """Learns from other rows, with the fit's method and from its mixture."""
-    return learn(rows, fit.method, fit.family, fit.mixture).mixture
+    return learn(rows, fit.method.repeated(), fit.family, fit.mixture).mixture
 
 
 def _log_likelihood(mixture: Mixture, block: Block) -> Tensor:

@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
+from ...components.observation_sequence import as_one
 from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.columns import rows_of
-from ..expectation.expect import log_density
+from ..expectation.expect import as_read, log_density
 from ..expectation.recorded import recorded
 from ..fit import fit
 
@@ -56,9 +57,9 @@ def held_out(
         >>> mx.held_out(mx.fit(x[:200], 2).mixture, x[200:]).log_density < -3
         True
     """
-    rows = recorded(rows_of(mixture, x, columns, sample_weight), observation=observation)
-    if rows.clean_shape.numel() != mixture.event_shape.numel():
-        refuse("x", f"rows of shape {tuple(mixture.event_shape)}", tuple(rows.clean_shape))
+    through = x.observation if isinstance(x, Rows) else None
+    through = through if observation is None else as_one(observation)
+    rows = recorded(rows_of(mixture, x, columns, sample_weight, through), observation=observation)
     return _mean(densities_of(mixture, rows), rows.weight)
 
 
@@ -166,7 +167,7 @@ def _held_out_densities(
 @torch.no_grad()
 def densities_of(mixture: Mixture, rows: Rows) -> Tensor:
     """Returns the log-density of what was recorded of each row, in nats, ``(N,)``."""
-    return rows.gather(lambda block: log_density(mixture, block)).double()
+    return rows.gather(lambda block: log_density(mixture, as_read(mixture, block))).double()
 
 
 def _mean(values: Tensor, weight: Tensor | None) -> HeldOut:

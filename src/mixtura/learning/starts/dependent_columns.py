@@ -31,6 +31,10 @@ def refuse_dependent(rows: Rows, sample: TensorRows, rounding: float) -> None:
     if len(x) <= x.shape[1]:
         refuse("x", f"at least {x.shape[1] + 1} rows, for a matrix of {x.shape[1]} columns", f"{len(x)} rows", _FEW)
     correlation = _correlation(x, sample.weight)
+    silent = (correlation.diagonal() == 0).nonzero().squeeze(-1).tolist()
+    if silent:
+        told = f"one that tells nothing of column {', '.join(_name(rows, i) for i in silent)}"
+        refuse("observation", "one that tells something of every column of the clean rows", told, _SILENT)
     close = (1 - correlation.square()).triu(1).nan_to_num(1.0)
     close = torch.where(torch.ones_like(close).triu(1) > 0, close, torch.inf)
     if close.min() <= rounding:
@@ -44,6 +48,7 @@ def refuse_dependent(rows: Rows, sample: TensorRows, rounding: float) -> None:
         refuse("x", "columns that do not determine each other, for covariances of full rank", came, _ADVICE)
 
 
+_SILENT = "Measure along other directions in some of the rows, or learn the columns that were measured."
 _FEW = 'Give more rows, choose fewer columns with columns=, or use covariance="diagonal".'
 
 
@@ -51,7 +56,8 @@ def _correlation(x: Tensor, weight: Tensor | None) -> Tensor:
     share = torch.ones(len(x), dtype=x.dtype, device=x.device) if weight is None else weight.double()
     share = (share / share.sum()).unsqueeze(-1)
     gap = x - (share * x).sum(0)
-    gap = gap / (share * gap.square()).sum(0).sqrt()
+    scale = (share * gap.square()).sum(0).sqrt()
+    gap = gap / scale.where(scale > 0, 1)
     return (share * gap).mT @ gap
 
 
