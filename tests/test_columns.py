@@ -247,3 +247,12 @@ def test_a_projection_has_its_own_columns(fit):
     first = mx.observation.LinearMeasurement(torch.eye(2, dtype=torch.float64))
     read = {"one": X[:, 0], "other": X[:, 1]}
     assert mx.fit(read, init=fit.mixture, observation=first).mixture.columns is None
+
+
+def test_a_posterior_reads_a_table_by_its_names(fit, table):
+    noise = mx.observation.AdditiveNoise(scale=torch.tensor([0.5, 5.0]))
+    found = fit.mixture.posterior(noise, table)
+    assert found.columns == NAMES
+    assert_close(found.mean, fit.mixture.posterior(noise, X).mean)
+    number = mx.fit(SHUFFLED, 1, columns="waiting").mixture
+    assert number.posterior(mx.observation.AdditiveNoise(scale=1.0), table).batch_shape == (len(X),)

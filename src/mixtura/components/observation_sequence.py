@@ -15,8 +15,9 @@ from torch import Generator, Tensor
 
 from ..errors import NotClosedForm, refuse
 from .base import Component, Labels
-from .observation import Frame, Observation, frame_of
+from .observation import Frame, Observation
 from .statistics import Statistics
+from .unresolved_observation import Unresolved
 
 if TYPE_CHECKING:
     from ..mixture import Mixture
@@ -24,26 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["InSequence", "as_one"]
 
 
-@dataclass(frozen=True, eq=False, repr=False, init=False)
-class InSequence(Observation):
-    """Several observations, the one nearest to the draw first.
-
-    Arguments:
-        steps: The observations.
-
-    Example:
-        >>> clean = mx.Mixture(torch.ones(1), mx.Normal(torch.zeros(1), torch.ones(1)))
-        >>> noise = mx.observation.AdditiveNoise(scale=1.0)
-        >>> clean.observed([noise, noise]).variance
-        tensor(3.)
-    """
+@dataclass(frozen=True, eq=False, repr=False)
+class Steps(Observation):
+    """Several observations, the one nearest to the draw first: what they say together without being resolved."""
 
     steps: tuple[Observation, ...]
-
-    def __init__(self, steps: tuple[Observation, ...]) -> None:
-        if not steps or not all(isinstance(step, Observation) for step in steps):
-            refuse("observation", "one of mixtura.observation, or a sequence of them", repr(steps))
-        object.__setattr__(self, "steps", tuple(steps))
 
     @property
     def gaps(self) -> bool:
@@ -59,6 +45,26 @@ class InSequence(Observation):
             recorded = step.clean_columns(recorded)
         return recorded
 
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class InSequence(Steps, Unresolved):
+    """Several observations, the one nearest to the draw first.
+
+    Arguments:
+        steps: The observations.
+
+    Example:
+        >>> clean = mx.Mixture(torch.ones(1), mx.Normal(torch.zeros(1), torch.ones(1)))
+        >>> noise = mx.observation.AdditiveNoise(scale=1.0)
+        >>> clean.observed([noise, noise]).variance
+        tensor(3.)
+    """
+
+    def __init__(self, steps: tuple[Observation, ...]) -> None:
+        if not steps or not all(isinstance(step, Observation) for step in steps):
+            refuse("observation", "one of mixtura.observation, or a sequence of them", repr(steps))
+        object.__setattr__(self, "steps", tuple(steps))
+
     def resolve(self, frame: Frame) -> Observation:
         merged: list[Observation] = []
         for step in self.steps:
@@ -68,34 +74,10 @@ class InSequence(Observation):
             merged = [*merged, done] if joined is None else [*merged[:-1], joined]
         return merged[0] if len(merged) == 1 else Chain._of(steps=tuple(merged))
 
-    def observed(self, components: Component) -> Component:
-        return self.resolve(frame_of(components)).observed(components)
-
-    def apply(self, mixture: Mixture) -> Mixture:
-        return self.resolve(frame_of(mixture.components)).apply(mixture)
-
-    def posterior(self, mixture: Mixture, y: Tensor) -> Mixture:
-        return self.resolve(frame_of(mixture.components)).posterior(mixture, y)
-
-    def log_prob(self, components: Component, y: Tensor) -> Tensor:
-        return self.resolve(frame_of(components)).log_prob(components, y)
-
-    def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        return self.resolve(frame_of(components)).complete(components, y, r)
-
-    def record(self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None) -> Tensor:
-        raise NotImplementedError
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Chain(Observation):
+class Chain(Steps):
     """Resolved observations that do not merge: a Gaussian one, then one of another kind; others can only be drawn."""
-
-    steps: tuple[Observation, ...]
-
-    @property
-    def gaps(self) -> bool:
-        return self.steps[-1].gaps
 
     @property
     def side(self) -> tuple[Tensor, ...]:
@@ -109,16 +91,6 @@ class Chain(Observation):
         for step in self.steps:
             components = step.observed(components) if step is not self.steps[-1] else components
         return self.steps[-1].recorded_shape(components)
-
-    def clean_features(self, recorded: int) -> int:
-        for step in reversed(self.steps):
-            recorded = step.clean_features(recorded)
-        return recorded
-
-    def clean_columns(self, recorded: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for step in reversed(self.steps):
-            recorded = step.clean_columns(recorded)
-        return recorded
 
     def _pair(self) -> tuple[Any, Observation]:
         """The Gaussian observation and the one behind it."""

@@ -12,10 +12,12 @@ from typing import Any, overload
 from torch import Generator
 
 from ..components import Family, Structure, structure
+from ..components.observation import EXACT
 from ..components.observation_sequence import as_one
-from ..data import Rows, is_table
+from ..data import Rows
 from ..errors import refuse
 from ..mixture import Mixture
+from ..mixture.columns import names_of
 from .expectation.recorded import recorded
 from .families import families
 from .job import Job
@@ -141,12 +143,9 @@ def learn(
 
 def _known_by(init: Any, x: Any, observation: Any) -> str | tuple[str, ...] | None:
     """The columns of a table that a start knows by name, where what is recorded of them has the same names."""
-    names = init.columns if isinstance(init, Mixture) else None
-    if names is None or not is_table(x) or isinstance(x, Rows):
+    if not isinstance(init, Mixture):
         return None
-    if observation is not None and as_one(observation).clean_columns(names) != names:
-        return None
-    return names if init.event_shape else names[0]
+    return names_of(init, x, EXACT if observation is None else as_one(observation))
 
 
 def frozen(method: Method, freeze: Freeze | None, init: Any) -> Method:

@@ -20,9 +20,10 @@ from ..data import rows as as_rows
 from ..errors import NotClosedForm, refuse
 
 if TYPE_CHECKING:
+    from ..components.observation import Observation
     from .value import Mixture
 
-__all__ = ["checked_names", "common", "each", "kept", "positions", "rows_of", "values_of"]
+__all__ = ["checked_names", "common", "each", "kept", "names_of", "positions", "recorded_of", "rows_of", "values_of"]
 
 
 # -- rows
@@ -62,8 +63,8 @@ def rows_of(
         MixtureError: If a column is absent, or the data have another number of columns.
     """
     through = Exact() if observation is None else observation
-    wanted = _wanted(mixture, through) if is_table(x) else None
-    rows = x if isinstance(x, Rows) else as_rows(x, wanted if columns is None else columns, weight)
+    wanted = names_of(mixture, x, through) if columns is None else columns
+    rows = x if isinstance(x, Rows) else as_rows(x, wanted, weight)
     names = through.clean_columns(rows.columns)
     if columns is None and names and mixture.columns and names != mixture.columns:
         advice = "Give the data themselves, and they are found by name."
@@ -71,6 +72,16 @@ def rows_of(
     if through.clean_features(rows.features) != mixture.event_shape.numel():
         _refuse_width(mixture, rows)
     return rows
+
+
+def names_of(mixture: Mixture, x: Any, observation: Observation) -> tuple[str, ...] | str | None:
+    """The mixture's names, by which to read a table recorded through an observation; none for what has its own."""
+    return _wanted(mixture, observation) if is_table(x) and not isinstance(x, Rows) else None
+
+
+def recorded_of(mixture: Mixture, x: Any, observation: Observation) -> Tensor:
+    """What was recorded through an observation, ``(*S, *B, *event)``, whatever holds it."""
+    return rows_of(mixture, x, observation=observation).tensor() if is_table(x) else x
 
 
 def _wanted(mixture: Mixture, through: Observation) -> tuple[str, ...] | str | None:

@@ -20,7 +20,7 @@ from ..components.base import permuted
 from ..components.observation_sequence import as_one
 from ..errors import refuse
 from . import algebra, convert, draws, entropy, implicit, imputing, quantile, saving
-from .columns import checked_names, each
+from .columns import checked_names, each, recorded_of
 from .weights import log_weights
 
 __all__ = ["Mixture"]
@@ -296,19 +296,20 @@ class Mixture(Distribution):
         through = as_one(observation)
         return through.apply(self).named(through.clean_columns(self.columns))
 
-    def posterior(self, observation: Any, y: Tensor) -> Mixture:
+    def posterior(self, observation: Any, y: Any) -> Mixture:
         """Returns the distribution of the clean value given what was recorded of it, for each row of ``y``.
 
         Arguments:
             observation: One of `mixtura.observation`, or a sequence of them, the one nearest to the draw first.
-            y: What was recorded, with shape ``(*S, *B, *event)``; the result has batch shape ``(*S, *B)``.
+            y: What was recorded, with shape ``(*S, *B, *event)``, or a table; the result has batch shape ``(*S, *B)``.
 
         Example:
             >>> clean = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([0.0, 4.0]), torch.ones(2)))
             >>> clean.posterior(mx.observation.AdditiveNoise(scale=1.0), torch.tensor([0.0, 2.0])).mean
             tensor([0.0360, 2.0000])
         """
-        return as_one(observation).posterior(self, y).named(self.columns)
+        one = as_one(observation)
+        return one.posterior(self, recorded_of(self, y, one)).named(self.columns)
 
     def impute(self, rows: Any, how: imputing.Way | None = None) -> imputing.Imputed:
         """Fills the gaps (NaN) of rows ``(N, D)`` from what else was recorded of them, with uncertainty.

@@ -8,16 +8,17 @@ from typing import Any
 from torch import Tensor
 
 from ..components.observation import Frame
+from ..components.unresolved_observation import Unresolved
 from ..errors import refuse
 from .base import lead
 from .linear import Linear
-from .noise import Gaussianlike, finite, nonnegative, semidefinite, spread, vector
+from .noise import finite, nonnegative, semidefinite, spread, vector
 
 __all__ = ["LinearMeasurement", "Missing"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class LinearMeasurement(Gaussianlike):
+class LinearMeasurement(Unresolved):
     r"""A linear image of each draw with Gaussian errors, :math:`y = A x + b + \varepsilon`.
 
     Arguments:
@@ -94,7 +95,7 @@ class LinearMeasurement(Gaussianlike):
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Missing(Gaussianlike):
+class Missing(Unresolved):
     """Entries that were not recorded: NaN where there is nothing, whatever the reason was.
 
     The reason must not depend on the value that is missing ("missing at random": Rubin, 1976). A row of which nothing

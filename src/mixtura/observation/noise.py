@@ -9,42 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from ..components import Component
-from ..components.observation import Frame, Observation, frame_of
+from ..components.observation import Frame
+from ..components.unresolved_observation import Unresolved
 from ..errors import refuse
-from ..mixture import Mixture
 from .base import lead
 from .linear import Linear
 
-__all__ = ["AdditiveNoise", "Gaussianlike"]
-
-
-class Gaussianlike(Observation):
-    """An observation that resolves to the Gaussian normal form, which does all its work."""
-
-    def resolve(self, frame: Frame) -> Linear:
-        raise NotImplementedError
-
-    def observed(self, components: Component) -> Component:
-        return self.resolve(frame_of(components)).observed(components)
-
-    def posterior(self, mixture: Mixture, y: Tensor) -> Mixture:
-        return self.resolve(frame_of(mixture.components)).posterior(mixture, y)
-
-    def log_prob(self, components: Component, y: Tensor) -> Tensor:
-        return self.resolve(frame_of(components)).log_prob(components, y)
-
-    def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        return self.resolve(frame_of(components)).complete(components, y, r)
-
-    def record(self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None) -> Tensor:
-        raise NotImplementedError
+__all__ = ["AdditiveNoise"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class AdditiveNoise(Gaussianlike):
+class AdditiveNoise(Unresolved):
     r"""Gaussian errors added to each draw, :math:`y = x + b + \varepsilon` with :math:`\varepsilon \sim N(0, S)`.
 
     Arguments:

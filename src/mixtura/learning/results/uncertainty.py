@@ -12,6 +12,7 @@ parameters as it stores them; directions that the density does not depend on dro
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,8 +36,31 @@ Function = Callable[[Mixture], Tensor]
 _FLAT = 1e-9  # relative to the largest eigenvalue: directions that the density does not depend on
 
 
+class StandardErrors(ABC):
+    """Standard errors of functions of a mixture, however they were found."""
+
+    @abstractmethod
+    def of(self, function: Function) -> Tensor:
+        """Returns the standard errors of a function of the mixture, in the shape of its value."""
+
+    @property
+    def weights(self) -> Tensor:
+        """Standard errors of the weights, with shape ``(K,)``."""
+        return self.of(lambda mixture: mixture.weights)
+
+    @property
+    def mean(self) -> Tensor:
+        """Standard errors of the components' means, with shape ``(K, *event)``."""
+        return self.of(lambda mixture: mixture.components.mean)
+
+    @property
+    def component_covariance(self) -> Tensor:
+        """Standard errors of the components' covariances, with shape ``(K, D, D)``; of variances for numbers."""
+        return self.of(lambda mixture: mixture.components.covariance)
+
+
 @dataclass(frozen=True, eq=False)
-class Uncertainty:
+class Uncertainty(StandardErrors):
     """The asymptotic covariance of a mixture's stored parameters.
 
     Arguments:
@@ -63,21 +87,6 @@ class Uncertainty:
         variance = torch.einsum("ip,pq,iq->i", jacobian, self.covariance, jacobian)
         return variance.clamp_min(0).sqrt().reshape(value.shape)
 
-    @property
-    def weights(self) -> Tensor:
-        """Standard errors of the weights, with shape ``(K,)``."""
-        return self.of(lambda mixture: mixture.weights)
-
-    @property
-    def mean(self) -> Tensor:
-        """Standard errors of the components' means, with shape ``(K, *event)``."""
-        return self.of(lambda mixture: mixture.components.mean)
-
-    @property
-    def component_covariance(self) -> Tensor:
-        """Standard errors of the components' covariances, with shape ``(K, D, D)``; of variances for numbers."""
-        return self.of(lambda mixture: mixture.components.covariance)
-
 
 def standard_errors(fit: Fit) -> Uncertainty:
     """Returns the uncertainty of a maximum-likelihood fit from the observed information.
@@ -101,7 +110,7 @@ def standard_errors(fit: Fit) -> Uncertainty:
 
 
 @dataclass(frozen=True, eq=False)
-class Bootstrap:
+class Bootstrap(StandardErrors):
     """Mixtures fitted to replicates of the data.
 
     Arguments:
@@ -113,21 +122,6 @@ class Bootstrap:
     def of(self, function: Function) -> Tensor:
         """Returns the standard errors of a function of a batch of mixtures, in the shape of its value for one."""
         return function(self.mixtures).std(0)
-
-    @property
-    def weights(self) -> Tensor:
-        """Standard errors of the weights, with shape ``(K,)``."""
-        return self.of(lambda mixture: mixture.weights)
-
-    @property
-    def mean(self) -> Tensor:
-        """Standard errors of the components' means, with shape ``(K, *event)``."""
-        return self.of(lambda mixture: mixture.components.mean)
-
-    @property
-    def component_covariance(self) -> Tensor:
-        """Standard errors of the components' covariances, with shape ``(K, D, D)``; of variances for numbers."""
-        return self.of(lambda mixture: mixture.components.covariance)
 
 
 def bootstrap(
