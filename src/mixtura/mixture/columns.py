@@ -81,7 +81,10 @@ def names_of(mixture: Mixture, x: Any, observation: Observation) -> tuple[str, .
 
 def recorded_of(mixture: Mixture, x: Any, observation: Observation) -> Tensor:
     """What was recorded through an observation, ``(*S, *B, *event)``, whatever holds it."""
-    return rows_of(mixture, x, observation=observation).tensor() if is_table(x) else x
+    if not is_table(x):
+        return x
+    found = rows_of(mixture, x, observation=observation).tensor()
+    return found if mixture.event_shape else found.reshape(-1)
 
 
 def _wanted(mixture: Mixture, through: Observation) -> tuple[str, ...] | str | None:
