@@ -256,4 +256,5 @@ def test_a_posterior_reads_a_table_by_its_names(fit, table):
     assert_close(found.mean, fit.mixture.posterior(noise, X).mean)
     number = mx.fit(SHUFFLED, 1, columns="waiting").mixture
     assert number.posterior(mx.observation.AdditiveNoise(scale=1.0), table).batch_shape == (len(X),)
-    assert number.named(None).posterior(mx.observation.AdditiveNoise(scale=1.0), {"w": X[:, 1]}).batch_shape == (len(X),)
+    unnamed = number.named(None).posterior(mx.observation.AdditiveNoise(scale=1.0), {"w": X[:, 1]})
+    assert unnamed.batch_shape == (len(X),)

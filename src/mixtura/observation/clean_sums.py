@@ -23,9 +23,9 @@ from ..components.observation import believe, over
 from ..kernels import FULL, Plan, RowErrors, Rule
 from ..kernels import sums as pass_sums
 from .base import add_up, aligned
-from .clean_rows import pieces
 from .gaps import each_pattern
 from .matrices import apply, cholesky, congruent, image, whole
+from .seen_rows import pieces
 
 if TYPE_CHECKING:
     from .linear import Linear

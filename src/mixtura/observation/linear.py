@@ -25,10 +25,10 @@ from ..mixture import Mixture
 from .base import add_up, aligned, of_label, weighted
 from .clean_draws import drawn_sums
 from .clean_posterior import clean_posterior
-from .clean_rows import pieces
 from .clean_sums import carried_back, expected_sums, finished
 from .matrices import added, apply, square_root, whole
 from .recorded_law import recorded_law
+from .seen_rows import pieces
 
 __all__ = ["Linear"]
 
