@@ -178,3 +178,14 @@ def test_a_batch_side_by_side_becomes_one_mixture_entry_by_entry():
     flat = flatten(batch)
     wanted = batch.log_joint(x.unsqueeze(-1)).flatten(1) - torch.tensor(4.0, dtype=D).log()
     torch.testing.assert_close(flat.log_joint(x), wanted)
+
+
+def test_outliers_behind_an_observation_have_a_box():
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.cat([0.2 * torch.randn(200, generator=generator, dtype=D), torch.linspace(-10, 10, 21, dtype=D)])
+    x = clean + torch.randint(0, 2, clean.shape, generator=generator)
+    family, shifts = mx.Beside.with_noise(mx.Normal), mx.observation.ShiftNoise(0, 2)
+    fit = mx.fit(x, 1, family=family, observation=shifts)
+    box = fit.mixture.components.second
+    assert fit.converged and (box.high - box.low).item() > 15
+    assert 0.05 < fit.mixture.weights[1].item() < 0.15

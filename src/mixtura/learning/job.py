@@ -15,7 +15,7 @@ from ..components import Family
 from ..data import Rows, Summary, TensorRows, check_data
 from ..errors import MixtureError, refuse
 from ..mixture import Mixture
-from .expectation.recorded import check_kinds, check_recorded
+from .expectation.recorded import check_each_component, check_recorded
 from .loop.method import Method
 from .loop.reason import Reason
 from .loop.run import run
@@ -107,7 +107,7 @@ class Job:
         """Runs the method from every start, and those continued to the end."""
         if init is not None and not callable(init):
             start = self.given(init, components)
-            check_kinds(self.rows, start.logits.shape[-1])
+            check_each_component(self.rows, start.logits.shape[-1])
             return self.pursue(self.rows, start, report)
         if components is None:
             raise MixtureError("`components` must be given: how many components should the mixture have?")

@@ -13,7 +13,7 @@ from ...data import UNKNOWN, Block, KnownLabels, Possible, Rows
 from ...data import rows as as_rows
 from ...errors import MixtureError, refuse
 
-__all__ = ["check_kinds", "check_recorded", "recorded"]
+__all__ = ["check_each_component", "check_recorded", "recorded"]
 
 
 def recorded(
@@ -85,7 +85,7 @@ def known_labels(rows: Rows, labels: Any, components: int | None) -> Possible:
     return KnownLabels(found)
 
 
-def check_kinds(rows: Rows, components: int) -> None:
+def check_each_component(rows: Rows, components: int) -> None:
     """Refuses an observation with tensors for another number of components."""
     kinds = {tensor.shape[1] for tensor in rows.observation.led} - {1, components}
     if kinds:
@@ -106,7 +106,7 @@ def check_recorded(rows: Rows, components: int | None) -> int:
         MixtureError: If a check fails; the message names the column.
     """
     if components is not None:
-        check_kinds(rows, components)
+        check_each_component(rows, components)
     count, seen = 0, torch.zeros(rows.features, dtype=torch.bool, device=rows.device)
     for some, columns in rows.reduce(lambda block: [_counted(block, rows)]):
         count, seen = count + some, seen | columns
