@@ -172,6 +172,15 @@ def test_the_command_line_takes_a_weak_prior_and_gaps(errors, tmp_path):
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["fit"]["components"] == 2
 
 
+def test_counts_hardly_more_spread_than_poissons_have_a_density_in_single_precision():
+    x = torch.arange(12.0, dtype=F64)
+    total, probs = torch.tensor([9e5, 4.0], dtype=F64), torch.tensor([5e-6, 0.3], dtype=F64)
+    wanted = mx.Mixture(torch.ones(2, dtype=F64), mx.NegativeBinomial(total, probs))
+    torch.testing.assert_close(
+        wanted.to(torch.float32).log_prob(x.float()).double(), wanted.log_prob(x), rtol=1e-5, atol=1e-5
+    )
+
+
 # -- densities that do not move, covariances that are flat
 
 

@@ -63,14 +63,15 @@ class NegativeBinomial(Coordinates):
     def log_prob(self, x: Tensor) -> Tensor:
         bad = ~self.domain.check(x)
         x, s = self._rows(torch.where(bad, 1, x)), self.total_count
-        ways = torch.lgamma(x + s) - torch.lgamma(s) - torch.lgamma(x + 1)
+        many = s.double()  # near Poisson's, s is large, and two numbers of millions differ by a few
+        ways = (torch.lgamma(x + many) - torch.lgamma(many) - torch.lgamma(x + 1)).to(s)
         density = ways + s * torch.log1p(-self.probs) + x * self.probs.log()
         return self._sum(density.masked_fill(self._rows(bad), -torch.inf))
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         r"""Returns the sums of r x, :math:`r\psi(x + s)` and :math:`r\psi'(x + s)`, each ``(*B, K, *event)``."""
         x = self._rows(self._shared(x)) + torch.zeros_like(self.total_count)
-        r, more = _column(r, x), x + self.total_count
+        r, more = _column(r, x), x + self.total_count.double()
         terms = (r * x, r * torch.digamma(more), r * torch.polygamma(1, more))
         return tuple(term.sum(0, dtype=torch.float64) for term in terms)
 
