@@ -73,6 +73,16 @@ def test_rows_are_scored_through_a_projection_to_fewer_columns():
         mx.held_out(fit.mixture, y)
 
 
+def test_a_fit_to_projections_is_drawn_without_its_rows():
+    matrix = torch.randn(80, 2, 3, generator=seeded(3), dtype=F64)
+    seen = LinearMeasurement(matrix, scale=0.3, per_row=True)
+    y = (matrix @ blobs(3)[..., None]).squeeze(-1)
+    fit = mx.fit(y, 2, method=SHORT, observation=seen, restarts=2, generator=seeded())
+    assert len(mx.plots.ellipses(fit).lines) == 4
+    with pytest.raises(mx.errors.MixtureError, match="projection"):
+        mx.report.page(fit)
+
+
 def test_a_column_that_no_measurement_tells_of_is_named():
     seen = LinearMeasurement(torch.eye(3, dtype=F64)[:2], scale=0.3)
     with pytest.raises(mx.errors.MixtureError, match="tells nothing of column 2"):

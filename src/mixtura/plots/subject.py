@@ -101,13 +101,16 @@ def subject(model: Model, x: Any = None, columns: Sequence[str] | None = None) -
     if mixture.batch_shape:
         refuse("model", "one mixture", f"batch shape {tuple(mixture.batch_shape)}", "Choose one: mixture.batch(0).")
     features = mixture.event_shape.numel()
-    rows = rows_of(mixture, x) if x is not None else None if fit is None else fit.rows
-    if rows is not None and rows.features != features:
-        refuse("x", f"rows of {features} columns, as the mixture has", rows.features)
+    rows = rows_of(mixture, x) if x is not None else None if fit is None else _placed(fit.rows, features)
     names = tuple(columns or (rows.columns if rows is not None else None) or mixture.columns or _numbered(features))
     if len(names) != features:
         refuse("columns", f"{features} names", f"{len(names)}: {', '.join(names)}")
     return Subject(mixture.detach().to("cpu", torch.float64), rows, names)
+
+
+def _placed(rows: Rows, features: int) -> Rows | None:
+    """The rows of a fit; none where a projection recorded fewer columns than the mixture has: they have no place."""
+    return rows if rows.features == features else None
 
 
 def _numbered(features: int) -> tuple[str, ...]:

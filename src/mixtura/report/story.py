@@ -90,7 +90,8 @@ def story(
     """Gathers what a page needs; goes through the rows once. Arguments as those of `page`."""
     about = subject(model, x, columns)
     if about.rows is None:
-        refuse("x", "given beside a mixture", "none", "A fit brings its own rows.")
+        advice = "A fit brings its own rows, but for those that a projection recorded in other columns."
+        refuse("x", "given beside a mixture", "none", advice)
     _, fit, selection = parts(model)
     found = survey(about.mixture, about.rows)
     return Story(about.mixture, about.rows, about.names, found, fit, selection, source, made or {})
