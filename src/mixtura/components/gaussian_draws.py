@@ -34,8 +34,17 @@ def colored(mean: Tensor, structure: Structure, means: Tensor, factors: Tensor, 
     """Returns the rows of noise ``(*S, *B, D)`` with the means and matrices that the flat indices ``(*S, *B)`` name."""
     mean, flat = mean.reshape(-1, mean.shape[-1]), noise.reshape(-1, noise.shape[-1])
     means, factors, count = means.reshape(-1), factors.reshape(-1), structure.leading.numel()
+    if count == 1 and not structure.elementwise:
+        return _alike(mean, structure, means, flat).reshape(noise.shape)
     apart = structure.elementwise or count > _FACTORS or len(means) <= 16 * count
     return (_each if apart else _groups)(mean, structure, means, factors, flat).reshape(noise.shape)
+
+
+def _alike(mean: Tensor, structure: Structure, means: Tensor, noise: Tensor) -> Tensor:
+    out, height = torch.empty_like(noise), max(64, _CACHED // noise.shape[-1])
+    for which, stretch, rows in zip(*(tensor.split(height) for tensor in (means, noise, out)), strict=True):
+        torch.add(mean.index_select(0, which), structure.color_rows(0, stretch), out=rows)
+    return out
 
 
 def _each(mean: Tensor, structure: Structure, means: Tensor, factors: Tensor, noise: Tensor) -> Tensor:
