@@ -162,3 +162,24 @@ def test_a_fit_of_a_product_keeps_a_component(covariances):
     assert (fit.trace.diff() > -1e-12).all()
     shapes = [tensor.shape for tensor in start.components.tensors()]
     assert [tensor.shape for tensor in fit.mixture.components.tensors()] == shapes
+
+
+@pytest.mark.parametrize(
+    ("freeze", "read"),
+    [
+        (mx.Freeze(weights=True), lambda errors: errors.weights),
+        (mx.Freeze(means=True), lambda errors: errors.mean),
+        (mx.Freeze(covariances=True), lambda errors: errors.component_covariance),
+        (mx.Freeze(components=(1,)), lambda errors: errors.mean[1]),
+    ],
+    ids=["weights", "means", "covariances", "components"],
+)
+def test_what_is_frozen_has_no_standard_error(freeze, read):
+    start = mx.fit(mx.datasets.old_faithful(), 2, generator=torch.Generator().manual_seed(0)).mixture
+    free, held = (
+        mx.standard_errors(mx.fit(mx.datasets.old_faithful(), init=start, freeze=one, method=mx.EM(tolerance=1e-10)))
+        for one in (None, freeze)
+    )
+    assert (read(free) > 0).all() and (read(held) == 0).all()
+    assert (held.of(lambda mixture: mixture.mean) > 0).all() or freeze.means
+    assert (held.of(lambda mixture: mixture.components.mean) <= free.mean + 1e-9).all()

@@ -107,6 +107,10 @@ class Method(ABC):
         advice = "EM and its variants, Gibbs and OnlineEM can freeze parameters."
         refuse("freeze", "none for this method", freeze, advice)
 
+    def held(self, new: Mixture, old: Mixture) -> Mixture:
+        """Returns the new mixture with what is frozen as in the old one."""
+        return new
+
     def parameters(self, mixture: Mixture) -> int:
         """Returns the number of parameters of the mixture that were free."""
         return mixture.parameters

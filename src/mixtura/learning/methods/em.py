@@ -74,6 +74,9 @@ class EM(Method):
             )
         return replace(self, frozen=freeze)
 
+    def held(self, new: Mixture, old: Mixture) -> Mixture:
+        return new if self.frozen is None else self.frozen.kept(new, old)
+
     def parameters(self, mixture: Mixture) -> int:
         return mixture.parameters - (self.frozen.parameters(mixture) if self.frozen else 0)
 

@@ -131,6 +131,9 @@ class OnlineEM(Method):
         EM(prior=self.prior).freezing(freeze)
         return replace(self, frozen=freeze)
 
+    def held(self, new: Mixture, old: Mixture) -> Mixture:
+        return new if self.frozen is None else self.frozen.kept(new, old)
+
     def parameters(self, mixture: Mixture) -> int:
         return self._step.parameters(mixture)
 

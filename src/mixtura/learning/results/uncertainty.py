@@ -92,7 +92,8 @@ def standard_errors(fit: Fit) -> Uncertainty:
     """Returns the uncertainty of a maximum-likelihood fit from the observed information.
 
     Arguments:
-        fit: A converged fit. Rows are held in memory, and every parameter costs one pass with gradients.
+        fit: A converged fit. Rows are held in memory, and every parameter costs one pass with gradients. What the fit
+            held frozen has no error.
 
     Raises:
         MixtureError: If the log-likelihood is not at a maximum: the fit has not converged, or a component collapsed.
@@ -103,7 +104,8 @@ def standard_errors(fit: Fit) -> Uncertainty:
     """
     mixture = fit.mixture.detach().map(torch.Tensor.double)
     flat = _flat(mixture).requires_grad_()
-    total = fit.rows.to(torch.float64).reduce(lambda block: _log_likelihood(_rebuilt(mixture, flat), block))
+    rebuilt = fit.method.held(_rebuilt(mixture, flat), mixture)
+    total = fit.rows.to(torch.float64).reduce(lambda block: _log_likelihood(rebuilt, block))
     (gradient,) = torch.autograd.grad(total, flat, create_graph=True)
     information = -torch.stack([_gradient(one, flat) for one in gradient])
     return Uncertainty(mixture, _inverse((information + information.mT) / 2))
