@@ -91,8 +91,8 @@ def _line(mine: Result, theirs: Result) -> str:
 
 def _document(lines: list[str]) -> str:
     head = (
-        "# Two versions side by side\n\nThis version beside an earlier one, written by `python -m benchmarks.versions`. "
-        "One thread; times are medians over rounds,\nratios medians of pairs.\n\n"
+        "# Two versions side by side\n\nThis version beside an earlier one, written by `python -m benchmarks.versions`.\n"
+        "One thread; times are medians over rounds, ratios medians of pairs.\n\n"
     )
     return head + "\n".join(lines) + "\n"
 
