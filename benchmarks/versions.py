@@ -90,11 +90,13 @@ def _line(mine: Result, theirs: Result) -> str:
 
 
 def _document(lines: list[str]) -> str:
-    head = (
-        "# Two versions side by side\n\nThis version beside an earlier one, written by `python -m benchmarks.versions`.\n"
-        "One thread; times are medians over rounds, ratios medians of pairs.\n\n"
-    )
-    return head + "\n".join(lines) + "\n"
+    return "\n".join(["# Two versions side by side", "", *_SAID, "", *lines, ""])
+
+
+_SAID = (
+    "This version beside an earlier one, written by `python -m benchmarks.versions`.",
+    "One thread; times are medians over rounds, ratios medians of pairs.",
+)
 
 
 if __name__ == "__main__":
