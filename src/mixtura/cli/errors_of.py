@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..data import Block, Rows
+from ..data import Rows
 from ..data import rows as as_rows
 from ..errors import MixtureError, refuse
 from ..observation import Observation
@@ -35,22 +35,18 @@ def observation_of(
 
 def has_gaps(rows: Rows) -> bool:
     """Whether any cell is missing."""
-    return any(bool(block.x.isnan().any()) for block in rows.blocks(rows.suggested_size))
+    return bool(rows.reduce(lambda block: block.x.isnan().any()))
 
 
 def told_of(rows: Rows, errors: Sequence[str] | None) -> dict[str, str]:
     """What a report says about errors and gaps: nothing where there are none."""
     told = {"errors": f"standard deviations in {', '.join(errors)}"} if errors else {}
-    gaps = sum(int(_values(block).isnan().any(-1).sum()) for block in rows.blocks(rows.suggested_size))
+    gaps = int(rows.reduce(lambda block: block.vectors.isnan().any(-1).sum()))
     if gaps:
-        empty = sum(int(_values(block).isnan().all(-1).sum()) for block in rows.blocks(rows.suggested_size))
+        empty = int(rows.reduce(lambda block: block.vectors.isnan().all(-1).sum()))
         nothing = f", {empty} of them in every cell" if empty else ""
         told["missing cells"] = f"in {gaps} of {len(rows)} rows{nothing}; each row counts with what it has"
     return told
-
-
-def _values(block: Block) -> Tensor:
-    return block.x.reshape(len(block.x), -1)
 
 
 def scales(rows: Rows, data: Path, errors: Sequence[str], remembered: Sequence[str] | None = None) -> Tensor:

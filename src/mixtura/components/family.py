@@ -22,12 +22,12 @@ from .domains import in_words
 
 if TYPE_CHECKING:
     from ..data import Rows
+    from ..data.faults import Faults
     from .base import Component
     from .covariance.structure import Structure
 
 __all__ = ["Family", "LogView", "OfVectors", "StructuredFamily", "family", "given"]
 
-_SHOWN = 5
 _FAMILIES: dict[type, type[Family]] = {}
 
 
@@ -133,25 +133,15 @@ class Family(ABC):
 
     def check(self, rows: Rows) -> None:
         """Refuses rows outside the family's support; the message names columns and the first rows to blame."""
-        start, found, wrong = 0, list[tuple[int, int, float]](), 0
-        for block in rows.blocks(rows.suggested_size):
-            bad = self.outside(block.x).reshape(len(block.x), -1)
-            wrong += int(bad.sum())
-            for row, column in bad.nonzero()[: _SHOWN - len(found)].tolist():
-                found.append((start + row, column, block.x.reshape(len(block.x), -1)[row, column].item()))
-            start += len(block.x)
-        if wrong:
-            self._refuse(rows, found, wrong)
+        found = rows.faults(self.outside)
+        if found.count:
+            self._refuse(rows, found)
 
-    def _refuse(self, rows: Rows, found: list[tuple[int, int, float]], wrong: int) -> NoReturn:
-        def place(row: int, column: int, value: float) -> str:
-            where = repr(rows.columns[column]) if rows.columns else str(column)
-            return f"row {row}, column {where}: {value:g}"
-
-        more = f" and {wrong - len(found)} more" if wrong > len(found) else ""
-        places = "; ".join(place(*one) for one in found)
+    def _refuse(self, rows: Rows, found: Faults) -> NoReturn:
+        places = "; ".join(f"row {one.row}, column {rows.named(one.column)}: {one.value:g}" for one in found.first)
         expected = f"{self.expects}, for {self.kind.__name__} components"
-        refuse("x", expected, f"{places}{more}", "Rows are counted from 0. Drop these rows or choose another family.")
+        advice = "Rows are counted from 0. Drop these rows or choose another family."
+        refuse("x", expected, f"{places}{found.more}", advice)
 
 
 _UNSHOWN = ("kind", "vectors")

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from mixtura.components.observation import EXACT, Frame, Observation
+from mixtura.data.faults import Faults
 from mixtura.data.possible import EVERY, Possible
 from mixtura.data.weights import check_weight
 from mixtura.errors import refuse
@@ -169,6 +170,10 @@ class Rows(ABC):
         for block in blocks:
             total = total + function(block)
         return total
+
+    def faults(self, wrong: Callable[[Tensor], Tensor]) -> Faults:
+        """The entries of which a function of rows ``(n, *event)`` says that they cannot be used."""
+        return self.reduce(lambda block: Faults.of(block.vectors, wrong(block.x).reshape(len(block), -1), block.start))
 
     def gather(self, function: Callable[[Block], Tensor], size: int | None = None) -> Tensor:
         """What a function says of each row, ``(n, ...)`` for a block of n, in the order of the rows."""

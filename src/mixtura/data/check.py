@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 import torch
 from torch import Tensor
 
-from mixtura.data.blocks import Block, Rows
+from mixtura.data.blocks import Rows
+from mixtura.data.faults import Entry
 from mixtura.data.moments import Summary, summary
 from mixtura.errors import refuse
 
 __all__ = ["check_data", "check_finite", "check_rows", "check_spread"]
 
-_SHOWN = 5
 _RESCALE = "Rescale it, for example by another unit."
 _GAPS = (
     "Rows are counted from 0. Drop or fill these rows, or fit with observation=mixtura.observation.Missing() where NaN "
@@ -81,29 +79,16 @@ def check_finite(rows: Rows) -> None:
         ...
         mixtura.errors.MixtureError: `x` must be finite; got 1 of 4 values that are not (row 1, ...
     """
-    wrong, start, places = 0, 0, []
-    for block in rows.blocks(rows.suggested_size):
-        bad = (~block.x.isfinite()).reshape(len(block.x), -1)
-        if bad.any():
-            wrong += int(bad.sum())
-            places += [_place(rows, block, start, *at) for at in bad.nonzero()[: _SHOWN - len(places)].tolist()]
-        start += len(block.x)
-    if wrong:
-        _refuse_not_finite(wrong, start * rows.features, places)
+    found = rows.faults(lambda x: ~x.isfinite())
+    if found.count:
+        places = "; ".join(_place(rows, entry) for entry in found.first)
+        came = f"{found.count} of {len(rows) * rows.features} values that are not ({places}{found.more})"
+        refuse("x", "finite", came, _GAPS)
 
 
-def _place(rows: Rows, block: Block, start: int, row: int, column: int) -> str:
-    value = block.x.reshape(len(block.x), -1)[row, column].item()
-    where = f"row {start + row}"
-    if rows.event_shape:
-        where += f", column {_name(rows, column)}"
-    return f"{where}: {value}"
-
-
-def _refuse_not_finite(wrong: int, total: int, places: list[str]) -> NoReturn:
-    more = f" and {wrong - len(places)} more" if wrong > len(places) else ""
-    came = f"{wrong} of {total} values that are not ({'; '.join(places)}{more})"
-    refuse("x", "finite", came, _GAPS)
+def _place(rows: Rows, entry: Entry) -> str:
+    column = f", column {rows.named(entry.column)}" if rows.event_shape else ""
+    return f"row {entry.row}{column}: {entry.value}"
 
 
 def check_spread(rows: Rows, found: Summary | None = None) -> Summary:

@@ -40,7 +40,7 @@ def each(mixture: Mixture, x: Any, function: Callable[[Tensor], Tensor]) -> Tens
     rows = rows_of(mixture, x)
     if mixture.batch_shape or not len(rows):
         return function(_block(mixture, rows.tensor()))
-    return torch.cat([function(_block(mixture, block.x)) for block in rows.blocks(rows.suggested_size)])
+    return rows.gather(lambda block: function(_block(mixture, block.x)))
 
 
 def rows_of(

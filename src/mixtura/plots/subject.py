@@ -125,18 +125,10 @@ def shown(rows: Rows, most: int = _SHOWN) -> tuple[Tensor, Tensor | None]:
     Returns:
         The rows, ``(n, D)``, in double precision on the CPU, and their weights ``(n,)`` or None.
     """
-    keep, start = _chosen(len(rows), most), 0
-    pieces: list[Tensor] = []
-    weights: list[Tensor] = []
-    for block in rows.blocks(rows.suggested_size):
-        x, weight = block.x, block.weight
-        inside = keep[(keep >= start) & (keep < start + len(x))] - start
-        pieces.append(x.detach().reshape(len(x), -1).cpu().double()[inside])
-        weights += [] if weight is None else [weight.detach().cpu().double()[inside]]
-        start += len(x)
-    points = torch.cat(pieces)
+    some = rows.take(_chosen(len(rows), most))
+    points = some.tensor().detach().reshape(len(some), -1).cpu().double()
     whole = ~points.isnan().any(-1)
-    return points[whole], torch.cat(weights)[whole] if weights else None
+    return points[whole], None if some.weight is None else some.weight.detach().cpu().double()[whole]
 
 
 def _chosen(count: int, most: int) -> Tensor:

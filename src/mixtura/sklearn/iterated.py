@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from functools import reduce
 from numbers import Integral, Real
-from operator import add
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -18,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ..components import Gaussian, Statistics
-from ..data import Rows, TensorRows
+from ..data import Block, Rows, TensorRows
 from ..data.arrays import to_tensor
 from ..learning import Reason
 from ..learning.expectation.expect import block_size
@@ -233,15 +231,13 @@ def _matched(method: _Method, blank: Gaussian, rows: TensorRows, r: Tensor) -> S
 
 def _sums(components: Gaussian, rows: TensorRows, r: Tensor) -> Statistics:
     """Returns the statistics of all rows where the labels rule is given responsibilities."""
-    size, logits = block_size(rows), _equal(components)
-    shares = r.unsqueeze(1).split(size)  # a batch dimension of one
-    return reduce(
-        add,
-        (
-            components.expect(logits, block.x, block.weight, lambda _, share=share: share)
-            for block, share in zip(rows.blocks(size), shares, strict=True)
-        ),
-    )
+    logits = _equal(components)
+
+    def of_block(block: Block) -> Statistics:
+        share = r[block.start : block.start + len(block)].unsqueeze(1)  # a batch dimension of one
+        return components.expect(logits, block.x, block.weight, lambda _: share)
+
+    return rows.reduce(of_block, block_size(rows))
 
 
 def _equal(components: Gaussian) -> Tensor:
