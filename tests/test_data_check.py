@@ -119,3 +119,16 @@ def test_values_whose_squares_overflow(dtype, value):
 def test_values_whose_squares_vanish(dtype, value):
     with pytest.raises(ValueError, match=r"vanish in torch\.float.*Rescale"):
         check_data(rows(torch.tensor([1.0, 2.0, 4.0], dtype=dtype) * value))
+
+
+def test_faults_are_counted_and_named_over_all_blocks():
+    """Rows that take several blocks: the count is of all of them, the places are the first ones of all."""
+    x = torch.zeros(400_000, dtype=torch.float64)
+    assert len(x) > 3 * rows(x).suggested_size
+    bad = [7, 140_000, 140_001, 270_000, 270_001, 399_999]
+    x[bad] = torch.nan
+    found = rows(x).faults(torch.isnan)
+    assert found.count == len(bad)
+    assert [entry.row for entry in found.first] == bad[:5]
+    with pytest.raises(ValueError, match=r"6 of 400000 values.*row 7: nan; row 140000: nan.*and 1 more"):
+        check_finite(rows(x))
