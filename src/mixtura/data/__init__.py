@@ -9,10 +9,11 @@ from mixtura.data.arrays import ArrayRows
 from mixtura.data.blocks import Block, Rows, TensorRows
 from mixtura.data.check import check_data, check_finite, check_rows, check_spread
 from mixtura.data.files import ArrowRows, CsvRows, ParquetRows, StreamedRows
+from mixtura.data.groups import Groups, grouping
 from mixtura.data.moments import Summary, recorded_moments, summary
 from mixtura.data.names import TextColumns
 from mixtura.data.possible import EVERY, UNKNOWN, KnownLabels, Possible
-from mixtura.data.reading import column_names, is_table, read, read_table, rows
+from mixtura.data.reading import column_names, is_table, names_but, read, read_table, rows
 
 __all__ = [
     "ArrayRows",
@@ -20,6 +21,7 @@ __all__ = [
     "Block",
     "CsvRows",
     "EVERY",
+    "Groups",
     "KnownLabels",
     "ParquetRows",
     "Possible",
@@ -34,7 +36,9 @@ __all__ = [
     "check_rows",
     "check_spread",
     "column_names",
+    "grouping",
     "is_table",
+    "names_but",
     "read",
     "read_table",
     "recorded_moments",

@@ -87,8 +87,8 @@ class StreamedRows(Rows):
 
     @classmethod
     @abstractmethod
-    def table(cls, path: Path) -> Any:
-        """The whole file as a pyarrow Table, text columns included."""
+    def table(cls, path: Path, names: Sequence[str] | None = None) -> Any:
+        """The whole file, or some of its columns, as a pyarrow Table, text columns included."""
 
     def _sample(self, names: tuple[str, ...]) -> Iterator[Any]:
         """The batch in which an example is looked for."""
@@ -148,9 +148,9 @@ class ParquetRows(StreamedRows):
     """Rows of a Parquet file; the number of rows comes from its metadata. Arguments as in `StreamedRows`."""
 
     @classmethod
-    def table(cls, path: Path) -> Any:
+    def table(cls, path: Path, names: Sequence[str] | None = None) -> Any:
         with cls._open(path) as file:
-            return file.read()
+            return file.read(columns=names)
 
     @staticmethod
     def _open(path: Path) -> Any:
@@ -179,9 +179,10 @@ class ArrowRows(StreamedRows):
     `StreamedRows`."""
 
     @classmethod
-    def table(cls, path: Path) -> Any:
+    def table(cls, path: Path, names: Sequence[str] | None = None) -> Any:
         with _arrow_reader(path) as reader:
-            return reader.read_all()
+            whole = reader.read_all()
+        return whole if names is None else whole.select(list(names))
 
     def _schema(self) -> Any:
         with _arrow_reader(self.path) as reader:
@@ -223,11 +224,12 @@ class CsvRows(StreamedRows):
     delimiter = ","
 
     @classmethod
-    def table(cls, path: Path) -> Any:
+    def table(cls, path: Path, names: Sequence[str] | None = None) -> Any:
         arrow.pyarrow()
         import pyarrow.csv as text
 
-        return text.read_csv(path, parse_options=text.ParseOptions(delimiter=cls.delimiter))
+        options = text.ConvertOptions(include_columns=list(names or ()))
+        return text.read_csv(path, parse_options=text.ParseOptions(delimiter=cls.delimiter), convert_options=options)
 
     def _schema(self) -> Any:
         arrow.pyarrow()

@@ -25,14 +25,16 @@ class Choice(NamedTuple):
         return tuple(dict.fromkeys((*self.names, self.weight))) if self.weight else self.names
 
 
-def choose(available: Sequence[str], columns: str | Sequence[str] | None, weight: object) -> Choice:
-    """The columns asked for; all but the weight when none are. ValueError for a name that is absent or there
-    twice."""
+def choose(
+    available: Sequence[str], columns: str | Sequence[str] | None, weight: object, argument: str = "columns"
+) -> Choice:
+    """The columns asked for; all but the weight when none are. ValueError, which names the argument, for a name that is
+    absent or there twice."""
     weight = weight if isinstance(weight, str) else None
     names = tuple(name for name in available if name != weight) if columns is None else _listed(columns)
     if not names:
-        refuse("columns", "at least one column", "none")
-    _check_known(names, available, "columns")
+        refuse(argument, "at least one column", "none")
+    _check_known(names, available, argument)
     _check_known((weight,) if weight else (), available, "weight")
     return Choice(names, weight, isinstance(columns, str))
 

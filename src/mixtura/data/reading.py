@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
+from zlib import error
 
 import numpy as np
 import torch
@@ -20,7 +23,7 @@ from mixtura.data.names import choose
 from mixtura.data.weights import as_weight
 from mixtura.errors import MixtureError, refuse
 
-__all__ = ["column_names", "is_table", "read", "read_table", "rows"]
+__all__ = ["column_names", "is_table", "names_but", "read", "read_column", "read_table", "rows"]
 
 
 def rows(
@@ -192,8 +195,7 @@ def _npy(path: Path, columns: Any, weight: Any, dtype: torch.dtype | None, devic
 
 
 def _npz(path: Path, columns: Any, weight: Any, dtype: torch.dtype | None, device: Any) -> Rows:
-    with _load(path) as archive:
-        arrays = dict(archive)
+    arrays = _arrays(path)
     weight = arrays.pop(weight, weight) if isinstance(weight, str) else weight
     if len(arrays) == 1 and (columns is None or set(_listed(columns)) != set(arrays)):
         return _from_array(next(iter(arrays.values())), columns, weight, dtype, device)
@@ -210,11 +212,23 @@ def _listed(columns: str | Sequence[str]) -> tuple[str, ...]:
     return (columns,) if isinstance(columns, str) else tuple(columns)
 
 
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    with _load(path) as archive, _opening(path):
+        return dict(archive)
+
+
 def _load(path: Path) -> Any:
-    try:
+    with _opening(path):
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise MixtureError(f"`x` must be a file that can be read; got {path}, where {error}") from error
+
+
+@contextmanager
+def _opening(path: Path) -> Iterator[None]:
+    """Turns NumPy's complaint about a file into a MixtureError that names the file."""
+    try:
+        yield
+    except (ValueError, OSError, EOFError, BadZipFile, error) as wrong:
+        raise MixtureError(f"`x` must be a file that can be read; got {path}, where {wrong}") from wrong
 
 
 _ROWS: dict[str, Callable[..., Rows]] = {
@@ -242,6 +256,35 @@ def column_names(path: str | Path) -> tuple[str, ...]:
     return _reader(path, _NAMES)(path)
 
 
+def names_but(x: Any, apart: Sequence[str]) -> tuple[str, ...] | None:
+    """The names of all columns of a table or file but those that hold something else; None where none have names.
+
+    Arguments:
+        x: Data in any form that `rows` takes.
+        apart: Names of columns that are not features, such as those of weights and groups.
+
+    Raises:
+        MixtureError: If no column is left.
+
+    Example:
+        >>> from mixtura.data import names_but
+        >>> names_but({"gene": ["a", "b"], "level": [1.0, 2.0]}, ["gene"])
+        ('level',)
+    """
+    names = _names(x)
+    left = None if names is None else tuple(name for name in names if name not in apart)
+    if left == ():
+        refuse("x", f"a table with columns beside {', '.join(apart)}", "none")
+    return left
+
+
+def _names(x: Any) -> tuple[str, ...] | None:
+    if isinstance(x, str | Path):
+        return None if Path(x).suffix.lower() == ".npy" else column_names(x)
+    table = None if isinstance(x, Tensor | Rows) else columns_of(x)
+    return None if table is None else tuple(table)
+
+
 def _npz_names(path: Path) -> tuple[str, ...]:
     with _load(path) as archive:
         return tuple(archive.files)
@@ -255,6 +298,35 @@ _NAMES: dict[str, Callable[[Path], tuple[str, ...]]] = {
     ".feather": ArrowRows.names,
     ".npz": _npz_names,
 }
+
+
+def read_column(path: str | Path, name: str) -> Any:
+    """One column of a file, whatever it holds: of a .npz file the array of that name, else a pyarrow column.
+
+    Raises ValueError for a name that is absent or there twice, or an .npy file, whose columns have none; others as
+    `read`.
+
+    Example:
+        >>> from mixtura import datasets
+        >>> from mixtura.data.reading import read_column
+        >>> read_column(datasets.path("penguins"), "species")[0].as_py()
+        'Adelie'
+    """
+    path = Path(path).expanduser()
+    choose(column_names(path), (name,), None, "groups")
+    return _reader(path, _COLUMNS)(path, name)
+
+
+def _npz_column(path: Path, name: str) -> Any:
+    return _arrays(path)[name]
+
+
+def _table_column(source: Callable[..., Any]) -> Callable[[Path, str], Any]:
+    def column(path: Path, name: str) -> Any:
+        with arrow.reading(path):
+            return source(path, [name]).column(0)
+
+    return column
 
 
 def read_table(path: str | Path) -> Any:
@@ -274,10 +346,15 @@ def read_table(path: str | Path) -> Any:
         return source(path)
 
 
-_TABLES: dict[str, Callable[[Path], Any]] = {
+_TABLES: dict[str, Callable[..., Any]] = {
     ".csv": CsvRows.table,
     ".tsv": TsvRows.table,
     ".parquet": ParquetRows.table,
     ".arrow": ArrowRows.table,
     ".feather": ArrowRows.table,
+}
+
+_COLUMNS: dict[str, Callable[[Path, str], Any]] = {
+    **{ending: _table_column(source) for ending, source in _TABLES.items()},
+    ".npz": _npz_column,
 }
