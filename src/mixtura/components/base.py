@@ -24,6 +24,7 @@ from ..kernels import Rule
 from .covariance.structure import Structure
 from .family import Family, family
 from .statistics import Statistics
+from .transforms import transformed
 
 if TYPE_CHECKING:
     from .gaussian import Gaussian
@@ -163,14 +164,18 @@ class Component(Value, ABC):
         """
         if self.support.is_discrete:
             raise self._no("gradients in whole numbers")
+        if transformed():  # such as `vmap`, to which autograd would be blind
+            score = torch.func.grad(lambda rows: self.mixture_log_prob(logits, rows).sum())(x)
+            return score.masked_fill(self._unknown(x), torch.nan)
         again = torch.is_grad_enabled()  # then the score itself may be differentiated, in x and in the parameters
         with torch.enable_grad():
             x = x if x.requires_grad else x.detach().requires_grad_()
             x = x.expand(torch.broadcast_shapes(x.shape, self.batch_shape[:-1] + self.event_shape))
             total = self.mixture_log_prob(logits, x).sum()
         if total.grad_fn is None:  # a density of steps, such as a uniform one
-            return torch.zeros_like(x)
-        return torch.autograd.grad(total, x, create_graph=again, materialize_grads=True)[0]
+            return torch.zeros_like(x).masked_fill(self._unknown(x), torch.nan)
+        score = torch.autograd.grad(total, x, create_graph=again, materialize_grads=True)[0]
+        return score.masked_fill(self._unknown(x), torch.nan)
 
     # -- learning
 
@@ -336,6 +341,16 @@ class Component(Value, ABC):
 
     def _no(self, what: str) -> NotClosedForm:
         return NotClosedForm(f"{type(self).__name__} components have no closed-form {what} in Mixtura.")
+
+    def _within(self, density: Tensor, x: Tensor, outside: Tensor) -> Tensor:
+        """The log-density ``(*S, *B, K)`` of rows: none where an entry is outside the support, NaN where one is NaN."""
+        lost = outside.any(-1, keepdim=True) if self.event_shape else outside.unsqueeze(-1)
+        unknown = self._unknown(x) if self.event_shape else x.isnan().unsqueeze(-1)
+        return density.masked_fill(lost, -torch.inf).masked_fill(unknown, torch.nan)
+
+    def _unknown(self, x: Tensor) -> Tensor:
+        """Which rows have an entry that is NaN, with an axis of one for each of the event's."""
+        return x.isnan().any(-1, keepdim=True) if self.event_shape else x.isnan()
 
     def _shared(self, x: Tensor) -> Tensor:
         """Rows ``(N, *event)`` as ``(N, 1, ..., *event)``, so that they broadcast against the batch."""

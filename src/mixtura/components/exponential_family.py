@@ -91,11 +91,11 @@ class ExponentialFamily(Component):
     # -- what follows
 
     def log_prob(self, x: Tensor) -> Tensor:
-        bad = ~self.domain.check(x)
-        statistics, base = self._read(torch.where(bad, self._inside(), x), x.ndim - len(self.event_shape))
-        density = _pair(statistics, self._flat_natural()) - self._normaliser() + base.unsqueeze(-1)
-        bad = bad.reshape(*base.shape, -1).any(-1)
-        return density.masked_fill(bad.unsqueeze(-1), -torch.inf) if bool(bad.any()) else density
+        outside, exact = ~self.domain.check(x), self.to(torch.float64)  # terms may be far larger than their sum
+        rows = torch.where(outside, self._inside(), x.double())
+        statistics, base = exact._read(rows, x.ndim - len(self.event_shape))
+        density = _pair(statistics, exact._flat_natural()) - exact._normaliser() + base.unsqueeze(-1)
+        return self._within(density.to(self.dtype), x, outside)
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         """Returns the sums of sufficient statistics, ``(*B, K, *event, *P)``."""

@@ -35,6 +35,7 @@ from .gaussian_draws import colored, flat_index
 from .special.normal_cdf import phi
 from .special.normal_draws import standard_normal
 from .statistics import Statistics
+from .transforms import transformed
 
 __all__ = ["Gaussian", "Route"]
 
@@ -351,7 +352,7 @@ class Gaussian(Component):
     def route(self, x: Tensor, *others: Tensor) -> Route:
         """Which way densities go: passes serve the rows of one mixture, unless gradients or a transform look on."""
         several = len(self.batch_shape) == 1 and x.ndim > 1 and x.numel() > 0 and x.dtype == self.dtype
-        if not several or density.transformed():
+        if not several or transformed():
             return Route.EXPRESSION
         asked = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *others, *self.tensors()))
         return Route.GRADIENTS if asked else Route.PASS

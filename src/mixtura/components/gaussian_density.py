@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from ..kernels import soft
 from .base import Component
@@ -28,18 +27,12 @@ from .base import Component
 if TYPE_CHECKING:
     from .gaussian import Gaussian
 
-__all__ = ["log_density", "transformed"]
+__all__ = ["log_density"]
 
 
 def log_density(gaussian: Gaussian, logits: Tensor, x: Tensor) -> Tensor:
     """Returns the log-density of rows ``(N, D)`` under one mixture, ``(N,)``, differentiable in everything."""
     return _LogDensity.apply(gaussian, x, logits, gaussian.location, gaussian.structure.given)  # type: ignore[return-value]
-
-
-def transformed() -> bool:
-    """Whether a transform of ``torch.func`` or forward-mode differentiation looks on, which need plain expressions."""
-    functions = torch._C._functorch.peek_interpreter_stack()  # type: ignore[attr-defined]
-    return functions is not None or forward_ad._current_level >= 0
 
 
 class _LogDensity(torch.autograd.Function):

@@ -73,7 +73,7 @@ class LogNormal(GaussianInside):
         bad = ~(x > 0)
         logarithm = self._vector(torch.where(bad, 1, x).log())
         density = self.gaussian.log_prob(logarithm) - logarithm.sum(-1, keepdim=True)
-        return density.masked_fill(self._vector(bad).any(-1, keepdim=True), -torch.inf)
+        return self._within(density, x, bad)
 
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         return self._event(self.gaussian.draw(labels, generator).exp())

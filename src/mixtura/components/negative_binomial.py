@@ -62,11 +62,11 @@ class NegativeBinomial(Coordinates):
 
     def log_prob(self, x: Tensor) -> Tensor:
         bad = ~self.domain.check(x)
-        x, s = self._rows(torch.where(bad, 1, x)), self.total_count
+        rows, s = self._rows(torch.where(bad, 1, x)), self.total_count
         many = s.double()  # near Poisson's, s is large, and two numbers of millions differ by a few
-        ways = (torch.lgamma(x + many) - torch.lgamma(many) - torch.lgamma(x + 1)).to(s)
-        density = ways + s * torch.log1p(-self.probs) + x * self.probs.log()
-        return self._sum(density.masked_fill(self._rows(bad), -torch.inf))
+        ways = (torch.lgamma(rows + many) - torch.lgamma(many) - torch.lgamma(rows + 1)).to(s)
+        density = ways + s * torch.log1p(-self.probs) + rows * self.probs.log()
+        return self._within(self._sum(density), x, bad)
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         r"""Returns the sums of r x, :math:`r\psi(x + s)` and :math:`r\psi'(x + s)`, each ``(*B, K, *event)``."""

@@ -109,7 +109,28 @@ class TorchComponent(Component):
         raise self._no("covariance matrices")
 
     def log_prob(self, x: Tensor) -> Tensor:
-        return self.distribution.log_prob(x.unsqueeze(-1 - len(self.event_shape)))
+        """The log-density: none outside the support, and NaN of NaN, both of which torch would refuse."""
+        axis = x.ndim - len(self.event_shape)
+        if not x.numel():  # which torch's own sums over vectors cannot take
+            return x.new_empty(torch.broadcast_shapes((*x.shape[:axis], 1), self.batch_shape))
+        rows = x.unsqueeze(axis)
+        outside, unknown = self._outside(rows), self._unknown(x).unsqueeze(axis)
+        bad = outside.unsqueeze(-1) if self.event_shape else outside
+        density = self.distribution.log_prob(torch.where(bad, self._possible(rows), rows))
+        unknown = unknown.squeeze(-1) if self.event_shape else unknown
+        return density.masked_fill(outside, -torch.inf).masked_fill(unknown, torch.nan)
+
+    def _outside(self, rows: Tensor) -> Tensor:
+        """Which rows ``(*S, *B, 1, *event)`` lie outside the support of a component, ``(*S, *B, K)`` or 1 for K."""
+        inside = self.support.check(rows)
+        return ~(inside.all(-1) if inside.ndim == rows.ndim and self.event_shape else inside)
+
+    def _possible(self, rows: Tensor) -> Tensor:
+        """Values in the support, which stand for rows outside it while densities are computed."""
+        try:
+            return transform_to(self.support)(torch.zeros_like(rows))
+        except NotImplementedError:  # whole numbers
+            return torch.zeros_like(rows) + getattr(self.support, "lower_bound", 0)
 
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         """Draws from every component and keeps the chosen: torch's samplers cannot draw from one.
@@ -134,8 +155,9 @@ class TorchComponent(Component):
         low, high = (getattr(self.support, name, None) for name in ("lower_bound", "upper_bound"))
         below = torch.zeros_like(x, dtype=torch.bool) if low is None else x <= low
         above = torch.zeros_like(x, dtype=torch.bool) if high is None else x >= high
-        inside = torch.where(below | above, self.mean.nan_to_num(0.0, 0.0, 0.0).detach(), x)
-        return torch.where(below, 0.0, torch.where(above, 1.0, self.distribution.cdf(inside)))
+        inside = torch.where(below | above | x.isnan(), self.mean.nan_to_num(0.0, 0.0, 0.0).detach(), x)
+        within = torch.where(above, 1.0, self.distribution.cdf(inside))
+        return torch.where(below, 0.0, within).masked_fill(x.isnan(), torch.nan)
 
     def tensors(self) -> Iterator[Tensor]:
         """Iterates over the distribution's parameters."""

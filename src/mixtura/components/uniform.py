@@ -58,9 +58,10 @@ class Uniform(Coordinates):
         return 0
 
     def log_prob(self, x: Tensor) -> Tensor:
-        x = self._rows(x)
-        inside = (x >= self.low) & (x <= self.high)
-        return self._sum((-(self.high - self.low).log()).masked_fill(~inside, -torch.inf))
+        rows = self._rows(x)
+        inside = (rows >= self.low) & (rows <= self.high)
+        density = self._sum((-(self.high - self.low).log()).masked_fill(~inside, -torch.inf))
+        return self._within(density, x, x.isnan())
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         """Returns nothing: there is nothing to learn."""

@@ -63,7 +63,7 @@ class Weibull(Coordinates):
         logarithm = self._rows(torch.where(bad, 1, x).log())
         y = logarithm - self.scale.log()
         density = self.concentration.log() + self.concentration * y - logarithm - (self.concentration * y).exp()
-        return self._sum(density.masked_fill(self._rows(bad), -torch.inf))
+        return self._within(self._sum(density), x, bad)
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         """Returns the sums of r y, r w, r w y and r w y squared, each ``(*B, K, *event)``."""

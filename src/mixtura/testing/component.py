@@ -128,6 +128,32 @@ class ComponentContract(Contract):
         x = x.reshape(len(x))
         assert_close(slope.reshape(len(x), -1), component.log_prob(self.rows(component, 40)).exp(), 1e-6, "the slope")
 
+    # -- rows that are not there, or not known
+
+    def test_a_row_with_nan_has_no_known_density(self) -> None:
+        component = self.make()
+        mixture, x = _mixed(component), self.rows(component, 6)
+        x.reshape(6, -1)[2, 0] = torch.nan
+        answers = {"log_prob": mixture.log_prob(x), "responsibilities": mixture.responsibilities(x)}
+        if not component.support.is_discrete:
+            answers["score"] = mixture.score(x)
+        for name, answer in answers.items():
+            unknown = answer.isnan().reshape(6, -1)
+            assert bool(unknown[2].all()) and not bool(unknown[[0, 1, 3, 4, 5]].any()), f"{name} of NaN: {answer}"
+
+    def test_no_rows_have_no_densities(self) -> None:
+        component = self.make()
+        x = self.rows(component, 2)[:0]
+        assert component.log_prob(x).shape == (0, *component.batch_shape)
+        assert _mixed(component).log_prob(x).shape == (0,)
+
+    def test_transforms_of_functions_give_the_same(self) -> None:
+        component = self.make()
+        mixture, x = _mixed(component), self.rows(component, 4)
+        functions = [component.log_prob, mixture.log_prob, mixture.responsibilities]
+        for function in functions if component.support.is_discrete else [*functions, mixture.score]:
+            assert_close(torch.func.vmap(function)(x), function(x), 1e-12, f"vmap of {function.__name__}")
+
     # -- shapes and dtypes
 
     def test_shapes_of_samples_and_batches(self) -> None:
