@@ -250,11 +250,6 @@ class Component(Value, ABC):
         """What a fit should say about its components, such as that a simpler family would do; mostly nothing."""
         return ""
 
-    @property
-    def magnitude(self) -> float:
-        """The size of the terms whose sum is a row's log-density, where it is far above that of the sum itself."""
-        return 1.0
-
     def broken(self) -> Tensor:
         """Tells which components, ``(*B, K)``, are not finite: the only collapse of a family on whole numbers."""
         finite = self.mean.isfinite() & self.variance.isfinite()

@@ -110,12 +110,13 @@ class ExponentialFamily(Component):
         (sums,) = statistics.moments
         return self.from_mean(sums / _column(statistics.weight, sums)).to(self.dtype)
 
-    @property
-    def magnitude(self) -> float:
-        return self._normaliser().detach().abs().amax().nan_to_num().item()
-
     def _expect_block(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
-        """The composition of the base class, with the sufficient statistics computed once."""
+        """The composition of the base class, with the sufficient statistics computed once, in double precision.
+
+        The terms of a log-density may cancel to a thousandth of their size, and all rows share the rounding of A.
+        """
+        if x.dtype is not torch.float64:
+            return self.to(torch.float64)._expect_block(logits.double(), x.double(), weight, labels)
         statistics, base = self._read(x, 1)
         batch = self.batch_shape
         natural = self._flat_natural().reshape(batch.numel(), -1)

@@ -113,10 +113,6 @@ class StudentT(GaussianInside):
         which = ", ".join(map(str, many))
         return f"The degrees of freedom of component {which} exceed {_MANY:g}: a Gaussian would do as well there."
 
-    @property
-    def magnitude(self) -> float:
-        return 0.5 * self.dof.detach().amax().nan_to_num().item()
-
     # -- density and draws
 
     def log_prob(self, x: Tensor) -> Tensor:

@@ -193,10 +193,6 @@ class Product(Component):
     def held_parameters(self, frozen: Sequence[int], means: bool, covariances: bool) -> int:
         return sum(part.held_parameters(frozen, means, covariances) for part in self.parts)
 
-    @property
-    def magnitude(self) -> float:
-        return sum(part.magnitude for part in self.parts)
-
     def collapsed(self, floor: Tensor) -> Tensor:
         groups = zip(self.parts, self.columns, strict=True)
         narrow = [part.collapsed(floor[list(group)] if part.event_shape else floor[group[0]]) for part, group in groups]

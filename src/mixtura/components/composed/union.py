@@ -179,10 +179,6 @@ class Beside(Component):
         first = self.first.held_parameters(mine, means, covariances)
         return first + self.second.held_parameters(theirs, means, covariances)
 
-    @property
-    def magnitude(self) -> float:
-        return max(self.first.magnitude, self.second.magnitude)
-
     def collapsed(self, floor: Tensor) -> Tensor:
         return self._through(torch.cat([self.first.collapsed(floor), self.second.collapsed(floor)], -1), -1)
 

@@ -18,12 +18,12 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from ...components import Statistics
 from ...data import Rows
 from .reason import Reason
+from .rounding import least, seen
 from .traces import Report, Run, State
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _iterate(
         now = method.at(iteration)
         statistics = now.expect(state, rows)
         objective = (now.objective(statistics, state) / rows.total_weight).tolist()
-        going = [_record(runs[i], state, b, objective[b], now) for b, i in enumerate(alive)]
+        going = [_record(runs[i], state, b, objective[b], now, rows) for b, i in enumerate(alive)]
         if watch is not None:
             watch(iteration, alive, state, objective)
         if report is not None:
@@ -85,20 +85,25 @@ def _iterate(
             return
 
 
-def _record(one: Run, state: State, entry: int, objective: float, method: Method) -> bool:
+def _record(one: Run, state: State, entry: int, objective: float, method: Method, rows: Rows) -> bool:
     """Notes the objective of a start, keeps its state unless it got worse, and tells whether it goes on."""
-    mixture = method.expected(state)
-    slack = 100 * torch.finfo(mixture.dtype).eps * max(1.0, abs(objective), mixture.components.magnitude)
     if not math.isfinite(objective):
         one.trace = one.trace or [-math.inf]
         return one.ended(Reason.NOT_FINITE)
-    if method.monotone and len(one.trace) > one.climb and objective < one.trace[-1] - slack:
+    rounding = least(objective, method.expected(state).dtype)
+    if method.monotone and len(one.trace) > one.climb and _fell(one, objective, rounding, method, rows):
         return one.ended(Reason.FELL, f"It fell by {one.trace[-1] - objective:.3g} nats per row.")
     one.trace.append(objective)
     one.batch, one.entry = state, entry
     if not method.monotone:
         one.climb = len(one.trace)
-    return not method.converged(one, slack / 100) or one.ended(Reason.CONVERGED)
+    return not method.converged(one, rounding) or one.ended(Reason.CONVERGED)
+
+
+def _fell(one: Run, objective: float, rounding: float, method: Method, rows: Rows) -> bool:
+    """Tells whether the objective fell by more than rounding explains: measured only where it fell at all."""
+    fall = one.trace[-1] - objective
+    return fall > 100 * rounding and fall > 10 * seen(method, rows, one.state, one.trace[-1])
 
 
 def _judge_collapse(collapsed: Tensor, statistics: Statistics, going: list[bool], runs: list[Run]) -> list[bool]:

@@ -80,11 +80,21 @@ def small_change(trace: list[float], tolerance: float) -> bool:
 
 
 def no_gain_left(trace: list[float], tolerance: float, rounding: float) -> bool:
-    """Tells whether the gain still to come is below the tolerance, or lost in rounding."""
-    if len(trace) < 3:
+    """Tells whether the gain still to come is below the tolerance, or lost in rounding.
+
+    Where gains of the size of the tolerance are not clear of rounding, those of many updates are judged together.
+    """
+    together = 1 if _CLEAR * rounding <= tolerance else max(_FEWEST, len(trace) // 4)
+    if len(trace) > 2 and trace[-1] == trace[-2] == trace[-3]:
+        return True
+    if len(trace) <= 2 * together:
         return False
-    gain, before = trace[-1] - trace[-2], trace[-2] - trace[-3]
+    gain, before = trace[-1] - trace[-1 - together], trace[-1 - together] - trace[-1 - 2 * together]
     if gain <= rounding:
         return True
     rate = gain / before if before > 0 else 1.0
     return rate < 1 and gain < 10 * tolerance and gain * rate / (1 - rate) < tolerance
+
+
+_CLEAR = 100.0  # how far above rounding a gain is known to two digits
+_FEWEST = 10  # updates whose gains are judged together

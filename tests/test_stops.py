@@ -1,0 +1,54 @@
+"""Honest stops: what a reason says is so."""
+
+import pytest
+import torch
+
+import mixtura as mx
+from mixtura.learning import Reason
+
+TABLES = {
+    mx.StudentT: lambda g: torch.cat(
+        [torch.randn(200, 2, generator=g) + 3 * torch.randn(2, generator=g) for _ in "abc"]
+    ),
+    mx.Gamma: lambda g: 200 + 14 * torch.randn(500, generator=g),
+    mx.Poisson: lambda g: torch.poisson(torch.full((500,), 1000.0), generator=g),
+    mx.Beta: lambda g: 0.2 + 0.5 * torch.rand(500, generator=g),
+}
+
+
+@pytest.mark.parametrize("family", TABLES, ids=lambda family: family.__name__)
+def test_what_has_converged_in_single_precision_gains_no_more_in_double(family):
+    """Rounding is that of the objective, however large the terms whose difference a log-density is."""
+    generator = torch.Generator().manual_seed(0)
+    x = TABLES[family](generator)
+    fit = mx.fit(x, 3, family=family, generator=generator, method=mx.EM(max_iterations=5000))
+    on = mx.EM(max_iterations=500, tolerance=0)
+    further = mx.fit(x.double(), 3, family=family, init=fit.mixture.to(torch.float64), method=on)
+    assert fit.reason is Reason.CONVERGED
+    assert further.trace[-1] - further.trace[0] < 1e-4
+
+
+def test_a_fall_that_rounding_explains_is_none():
+    """Single precision knows a mean of a million to a sixteenth, so the objective moves up and down by 1e-5."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(400, 2, generator=generator) + 3 * torch.randint(0, 2, (400, 1), generator=generator)
+    fits = [mx.fit(0.2 * x + 1e6, 2, covariance=covariance, generator=generator) for covariance in ["diagonal"] * 3]
+    assert min(fit.trace.diff().min() for fit in fits) < -1e-5
+    assert {fit.reason for fit in fits} == {Reason.CONVERGED}
+
+
+class _Overshooting(mx.EM):
+    """EM whose means go thrice as far as they should."""
+
+    def update(self, statistics, mixture):
+        new = super().update(statistics, mixture)
+        inside, before = new.components.gaussian, mixture.components.gaussian
+        moved = inside._replace(location=before.location + 3 * (inside.location - before.location))
+        return mx.Mixture._of(new.logits, new.components.with_gaussian(moved))
+
+
+def test_an_update_that_lowers_the_objective_is_told():
+    x = mx.datasets.old_faithful()
+    start = torch.tensor([[2.0, 60.0], [4.0, 70.0]], dtype=x.dtype)
+    fit = mx.fit(x, 2, init=start, method=_Overshooting())
+    assert fit.reason is Reason.FELL
