@@ -242,7 +242,7 @@ class TestRefusals:
         (tmp_path / "short.safetensors").write_bytes(model.read_bytes()[:-9])
         assert "not a complete safetensors file" in refused("score", tmp_path / "short.safetensors", FAITHFUL, *out)
         assert "not a complete safetensors file" in refused("score", FAITHFUL, FAITHFUL, *out)
-        newer = model.read_bytes().replace(b'\\"format\\": 2', b'\\"format\\": 9')
+        newer = model.read_bytes().replace(b'\\"format\\": 3', b'\\"format\\": 9')
         (tmp_path / "newer.safetensors").write_bytes(newer)
         assert "Upgrade" in refused("score", tmp_path / "newer.safetensors", FAITHFUL, *out)
         one = mx.load(model)

@@ -90,7 +90,7 @@ def rewritten(mixture, path, change):
 
 def test_newer_files(mixture, path):
     rewritten(mixture, path, lambda header: header | {"format": 99})
-    with pytest.raises(FileFormatError, match="has format 99; this version of Mixtura reads up to 2. Upgrade"):
+    with pytest.raises(FileFormatError, match="has format 99; this version of Mixtura reads up to 3. Upgrade"):
         mx.load(path)
 
 

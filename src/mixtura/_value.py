@@ -13,6 +13,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from .errors import refuse
+
 __all__ = ["Value", "registry"]
 
 registry: dict[str, type[Value]] = {}
@@ -106,6 +108,16 @@ class Value:
         """The device of the value's tensors."""
         return next(self.tensors()).device
 
+    def verify(self) -> None:
+        """Refuses fields that no constructor makes; what is made without a look at its numbers is looked at here.
+
+        Raises:
+            MixtureError: If a field is of another kind than it is declared, or a tensor holds NaN; a class adds what
+                else holds of its fields.
+        """
+        for one in fields(self):
+            _verify(one.name, str(one.type), getattr(self, one.name, None))
+
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={_describe(value)}" for name, value in self._fields().items())
         return f"{type(self).__name__}({inside})"
@@ -129,6 +141,26 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, tuple):
         for item in value:
             yield from _tensors(item)
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "Tensor": (Tensor,),
+    "Tensor | None": (Tensor, type(None)),
+    "bool": (bool,),
+    "int": (int,),
+    "float | None": (float, int, type(None)),
+}
+
+
+def _verify(name: str, kind: str, value: Any) -> None:
+    """Refuses a field that is not what its declaration says, or that holds NaN."""
+    if not isinstance(value, _KINDS.get(kind, object)):
+        refuse(name, f"a {kind}", type(value).__name__)
+    if isinstance(value, Tensor) and bool(value.isnan().any()):
+        refuse(name, "free of NaN", "NaN")
+    for item in value if isinstance(value, tuple) else (value,):
+        if isinstance(item, Value):
+            item.verify()
 
 
 def _align(mask: Tensor, tensor: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from .._value import Value
-from ..errors import NotClosedForm
+from ..errors import NotClosedForm, refuse
 from ..kernels import Rule
 from .covariance.structure import Structure
 from .family import Family, family
@@ -77,6 +77,15 @@ class Component(Value, ABC):
     def core(self) -> Component:
         """The components that a prior is on: themselves, without noise that stands beside them."""
         return self
+
+    def verify(self) -> None:
+        super().verify()
+        batch = self.batch_shape
+        own = {name: value for name, value in self._fields().items() if isinstance(value, Tensor)}
+        wrong = [name for name, value in own.items() if value.shape[: len(batch)] != batch]
+        if wrong or not batch.numel() or not self.event_shape.numel():
+            expected = f"led by the shape of the components, {tuple(batch)}, and of some feature"
+            refuse((wrong or ["components"])[0], expected, "another shape")
 
     # -- the Gaussian inside, where there is one
 

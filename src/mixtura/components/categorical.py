@@ -32,6 +32,13 @@ class _Shares(ExponentialFamily):
     logits: Tensor
     loose: bool = False  # whether probabilities may sum to less than one, as expected logarithms of them do
 
+    def verify(self) -> None:
+        super().verify()
+        if self.logits.shape[-1] < 1 or not bool(
+            (self.logits < torch.inf).all() & self.logits.isfinite().any(-1).all()
+        ):
+            refuse("logits", "below infinity, and finite for some category", self.logits.detach().amax().item())
+
     @property
     def probs(self) -> Tensor:
         """The probabilities of the categories, which come last."""
@@ -101,6 +108,11 @@ class Categorical(_Shares):
     @property
     def event_shape(self) -> torch.Size:
         return self.logits.shape[-2:-1] if self.vectors else torch.Size()
+
+    def verify(self) -> None:
+        super().verify()
+        if self.categories != self.logits.shape[-1]:
+            refuse("categories", f"{self.logits.shape[-1]}, the number of logits", self.categories)
 
     @property
     def domain(self) -> Any:

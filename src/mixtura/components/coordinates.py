@@ -55,6 +55,15 @@ class Coordinates(Component):
         if bool(bad.any()):
             refuse(name, f"finite and {in_words(constraint)}", value.detach()[bad][0].item())
 
+    def verify(self) -> None:
+        super().verify()
+        for name in self.arguments:
+            value = getattr(self, name)
+            if value.shape != self._first.shape or value.ndim < 1 + self.vectors or not value.is_floating_point():
+                expected = f"floating point numbers of shape {tuple(self._first.shape)}"
+                refuse(name, expected, f"{value.dtype} {tuple(value.shape)}")
+            self._check_argument(name, value)
+
     @property
     def _first(self) -> Tensor:
         return getattr(self, next(iter(self.arguments)))

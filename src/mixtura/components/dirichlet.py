@@ -156,6 +156,10 @@ class Dirichlet(ExponentialFamily):
             refuse("concentration", "positive and finite", concentration.detach().min().item())
         object.__setattr__(self, "concentration", concentration)
 
+    def verify(self) -> None:
+        super().verify()
+        Dirichlet(self.concentration)
+
     @property
     def batch_shape(self) -> torch.Size:
         return self.concentration.shape[:-1]

@@ -79,11 +79,13 @@ class Gaussian(Component):
     def __init__(self, mean: Tensor, covariance: Tensor | Structure, *, validate_args: bool = True) -> None:
         if not isinstance(covariance, Structure):
             covariance = Full(covariance, validate_args=validate_args)
-        _check(mean, covariance)
-        if validate_args and not bool(mean.isfinite().all()):
-            refuse("mean", "finite", "NaN or infinity")
+        _check(mean, covariance, validate_args)
         object.__setattr__(self, "location", mean)
         object.__setattr__(self, "structure", covariance)
+
+    def verify(self) -> None:
+        super().verify()
+        _check(self.location, self.structure, True)
 
     # -- what it is
 
@@ -362,7 +364,7 @@ class Gaussian(Component):
         return x.numel() * self.batch_shape[-1] > many
 
 
-def _check(mean: Tensor, structure: Structure) -> None:
+def _check(mean: Tensor, structure: Structure, validate_args: bool) -> None:
     if not isinstance(mean, Tensor) or mean.ndim < 2 or not mean.is_floating_point():
         got = f"{mean.dtype} {tuple(mean.shape)}" if isinstance(mean, Tensor) else type(mean).__name__
         refuse("mean", "a floating point tensor (..., K, D)", got)
@@ -373,3 +375,5 @@ def _check(mean: Tensor, structure: Structure) -> None:
         )
     if structure.given.dtype != mean.dtype:
         refuse("covariance", f"of the means' type {mean.dtype}", structure.dtype)
+    if validate_args and not bool(mean.isfinite().all()):
+        refuse("mean", "finite", "NaN or infinity")

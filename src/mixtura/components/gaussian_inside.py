@@ -38,6 +38,11 @@ class GaussianInside(Component):
         object.__setattr__(self, "inner", inner)
         object.__setattr__(self, "vectors", vectors)
 
+    def verify(self) -> None:
+        super().verify()
+        if not self.vectors and self.inner.features != 1:
+            refuse("inner", "of one feature", f"{self.inner.features} features")
+
     # -- what it is
 
     @property

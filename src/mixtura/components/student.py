@@ -79,9 +79,12 @@ class StudentT(GaussianInside):
     def __init__(self, loc: Tensor, scale: Tensor | Structure, dof: Tensor | float) -> None:
         self._set_inner(loc, scale)
         dof = torch.as_tensor(dof, dtype=self.inner.dtype, device=self.inner.device)
-        if not bool((dof > 0).all()):
-            refuse("dof", "positive degrees of freedom", dof.detach().min().item())
+        _check(dof)
         object.__setattr__(self, "dof", dof.expand(self.batch_shape))
+
+    def verify(self) -> None:
+        super().verify()
+        _check(self.dof)
 
     # -- what it is
 
@@ -281,3 +284,8 @@ class StudentTFamily(StructuredFamily, of=[StudentT]):
 
 def _over_components(values: Tensor) -> Tensor:
     return values.sum(-1, keepdim=True).expand(values.shape)
+
+
+def _check(dof: Tensor) -> None:
+    if not bool((dof > 0).all()):
+        refuse("dof", "positive degrees of freedom", dof.detach().min().item())

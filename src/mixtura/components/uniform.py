@@ -45,8 +45,15 @@ class Uniform(Coordinates):
 
     def __init__(self, low: Tensor, high: Tensor, *, vectors: bool = False) -> None:
         self._seal(vectors, low=low, high=high)
+        self._check_ends()
+
+    def _check_ends(self) -> None:
         if not bool((self.high > self.low).all()):
             refuse("high", "above `low`", (self.high - self.low).min().item())
+
+    def verify(self) -> None:
+        super().verify()
+        self._check_ends()
 
     @property
     def domain(self) -> Any:

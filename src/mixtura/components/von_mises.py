@@ -149,6 +149,12 @@ class VonMisesFisher(ExponentialFamily):
         object.__setattr__(self, "direction", loc / length)
         object.__setattr__(self, "concentration", concentration)
 
+    def verify(self) -> None:
+        super().verify()
+        VonMisesFisher(self.direction, self.concentration)
+        if not bool(UNIT_LENGTH.check(self.direction).all()):
+            refuse("direction", "of length one", "another length")
+
     @property
     def loc(self) -> Tensor:
         """The mean directions, unit vectors, with shape ``(*B, K, D)``."""

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..errors import FileFormatError
+from ..errors import FileFormatError, MixtureError, refuse
+from .checksum import checksum
 from .description import build
-from .saving import FORMAT, KEY
+from .saving import FORMAT, KEY, described
 from .value import Mixture
+from .verifying import verify
 
 __all__ = ["Model", "load", "read_model"]
 
@@ -58,15 +60,54 @@ def read_model(path: str | Path) -> Model:
         >>> saved.mixture.observed(saved.recording.through).components.batch_shape
         torch.Size([2])
     """
-    header, tensors = _read(Path(path))
+    path = Path(path)
+    header, tensors = _read(path)
     try:
-        tree = header["mixture"]
-        mixture = Mixture._of(build(tree["logits"], tensors), build(tree["components"], tensors))
-        return Model(mixture.named(header.get("columns")), build(header.get("recording", {"value": None}), tensors))
-    except FileFormatError:
-        raise
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise FileFormatError(f"{path} has a header that does not describe a mixture ({error!r}).") from error
+        model = _built(header, tensors)
+        told: dict[str, Tensor] = {}
+        _check_told(header, described(*model, told) | {"columns": model.mixture.columns}, set(tensors) - set(told))
+        return model
+    except _DAMAGE as error:
+        raise _damaged(path, error if isinstance(error, MixtureError) else f"header: {error!r}") from error
+
+
+def _built(header: dict[str, Any], tensors: dict[str, Tensor]) -> Model:
+    """The model that a header and tensors describe; any error of `_DAMAGE` where they describe none."""
+    tree = header["mixture"]
+    mixture = Mixture._of(build(tree["logits"], tensors), build(tree["components"], tensors))
+    verify(mixture)
+    recording = build(header.get("recording", {"value": None}), tensors)
+    if recording is not None:
+        recording.verify()
+        recording.features(mixture.components)
+    return Model(mixture.named(header.get("columns")), recording)
+
+
+def _check_told(header: dict[str, Any], again: dict[str, Any], spare: set[str]) -> None:
+    """Refuses what a file says beyond what its model says of itself: unknown fields, and tensors nobody asked for."""
+    unknown = sorted(set(header) - {"format", "checksum", *again})
+    if unknown or spare:
+        refuse("file", "free of unknown entries", ", ".join([*unknown, *sorted(spare)]))
+    again = json.loads(json.dumps(again))
+    for name in set(header) & set(again):
+        if not _within(header[name], again[name]):
+            refuse("file", f"a description of a model under {name!r}", "fields that are unknown, or of another kind")
+
+
+def _within(told: Any, again: Any) -> bool:
+    """Whether all that was told is said again; fields that were added since may be absent."""
+    if isinstance(told, dict) and isinstance(again, dict):
+        return all(key in again and _within(value, again[key]) for key, value in told.items())
+    if isinstance(told, list) and isinstance(again, list):
+        return len(told) == len(again) and all(map(_within, told, again))
+    return type(told) is type(again) and told == again
+
+
+_DAMAGE = (KeyError, TypeError, AttributeError, ValueError, IndexError, RuntimeError, NotImplementedError)
+
+
+def _damaged(path: Path, wrong: object) -> FileFormatError:
+    return FileFormatError(f"{path} does not hold a whole model. {wrong} Save the mixture again, or take a copy.")
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -76,11 +117,14 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get(KEY)
             header = _checked_header(path, text)
-            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
         raise FileFormatError(
             f"{path} is not a complete safetensors file ({error}). Save the mixture again."
         ) from error
+    if ("checksum" in header or header["format"] > 2) and header.get("checksum") != checksum(header, tensors):
+        raise _damaged(path, "Its checksum differs from its contents.")
+    return header, tensors
 
 
 def _checked_header(path: Path, text: str | None) -> dict[str, Any]:
@@ -90,9 +134,9 @@ def _checked_header(path: Path, text: str | None) -> dict[str, Any]:
         header = json.loads(text)
         version = int(header["format"])
     except (ValueError, KeyError, TypeError) as error:
-        raise FileFormatError(f"{path} has a damaged header.") from error
+        raise _damaged(path, "Its header is damaged.") from error
     if version > FORMAT:
         raise FileFormatError(
             f"{path} has format {version}; this version of Mixtura reads up to {FORMAT}. Upgrade Mixtura to open it."
         )
-    return header
+    return header | {"format": version}

@@ -85,6 +85,10 @@ class Product(Component):
         columns = tuple((which,) if isinstance(which, (int, str)) else tuple(which) for _, which in groups)
         return ProductFamily(cls, parts, columns)
 
+    def verify(self) -> None:
+        super().verify()
+        Product(self.parts, self.columns)
+
     # -- what it is
 
     @property

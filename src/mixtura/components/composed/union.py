@@ -75,6 +75,12 @@ class Beside(Component):
         """
         return BesideFamily(cls, given(family), Uniform.template(low=low, high=high))
 
+    def verify(self) -> None:
+        super().verify()
+        Beside(self.first, self.second)
+        if self.places is not None and sorted(self.places) != list(range(self.batch_shape[-1])):
+            refuse("places", f"the numbers 0 to {self.batch_shape[-1] - 1} in some order", self.places)
+
     @property
     def batch_shape(self) -> torch.Size:
         *batch, one = self.first.batch_shape

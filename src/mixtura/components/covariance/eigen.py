@@ -78,6 +78,15 @@ class Eigen(Structure):
         for name, value in (("factor", factor), ("tied", tied), ("axes", placed)):
             object.__setattr__(self, name, value)
 
+    def verify(self) -> None:
+        super().verify()
+        axes = self.orientation
+        features, slack = self.given.shape[-1], torch.finfo(axes.dtype).eps ** 0.5
+        if axes.shape[-2:] != (features, features):
+            refuse("axes", f"matrices {features} x {features}", tuple(axes.shape))
+        if not bool(((axes.mT @ axes - torch.eye(features).to(axes)).abs() <= slack).all()):
+            refuse("axes", "orthogonal matrices", "columns that are not orthonormal")
+
     @classmethod
     def of(cls, structure: Structure, features: int) -> Eigen:
         """Returns the covariances of any structure with values in their own axes, by one decomposition at most.

@@ -52,6 +52,15 @@ class Full(Structure):
             refuse("scale_tril", "lower triangular with a positive diagonal", "a diagonal entry that is not positive")
         return cls._of(factor=lead(scale_tril.tril(), 2, tied), tied=tied)
 
+    @property
+    def positive(self) -> Tensor:
+        return self.given.diagonal(dim1=-2, dim2=-1)
+
+    def verify(self) -> None:
+        super().verify()
+        if bool((self.given.triu(1) != 0).any()):
+            refuse("factor", "lower triangular", "numbers above the diagonal")
+
     def whiten(self, residual: Tensor) -> Tensor:
         return divided(self.given, residual)
 

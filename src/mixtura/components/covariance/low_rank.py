@@ -100,6 +100,15 @@ class LowRank(Structure):
         factor = torch.cat([loadings, noise.sqrt().unsqueeze(-1)], -1)
         return cls._packed(factor.unsqueeze(0) if tied and factor.ndim == 2 else factor, tied)
 
+    @property
+    def positive(self) -> Tensor:
+        return self.given[..., -1]
+
+    def verify(self) -> None:
+        super().verify()
+        if self.given.shape[-1] != self.rank + 1:
+            refuse("rank", f"{self.given.shape[-1] - 1}, the number of loadings", self.rank)
+
     @classmethod
     def _packed(cls, factor: Tensor, tied: bool) -> LowRank:
         return cls._of(factor=factor, tied=tied, rank=factor.shape[-1] - 1)

@@ -76,6 +76,16 @@ class Structure(Value, ABC):
             refuse("covariance", "a structure with values", f"the template {self!r}", "Give it a covariance.")
         return self.factor
 
+    def verify(self) -> None:
+        super().verify()
+        if not bool(self.given.isfinite().all() & (self.positive > 0).all()):
+            refuse("factor", "finite, with positive scales", "numbers that are not")
+
+    @property
+    def positive(self) -> Tensor:
+        """The numbers of the factor that are positive: all of them, where they are scales."""
+        return self.given
+
     @property
     def leading(self) -> torch.Size:
         """The shape ``(*B, K)``, or ``(*B, 1)`` where tied."""
