@@ -17,6 +17,7 @@ PICTURE = Path(__file__).parent / "_static" / "map.svg"
 
 LAYERS = (
     ("_version", "errors"),
+    ("_claims",),
     ("_value", "_writing", "datasets"),
     ("kernels",),
     ("components",),

@@ -197,11 +197,11 @@ class TestFolder:
         assert "cannot" in refused("fit", FAITHFUL, "--out", tmp_path / "r")
 
     def test_an_unwritable_place_is_said(self, tmp_path, monkeypatch):
-        def denied(**_):
+        def denied(*_, **__):
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr("mixtura._writing.tempfile.mkdtemp", denied)
-        assert "cannot (Permission denied)" in refused("fit", FAITHFUL, "--out", tmp_path / "r")
+        monkeypatch.setattr("mixtura._claims.os.mkdir", denied)
+        assert "cannot be written (Permission denied)" in refused("fit", FAITHFUL, "--out", tmp_path / "r")
 
 
 class TestRefusals:

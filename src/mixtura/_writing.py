@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ._claims import OLD, claimed
 from .errors import MixtureError
 
 __all__ = ["whole_file", "whole_folder"]
 
 
 @contextmanager
-def whole_file(path: str | Path, argument: str = "path") -> Iterator[Path]:
+def whole_file(path: str | Path, argument: str = "path", wait: bool = True) -> Iterator[Path]:
     """Yields a temporary path beside ``path``, which takes its place when the block ends without an error.
 
+    Arguments:
+        path: The file; one that exists is replaced.
+        argument: What the caller calls it.
+        wait: Whether to wait while another process writes the same file; to refuse is for long work.
+
     Raises:
-        MixtureError: If the folder does not exist or cannot be written, or ``path`` is a folder.
+        MixtureError: If the folder does not exist, cannot be written or is full, ``path`` is a folder, or another
+            process writes it.
     """
     path = Path(path).expanduser()
     if path.is_dir():
         raise MixtureError(f"`{argument}` must be a file; got the folder {path}. Add a name for the file.")
-    with _temporary(path, argument) as folder:
+    with _temporary(path, argument, wait) as folder:
         temporary = folder / path.name
         yield temporary
         os.chmod(temporary, 0o666 & ~_umask())  # some writers make files that only their owner can read
@@ -38,39 +44,40 @@ def whole_folder(path: str | Path, argument: str = "path") -> Iterator[Path]:
     What stood at ``path`` is removed only then: the caller has checked that it may go.
 
     Raises:
-        MixtureError: If the folder that ``path`` lies in does not exist or cannot be written.
+        MixtureError: If the folder that ``path`` lies in does not exist, cannot be written or is full, or another
+            process writes ``path``.
     """
     path = Path(path).expanduser()
-    with _temporary(path, argument) as folder:
-        new, old = folder / "new", folder / "old"
+    with _temporary(path, argument, wait=False) as folder:
+        new, old = folder / "new", folder / OLD
         new.mkdir()
         yield new
         if path.exists():
             os.rename(path, old)
-        try:
-            os.rename(new, path)
-        except BaseException:
-            if old.exists():
-                os.rename(old, path)
-            raise
+        os.rename(new, path)
 
 
 @contextmanager
-def _temporary(path: Path, argument: str) -> Iterator[Path]:
-    parent = path.absolute().parent
-    if not parent.is_dir():
-        raise MixtureError(f"`{argument}` must lie in an existing folder; {parent} is none. Create it first.")
+def _temporary(path: Path, argument: str, wait: bool) -> Iterator[Path]:
+    """A folder beside ``path`` that is removed at the end; what was renamed away in it comes back after a failure."""
+    path = path.absolute()
+    if not path.parent.is_dir():
+        raise MixtureError(f"`{argument}` must lie in an existing folder; {path.parent} is none. Create it first.")
+    began = False
     try:
-        folder = Path(tempfile.mkdtemp(dir=parent, prefix=f".{path.name}."))
+        with claimed(path, argument, wait) as folder:
+            began = True
+            yield folder
     except OSError as error:
-        advice = "Choose another place, or ask for permission to write there."
-        raise MixtureError(
-            f"`{argument}` must lie in a folder that can be written; {parent} cannot ({error.strerror}). {advice}"
-        ) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if began and error.errno not in _FULL:
+            raise
+        expected = "room" if began else "a folder that can be written"
+        came = f"{path} cannot be written ({error.strerror or error})"
+        advice = "Choose another place, or make room." if began else "Choose another place, or ask for permission."
+        raise MixtureError(f"`{argument}` must lie where there is {expected}; {came}. {advice}") from error
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 def _umask() -> int:

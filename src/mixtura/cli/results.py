@@ -36,11 +36,13 @@ def new_folder(path: Path, force: bool) -> Iterator[Path]:
     """Yields a temporary folder that becomes ``path`` at the end; refuses to replace what is not ours.
 
     Raises:
-        MixtureError: If there is something at ``path`` already, or its folder cannot be written.
+        MixtureError: If there is something at ``path`` already, another process writes it, or its folder cannot be
+            written.
     """
-    _check_free(path, force)
     with whole_folder(path, "--out") as folder:
+        _check_free(path, force)
         yield folder
+        _check_free(path, force)  # work takes time
 
 
 def _check_free(path: Path, force: bool) -> None:

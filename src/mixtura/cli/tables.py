@@ -130,7 +130,7 @@ def check_table(path: Path) -> None:
 def write_table(path: Path, pieces: Iterable[Piece]) -> None:
     """Writes a table; the file appears complete or not at all."""
     check_table(path)
-    with whole_file(path, "--out") as temporary:
+    with whole_file(path, "--out", wait=False) as temporary:
         table = TABLES[path.suffix.lower()](temporary)
         try:
             for piece in pieces:
