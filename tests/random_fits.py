@@ -348,7 +348,7 @@ def _gone_on(fit: mx.Fit, further: int) -> tuple[str, str]:
         return f"then {again.reason.name}", f"after {len(trace)} of {further} updates; {again.detail}"
     if (gain := (trace.max() - trace[0]).item()) > HONEST * method.tolerance + slack:
         return "then gains", f"{gain:.2g} nats per row in {len(trace) - 1} updates after {fit.iterations}"
-    if abs(off := (trace[0] - fit.trace[-1]).item()) > slack:
+    if abs(off := (trace[0] - fit.trace[-1]).item()) > max(slack, 1e-9):
         return "then elsewhere", f"the objective is {off:.2g} nats per row from what the trace says"
     return "CONVERGED", ""
 
