@@ -12,7 +12,8 @@ that rows of total weight :math:`n_k` have, it minimises
 
 .. math:: F(\Sigma) = \sum_k n_k \left[\log|\Sigma_k| + \mathrm{tr}(\Sigma_k^{-1} C_k)\right]
 
-over the covariances of that structure (Celeux and Govaert, 1995). A conjugate prior adds to :math:`n_k` and
+over the covariances of that structure (Celeux and Govaert, 1995); where that takes steps, an M-step makes a few of them
+from the covariances there were, each of which lowers F. A conjugate prior adds to :math:`n_k` and
 :math:`n_k C_k` what it would add for a `Full` structure, so that the minimum is the most probable value within the
 structure; a posterior law has no closed form.
 """
@@ -29,9 +30,9 @@ from torch import Tensor
 from ...errors import refuse
 from .diagonal import Diagonal
 from .eigen import Eigen
-from .full import Full
+from .full import Full, factored
 from .solvers.orientation import common_axes
-from .solvers.volume import equal_matrix, equal_shape, equal_volume, geometric_mean, pooled
+from .solvers.volume import equal_matrix, equal_shape, equal_volume, mean_variance, pooled
 from .structure import Structure, column, own_axes
 
 __all__ = ["EEV", "EVE", "EVI", "EVV", "VEE", "VEI", "VEV", "VVE", "VolumeShape"]
@@ -200,7 +201,7 @@ class VEI(_Axes):
     varies = Varies(True, False, None)
 
     def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
-        return equal_shape(weight, moment, start)
+        return equal_shape(weight, moment, None if start is None else start.mean(-1))
 
 
 class EVI(_Axes):
@@ -218,7 +219,7 @@ class VEE(_Oriented):
     varies = Varies(True, False, False)
 
     def _sought(self, weight: Tensor, moment: Tensor, start: Self | None) -> Eigen:
-        volume, matrix = equal_matrix(weight, moment, None if start is None else start._own())
+        volume, matrix = equal_matrix(weight, moment, None if start is None else mean_variance(start._own()))
         axes, spectrum = own_axes(matrix)
         return self._along_common(axes, volume.unsqueeze(-1) * spectrum.unsqueeze(-2))
 
@@ -229,7 +230,7 @@ class EVE(_Oriented):
     varies = Varies(False, True, False)
 
     def _sought(self, weight: Tensor, moment: Tensor, start: Self | None) -> Eigen:
-        return self._along_common(*common_axes(weight, moment, _axes_of(start), equal_volume))
+        return self._along_common(*common_axes(weight, moment, _covariances(start), equal_volume))
 
 
 class VVE(_Oriented):
@@ -238,7 +239,7 @@ class VVE(_Oriented):
     varies = Varies(True, True, False)
 
     def _sought(self, weight: Tensor, moment: Tensor, start: Self | None) -> Eigen:
-        return self._along_common(*common_axes(weight, moment, _axes_of(start), lambda _, variances: variances))
+        return self._along_common(*common_axes(weight, moment, _covariances(start), lambda _, variances: variances))
 
 
 class EEV(_Matrices):
@@ -270,7 +271,7 @@ class VEV(_Matrices):
 
     def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
         axes, orientation = torch.linalg.eigh(moment)  # in ascending order, which is the best match of axes
-        return _matrix(equal_shape(weight, axes, None), orientation)
+        return _matrix(equal_shape(weight, axes, None if start is None else mean_variance(start)), orientation)
 
 
 class EVV(_Matrices):
@@ -279,7 +280,7 @@ class EVV(_Matrices):
     varies = Varies(False, True, True)
 
     def _minimum(self, weight: Tensor, moment: Tensor, start: Tensor | None) -> Tensor:
-        volume = geometric_mean(torch.linalg.eigvalsh(moment))
+        volume = (factored(moment, False).logdet(moment.shape[-1]) / moment.shape[-1]).exp()
         return moment * column(pooled(weight, volume.unsqueeze(-1)) / volume, 2)
 
 
@@ -288,8 +289,8 @@ def _matrix(axes: Tensor, orientation: Tensor) -> Tensor:
     return (orientation * axes.unsqueeze(-2)) @ orientation.mT
 
 
-def _axes_of(start: _Oriented | None) -> Tensor | None:
-    return None if start is None else start.orientation.squeeze(-3)
+def _covariances(start: VolumeShape | None) -> Tensor | None:
+    return None if start is None else start._own()
 
 
 def _where(sound: Tensor, tensor: Tensor, other: float) -> Tensor:

@@ -11,6 +11,8 @@ new p-th axis in that plane, with
 
 whose minimum over the angle :math:`\theta` has :math:`\tan 2\theta = -2 M_{12} / (M_{22} - M_{11})`. Planes that share
 no axis turn at once. The minimum is one of possibly several, so it is sought from the axes that the covariances have.
+Inside an EM, where each M-step starts from those of the one before, a few sweeps are enough: none of them raises the
+sum (generalised EM; Dempster, Laird and Rubin, 1977), and the end is the same.
 """
 
 from __future__ import annotations
@@ -20,9 +22,13 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from ..structure import own_axes
+from .volume import mean_variance
+
 __all__ = ["common_axes"]
 
 _SWEEPS = 100
+_FEW = 2  # from given covariances
 _PRECISE = 1e-9  # the angle of the last rotations, whose square is what the sum still lacks
 
 Axes = Callable[[Tensor, Tensor], Tensor]
@@ -32,29 +38,30 @@ Axes = Callable[[Tensor, Tensor], Tensor]
 def common_axes(weight: Tensor, moment: Tensor, start: Tensor | None, best: Axes) -> tuple[Tensor, Tensor]:
     """Returns common axes ``(*B, D, D)`` and variances along them ``(*B, K, D)`` that match moments ``(*B, K, D, D)``.
 
-    They are sought from axes to start with, or from those of the mean moment.
+    They are sought a few steps from those of covariances to start with, or to the end from those of the mean moment.
     """
-    q = _start(weight, moment) if start is None else torch.linalg.qr(start).Q  # rounded axes are not quite orthogonal
-    for _ in range(_SWEEPS):
+    q = _start(weight, moment) if start is None else _start(1 / mean_variance(start), start)
+    for _ in range(_SWEEPS if start is None else _FEW):
         q, angle = _sweep(weight, moment, q, best)
-        if not angle > _PRECISE:
+        if start is None and not angle.abs().max().item() > _PRECISE:
             break
     return q, best(weight, _turned(moment, q).diagonal(dim1=-2, dim2=-1))
 
 
 def _start(weight: Tensor, moment: Tensor) -> Tensor:
-    return torch.linalg.eigh((weight[..., None, None] * moment).sum(-3))[1]
+    """The axes of the sum, which are those that matrices have in common."""
+    return own_axes((weight[..., None, None] * moment).sum(-3))[0]
 
 
-def _sweep(weight: Tensor, moment: Tensor, q: Tensor, best: Axes) -> tuple[Tensor, float]:
-    """Turns each pair of axes once; the largest angle says how far from the minimum it was."""
-    largest = 0.0
+def _sweep(weight: Tensor, moment: Tensor, q: Tensor, best: Axes) -> tuple[Tensor, Tensor]:
+    """Turns each pair of axes once; the largest angles ``(*B,)`` say how far from the minimum it was."""
+    largest = q.new_zeros(q.shape[:-2])
     for p, o in _rounds(q.shape[-1]):
         t = _turned(moment, q)
         d = best(weight, t.diagonal(dim1=-2, dim2=-1))
         angle = _angle(weight, t, d, p, o)
         q = q @ _rotation(angle, p, o, q.shape[-1])
-        largest = max(largest, (2 * angle).sin().abs().max().item())
+        largest = torch.maximum(largest, (2 * angle).sin().abs().amax(-1))
     return q, largest
 
 

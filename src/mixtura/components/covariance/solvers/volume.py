@@ -5,7 +5,9 @@ For diagonal :math:`\Sigma_k = \lambda_k A` the sum is convex in :math:`\log\lam
 
 .. math:: A \propto \sum_k n_k C_k / \lambda_k, \qquad \lambda_k = \mathrm{tr}(A^{-1} C_k) / D,
 
-leads to the only minimum (Celeux and Govaert, 1995, "Gaussian parsimonious clustering models").
+leads to the only minimum (Celeux and Govaert, 1995, "Gaussian parsimonious clustering models"). Inside an EM, where
+each M-step starts from the volumes of the one before, a few such turns are enough: none of them raises the sum
+(generalised EM; Dempster, Laird and Rubin, 1977), and the end is the same.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["equal_matrix", "equal_shape", "equal_volume", "geometric_mean", "pooled"]
+__all__ = ["equal_matrix", "equal_shape", "equal_volume", "geometric_mean", "mean_variance", "pooled"]
 
 _STEPS = 500
+_FEW = 2  # from given volumes
 _PRECISE = 1e-12  # the relative change of volumes at which to stop
 
 
@@ -36,29 +39,33 @@ def equal_volume(weight: Tensor, axes: Tensor) -> Tensor:
     return axes * pooled(weight, volume).unsqueeze(-2) / volume
 
 
-def equal_shape(weight: Tensor, axes: Tensor, start: Tensor | None) -> Tensor:
-    r"""Returns :math:`\lambda_k A` for diagonal moments ``(*B, K, D)``."""
-    volume = axes.mean(-1) if start is None else geometric_mean(start)
-    for _ in range(_STEPS):
+def equal_shape(weight: Tensor, axes: Tensor, volume: Tensor | None) -> Tensor:
+    r"""Returns :math:`\lambda_k A` for diagonal moments ``(*B, K, D)``, a few steps from volumes ``(*B, K)`` if any."""
+    given, volume = volume is not None, axes.mean(-1) if volume is None else volume
+    for _ in range(_FEW if given else _STEPS):
         shape = pooled(weight / volume, axes)
         shape = shape / geometric_mean(shape).unsqueeze(-1)
         volume, last = (axes / shape.unsqueeze(-2)).mean(-1), volume
-        if _settled(volume, last):
+        if not given and _settled(volume, last):
             break
     return volume.unsqueeze(-1) * shape.unsqueeze(-2)
 
 
-def equal_matrix(weight: Tensor, moment: Tensor, start: Tensor | None) -> tuple[Tensor, Tensor]:
-    r"""Returns :math:`\lambda_k` and C for moments ``(*B, K, D, D)``."""
-    whole = moment if start is None else start
-    volume = whole.diagonal(dim1=-2, dim2=-1).mean(-1)
-    for _ in range(_STEPS):
+def equal_matrix(weight: Tensor, moment: Tensor, volume: Tensor | None) -> tuple[Tensor, Tensor]:
+    r"""Returns :math:`\lambda_k` and C for moments ``(*B, K, D, D)``, a few steps from volumes ``(*B, K)`` if any."""
+    given, volume = volume is not None, mean_variance(moment) if volume is None else volume
+    for _ in range(_FEW if given else _STEPS):
         shape = pooled(weight / volume, moment.flatten(-2)).unflatten(-1, moment.shape[-2:])
         inverse = torch.linalg.inv_ex(shape).inverse  # a singular matrix is a collapse, judged elsewhere: no error here
         volume, last = (moment * inverse.unsqueeze(-3)).sum((-2, -1)) / moment.shape[-1], volume
-        if _settled(volume / volume[..., :1], last / last[..., :1]):
+        if not given and _settled(volume / volume[..., :1], last / last[..., :1]):
             break
     return volume, shape
+
+
+def mean_variance(covariance: Tensor) -> Tensor:
+    """Returns the mean of the diagonals of matrices: the volumes, where shapes are equal, up to a common factor."""
+    return covariance.diagonal(dim1=-2, dim2=-1).mean(-1)
 
 
 def _settled(new: Tensor, old: Tensor) -> bool:
