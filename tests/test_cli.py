@@ -260,6 +260,17 @@ class TestRefusals:
         assert "N must be at least 1" in refused("sample", model, 0, *out)
         assert names(tmp_path) == ["gap.csv"]
 
+    def test_an_index_is_left_out_and_that_is_said(self, tmp_path):
+        lines = [f"{i},{e!r},{w!r}" for i, (e, w) in enumerate(mx.datasets.old_faithful().tolist())]
+        (tmp_path / "d.csv").write_text("\n".join([",eruptions,waiting", *lines]))
+        options = [tmp_path / "d.csv", "--components", 1, "--covariance", "full", "--restarts", 1]
+        for command in (["fit", *options, "--out", tmp_path / "r"], ["select", *options]):
+            assert "Left out: the first column (''), which has no name and numbers the rows." in run(*command).stdout
+        assert mx.load(tmp_path / "r/model.safetensors").columns == ("eruptions", "waiting")
+        assert "which has no name" in (tmp_path / "r/report.html").read_text(encoding="utf-8")
+        dropped = run("select", *options, "--drop", "eruptions")
+        assert dropped.exit_code == 0 and dropped.stdout.splitlines()[0].startswith("log-likelihood")
+
 
 class TestPasses:
     @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".arrow", ".feather"])

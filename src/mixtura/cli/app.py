@@ -132,6 +132,7 @@ def select(
         return _fit(asked, out, None, force)
     found = asked.ask()
     show_found(found)
+    show_recorded(told_of(asked.rows, o.listed(asked.errors)))
     _stop_if_interrupted(found, "The models above are those that were tried.")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..data import Rows
+from ..data import Rows, row_numbers
 from ..data import rows as as_rows
 from ..errors import MixtureError, refuse
 from ..observation import Observation
@@ -39,8 +39,10 @@ def has_gaps(rows: Rows) -> bool:
 
 
 def told_of(rows: Rows, errors: Sequence[str] | None) -> dict[str, str]:
-    """What a report says about errors and gaps: nothing where there are none."""
-    told = {"errors": f"standard deviations in {', '.join(errors)}"} if errors else {}
+    """What a report says about columns left out, errors and gaps: nothing where there are none."""
+    told = {"left out": row_numbers.told(rows.left_out)} if rows.left_out else {}
+    if errors:
+        told["errors"] = f"standard deviations in {', '.join(errors)}"
     gaps = int(rows.reduce(lambda block: block.vectors.isnan().any(-1).sum()))
     if gaps:
         empty = int(rows.reduce(lambda block: block.vectors.isnan().all(-1).sum()))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from ..data import Rows, TextColumns, check_finite, column_names
+from ..data import Rows, TextColumns, check_finite, column_names, names_but
 from ..data import rows as as_rows
 from ..errors import MixtureError, refuse
 from ..mixture import Mixture, read_model
@@ -34,7 +35,8 @@ def read(
     """The rows of a file; one named column gives single numbers."""
     single = columns[0] if columns is not None and len(columns) == 1 else columns
     try:
-        return as_rows(data, single, weight, dtype=dtype)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # a command says what was left out
+            return as_rows(data, single, weight, dtype=dtype)
     except TypeError as error:
         raise MixtureError(str(error)) from error
     except TextColumns as error:
@@ -60,8 +62,8 @@ def chosen(
     absent = [name for name in drop if name not in known]
     if absent:
         refuse("--drop", f"names of columns: {joined(known)}", joined(absent))
-    every = [name for name in known if name not in apart] if columns is None else columns
-    left = [name for name in every if name not in drop]
+    every = names_but(data, apart) if columns is None else columns
+    left = [name for name in every or () if name not in drop]
     if not left:
         refuse("--drop", "some of the columns", "all of them")
     return left

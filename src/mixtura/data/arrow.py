@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mixtura.data.dialect import refuse_encoding
 from mixtura.data.names import first_text, refuse_text
 from mixtura.errors import MixtureError
 
@@ -34,7 +36,11 @@ def reading(path: Path) -> Iterator[None]:
     """Turns pyarrow's complaint about a file into a ValueError that names the file."""
     try:
         yield
-    except pyarrow().ArrowException as error:
+    except UnicodeDecodeError:
+        refuse_encoding(path)
+    except (pyarrow().ArrowException, BadGzipFile, EOFError, OSError) as error:
+        if "UTF8" in str(error) or "\ufffd" in str(error):
+            refuse_encoding(path)
         raise MixtureError(f"`x` must be a file that can be read; got {path}, where {error}") from error
 
 

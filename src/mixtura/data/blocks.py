@@ -107,6 +107,7 @@ class Rows(ABC):
         event_shape: shape of one row: () for N numbers, (D,) for a table.
         dtype: torch.float32 or torch.float64, the dtype of every block.
         device: where every block is put.
+        left_out: names of columns that only number the rows, and were left out because none were asked for.
         observation: what stands between a draw and what is recorded.
         possible: which components are possible for each row.
 
@@ -121,6 +122,7 @@ class Rows(ABC):
     dtype: torch.dtype
     device: torch.device
 
+    left_out: tuple[str, ...] = ()
     observation: Observation = EXACT
     possible: Possible = EVERY
     _drawn_shape: torch.Size | None = None

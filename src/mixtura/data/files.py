@@ -7,8 +7,6 @@ for has it.
 
 from __future__ import annotations
 
-import csv
-import gzip
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,8 +20,10 @@ from torch import Tensor
 
 from mixtura.data import arrow
 from mixtura.data.blocks import Block, Rows, reblock
+from mixtura.data.dialect import Dialect, dialect_of, refuse_encoding
 from mixtura.data.dtypes import common
 from mixtura.data.names import choose
+from mixtura.data.row_numbers import leave_out, numbering
 from mixtura.data.weights import as_weight, check_weight, check_weights
 from mixtura.errors import refuse
 
@@ -58,7 +58,9 @@ class StreamedRows(Rows):
         self.path = Path(path)
         with arrow.reading(self.path):
             schema = self._schema()
-        choice = choose(schema.names, columns, weight)
+        self.left_out = _numbering(schema) if columns is None else ()
+        leave_out(self.left_out)
+        choice = choose(schema.names, columns, weight, left_out=self.left_out)
         arrow.check_numbers(schema, choice.read, self._sample(choice.read))
         self._choice = choice
         self.columns = choice.names
@@ -84,6 +86,14 @@ class StreamedRows(Rows):
         file.path = path
         with arrow.reading(path):
             return tuple(file._schema().names)
+
+    @classmethod
+    def numbering(cls, path: Path) -> tuple[str, ...]:
+        """The names of the columns of the file that only number its rows."""
+        file = cls.__new__(cls)
+        file.path = path
+        with arrow.reading(path):
+            return _numbering(file._schema())
 
     @classmethod
     @abstractmethod
@@ -135,6 +145,11 @@ class StreamedRows(Rows):
     def __repr__(self) -> str:
         names = ", ".join(self._choice.names)
         return f"{type(self).__name__}({str(self.path)!r}; columns: {names}; {self.dtype}, {self.device})"
+
+
+def _numbering(schema: Any) -> tuple[str, ...]:
+    """Columns that only number the rows: whole numbers without a name, as the file says or its beginning shows."""
+    return numbering(schema.names, lambda name: arrow.pyarrow().types.is_integer(schema.field(name).type))
 
 
 def _beside(blocks: Iterator[Block], weight: Tensor) -> Iterator[Block]:
@@ -213,10 +228,10 @@ def _is_arrow_file(path: Path) -> bool:
 
 
 class CsvRows(StreamedRows):
-    """Rows of a text file with a line of column names, then values with a `delimiter` between; .gz is read as it
-    is.
+    """Rows of a text file with a line of column names, then values with a delimiter between; .gz is read as it is.
 
-    Columns are taken for numbers by their first mebibyte; text that comes later is an error that quotes it.
+    The encoding is UTF-8, or what a mark at the top says; other delimiters and decimal commas are told from the first
+    lines. Columns are taken for numbers by their first mebibyte; text that comes later is an error that quotes it.
     Empty cells and the usual marks (NA, NaN, null, ...) are NaN. The number of rows is counted once, when it
     is first asked for. Other arguments as in `StreamedRows`.
     """
@@ -225,26 +240,33 @@ class CsvRows(StreamedRows):
 
     @classmethod
     def table(cls, path: Path, names: Sequence[str] | None = None) -> Any:
-        arrow.pyarrow()
-        import pyarrow.csv as text
-
-        options = text.ConvertOptions(include_columns=list(names or ()))
-        return text.read_csv(path, parse_options=text.ParseOptions(delimiter=cls.delimiter), convert_options=options)
+        file = cls.__new__(cls)
+        file.path = path
+        with arrow.reading(path):
+            found = _text().read_csv(path, **file._options({"include_columns": list(names or ())}))
+        if any(arrow.pyarrow().types.is_binary(kind) for kind in found.schema.types):
+            refuse_encoding(path)
+        return found
 
     def _schema(self) -> Any:
-        arrow.pyarrow()
-        _check_header(self.path, self.delimiter)
+        _check_header(self.path, self._dialect.names)
         with self._open({}) as reader:
             return reader.schema
 
-    def _open(self, convert: dict[str, Any]) -> Any:
-        import pyarrow.csv as text
+    @cached_property
+    def _dialect(self) -> Dialect:
+        return dialect_of(self.path, self.delimiter)
 
-        return text.open_csv(
-            self.path,
-            parse_options=text.ParseOptions(delimiter=self.delimiter),
-            convert_options=text.ConvertOptions(**convert),
-        )
+    def _open(self, convert: dict[str, Any]) -> Any:
+        return _text().open_csv(self.path, **self._options(convert))
+
+    def _options(self, convert: dict[str, Any]) -> dict[str, Any]:
+        text, written = _text(), self._dialect
+        return {
+            "read_options": text.ReadOptions(encoding=written.encoding.removesuffix("-sig")),
+            "parse_options": text.ParseOptions(delimiter=written.delimiter, newlines_in_values=True),
+            "convert_options": text.ConvertOptions(decimal_point=written.decimal, **convert),
+        }
 
     def _sample(self, names: tuple[str, ...]) -> Iterator[Any]:
         with arrow.reading(self.path), self._open({"include_columns": list(names)}) as reader:
@@ -275,13 +297,19 @@ class TsvRows(CsvRows):
     delimiter = "\t"
 
 
-def _check_header(path: Path, delimiter: str) -> None:
+def _text() -> Any:
+    """The part of pyarrow that reads text."""
+    arrow.pyarrow()
+    import pyarrow.csv
+
+    return pyarrow.csv
+
+
+def _check_header(path: Path, names: Sequence[str]) -> None:
     """Without names the first row would be lost in silence; numbers 0, 1, 2, ... are what pandas writes as
     names."""
-    with _text(path) as file:
-        names = next(csv.reader(file, delimiter=delimiter), [])
     counted = [str(i) for i in range(len(names))]
-    if names and names != counted and all(_is_float(name) for name in names):
+    if names and list(names) != counted and all(_is_float(name) for name in names):
         came = f"numbers: {', '.join(names[:5])}"
         refuse(
             "x",
@@ -289,11 +317,6 @@ def _check_header(path: Path, delimiter: str) -> None:
             came,
             "Add a line of names at the top.",
         )
-
-
-def _text(path: Path) -> Any:
-    opener = gzip.open if path.suffix == ".gz" else open
-    return opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
 
 
 def _is_float(text: str) -> bool:

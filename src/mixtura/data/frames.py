@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixtura.data import arrays, arrow
+from mixtura.data import arrays, arrow, row_numbers
 from mixtura.data.dtypes import common
 from mixtura.data.names import first_text, refuse_text
 from mixtura.errors import refuse
 
-__all__ = ["columns_of", "is_series", "numbers", "series_name", "side_by_side"]
+__all__ = ["columns_of", "is_series", "numbering", "numbers", "series_name", "side_by_side"]
 
 
 def _is_one_of(x: object, library: str, names: tuple[str, ...]) -> bool:
@@ -51,6 +51,16 @@ def _named(columns: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
             refuse("x", "a table whose column names differ", f"{str(name)!r} twice", "Rename one of them.")
         table[str(name)] = column
     return table
+
+
+def numbering(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns of a table that only number its rows."""
+    return row_numbers.numbering(list(table), lambda name: _is_whole(table[name]))
+
+
+def _is_whole(column: Any) -> bool:
+    values = numbers(column)
+    return values is not None and bool((values == values.round()).all())
 
 
 def series_name(x: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, NoReturn
 
@@ -26,12 +27,19 @@ class Choice(NamedTuple):
 
 
 def choose(
-    available: Sequence[str], columns: str | Sequence[str] | None, weight: object, argument: str = "columns"
+    available: Sequence[str],
+    columns: str | Sequence[str] | None,
+    weight: object,
+    argument: str = "columns",
+    left_out: Sequence[str] = (),
 ) -> Choice:
-    """The columns asked for; all but the weight when none are. ValueError, which names the argument, for a name that is
-    absent or there twice."""
+    """The columns asked for; when none are, all but the weight and those left out.
+
+    ValueError, which names the argument, for a name that is absent or there twice.
+    """
     weight = weight if isinstance(weight, str) else None
-    names = tuple(name for name in available if name != weight) if columns is None else _listed(columns)
+    every = tuple(name for name in available if name != weight and name not in left_out)
+    names = every if columns is None else _listed(columns)
     if not names:
         refuse(argument, "at least one column", "none")
     _check_known(names, available, argument)
@@ -81,7 +89,16 @@ class TextColumns(MixtureError):
 def refuse_text(kind: str, example: object, text: Sequence[str], numeric: Sequence[str]) -> NoReturn:
     """Raises `TextColumns` for columns that do not hold numbers; the first is the one that the example is from."""
     came = f"{kind} in column {text[0]!r}, for example {example!r}"
-    raise TextColumns(f"`columns` must be columns of numbers; got {came}.", text, numeric)
+    raise TextColumns(f"`columns` must be columns of numbers; got {came}.{_as_number(example)}", text, numeric)
+
+
+def _as_number(example: object) -> str:
+    """How a text that looks like a number is to be written, so that it is one."""
+    if re.fullmatch(r"\s*[+-]?\d{1,3}([,.'\s]\d{3})+([.,]\d*)?\s*", str(example)):
+        return " If these are numbers, write them without separators of thousands, and with decimal points."
+    if re.fullmatch(r"\s*[+-]?\d*,\d+\s*", str(example)):
+        return " If these are numbers, write them with decimal points."
+    return ""
 
 
 def first_text(values: Iterable[object]) -> object:

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixtura.data import arrow
+from mixtura.data import arrow, frames
 from mixtura.data.arrays import ArrayRows, check_numeric, to_tensor
 from mixtura.data.blocks import Rows, TensorRows
 from mixtura.data.dtypes import check_dtype, floating
 from mixtura.data.files import ArrowRows, CsvRows, ParquetRows, TsvRows
 from mixtura.data.frames import columns_of, is_series, numbers, series_name, side_by_side
 from mixtura.data.names import choose
+from mixtura.data.row_numbers import leave_out
 from mixtura.data.weights import as_weight
 from mixtura.errors import MixtureError, refuse
 
@@ -58,7 +59,9 @@ def rows(
         FileNotFoundError: there is no such file.
         ImportError: a file needs pyarrow, which is not installed.
 
-    Gaps are read as NaN and are not refused here: see `check_finite`.
+    Gaps are read as NaN and are not refused here: see `check_finite`. A first column that has no name and holds whole
+    numbers is the index of a frame, in a file or as it comes back from one ("Unnamed: 0"): unless it is asked for it is
+    left out, with a warning, and `left_out` names it.
 
     Example:
         >>> table = rows({"a": [1, 2, 3], "b": [0.5, 0.25, None]})
@@ -109,11 +112,15 @@ def _from_table(
     dtype: torch.dtype | None,
     device: torch.device | str | None,
 ) -> Rows:
-    choice = choose(list(table), columns, weight)
+    left_out = frames.numbering(table) if columns is None else ()
+    leave_out(left_out)
+    choice = choose(list(table), columns, weight, left_out=left_out)
     x = side_by_side(table, choice.names, dtype).to(device)
     if choice.weight:
         weight = side_by_side(table, (choice.weight,), torch.float64)[:, 0]
-    return _in_memory(x[:, 0] if choice.vector else x, weight, choice.names)
+    rows = _in_memory(x[:, 0] if choice.vector else x, weight, choice.names)
+    rows.left_out = left_out
+    return rows
 
 
 def _from_array(
@@ -133,7 +140,7 @@ def _from_array(
     return _in_memory(x, weight, names or ((name,) if name else None))
 
 
-def _in_memory(x: Tensor, weight: Any, names: tuple[str, ...] | None) -> Rows:
+def _in_memory(x: Tensor, weight: Any, names: tuple[str, ...] | None) -> TensorRows:
     return TensorRows(x, None if weight is None else as_weight(weight), names)
 
 
@@ -259,6 +266,8 @@ def column_names(path: str | Path) -> tuple[str, ...]:
 def names_but(x: Any, apart: Sequence[str]) -> tuple[str, ...] | None:
     """The names of all columns of a table or file but those that hold something else; None where none have names.
 
+    A first column without a name that numbers the rows is no feature, either: see `rows`.
+
     Arguments:
         x: Data in any form that `rows` takes.
         apart: Names of columns that are not features, such as those of weights and groups.
@@ -272,8 +281,10 @@ def names_but(x: Any, apart: Sequence[str]) -> tuple[str, ...] | None:
         ('level',)
     """
     names = _names(x)
-    left = None if names is None else tuple(name for name in names if name not in apart)
-    if left == ():
+    if names is None:
+        return None
+    left = tuple(name for name in names if name not in (*apart, *_numbering(x)))
+    if not left:
         refuse("x", f"a table with columns beside {', '.join(apart)}", "none")
     return left
 
@@ -283,6 +294,14 @@ def _names(x: Any) -> tuple[str, ...] | None:
         return None if Path(x).suffix.lower() == ".npy" else column_names(x)
     table = None if isinstance(x, Tensor | Rows) else columns_of(x)
     return None if table is None else tuple(table)
+
+
+def _numbering(x: Any) -> tuple[str, ...]:
+    """Columns of a table or file that only number the rows."""
+    if isinstance(x, str | Path):
+        path = Path(x).expanduser()
+        return _reader(path, _NUMBERING)(path)
+    return frames.numbering(columns_of(x) or {})
 
 
 def _npz_names(path: Path) -> tuple[str, ...]:
@@ -297,6 +316,16 @@ _NAMES: dict[str, Callable[[Path], tuple[str, ...]]] = {
     ".arrow": ArrowRows.names,
     ".feather": ArrowRows.names,
     ".npz": _npz_names,
+}
+
+
+_NUMBERING: dict[str, Callable[[Path], tuple[str, ...]]] = {
+    ".csv": CsvRows.numbering,
+    ".tsv": TsvRows.numbering,
+    ".parquet": ParquetRows.numbering,
+    ".arrow": ArrowRows.numbering,
+    ".feather": ArrowRows.numbering,
+    ".npz": lambda path: (),
 }
 
 
