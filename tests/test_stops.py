@@ -52,3 +52,20 @@ def test_an_update_that_lowers_the_objective_is_told():
     start = torch.tensor([[2.0, 60.0], [4.0, 70.0]], dtype=x.dtype)
     fit = mx.fit(x, 2, init=start, method=_Overshooting())
     assert fit.reason is Reason.FELL
+
+
+EQUAL = {
+    "negative binomial": (mx.NegativeBinomial, torch.zeros(60, dtype=torch.float64)),
+    "geometric, in single precision": (mx.Geometric, torch.zeros(60, 2)),
+    "von Mises, half alike": (mx.VonMises, torch.linspace(-3, 3, 80, dtype=torch.float64).clamp_max(0.1)),
+    "beta, half alike": (mx.Beta, torch.linspace(0.1, 0.9, 80, dtype=torch.float64).clamp_max(0.4)),
+}
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_rows_that_are_alike_end_soundly(name):
+    """A component of equal rows is a point, which is told, or has a likelihood that is finite."""
+    family, x = EQUAL[name]
+    fit = mx.fit(x, 3, family=family, generator=torch.Generator().manual_seed(0))
+    assert fit.reason in (Reason.CONVERGED, Reason.COLLAPSED)
+    assert torch.isfinite(torch.tensor(fit.log_likelihood))

@@ -3,9 +3,15 @@ r"""The Dirichlet family on shares that sum to one, and the beta family on one s
 .. math:: \log p(x; \alpha) = \sum_c (\alpha_c - 1)\log x_c - A, \qquad
     \eta = \alpha - 1, \quad T = \log x, \quad A = \sum_c \log\Gamma(\alpha_c) - \log\Gamma(\textstyle\sum_c\alpha_c) .
 
-The M-step maximises a concave function of :math:`\alpha`. Newton's step solves a diagonal matrix plus a rank-one term,
-so it costs no more than the gradient (Minka, 2000, Estimating a Dirichlet distribution); it is halved until it
-ascends.
+The M-step maximises a concave function of :math:`\alpha`, given the mean logarithms g. Newton's step solves a diagonal
+matrix plus a rank-one term, so it costs no more than the gradient (Minka, 2000, Estimating a Dirichlet distribution).
+It starts from the better of the current parameters and of what holds for large ones, where
+:math:`\psi(\alpha) \approx \log(\alpha - \tfrac12)`,
+
+.. math:: \alpha_c \approx \tfrac12 + (s - \tfrac12) e^{g_c}, \qquad
+    s = \sum_c\alpha_c \approx \frac{C - \sum_c e^{g_c}}{2(1 - \sum_c e^{g_c})},
+
+and never returns less likely parameters than the current ones.
 """
 
 from __future__ import annotations
@@ -27,45 +33,56 @@ from .special.gamma_draws import gamma
 __all__ = ["Beta", "Dirichlet"]
 
 _MOST = 1e12  # of a learned concentration
+_POINT = 1e10  # a total concentration from which on a component is a point
+_STEPS = 25
 
 
 def _normaliser(alpha: Tensor) -> Tensor:
     return torch.lgamma(alpha).sum(-1) - torch.lgamma(alpha.sum(-1))
 
 
-def _solve(mean_log: Tensor, steps: int = 200) -> Tensor:
+def _solve(mean_log: Tensor, current: Tensor) -> Tensor:
     """Returns the concentrations ``(..., C)`` whose mean logarithms are given."""
 
     def value(alpha: Tensor) -> Tensor:
-        return (alpha * mean_log).sum(-1) - _normaliser(alpha)
+        return ((alpha * mean_log).sum(-1) - _normaliser(alpha)).unsqueeze(-1)
 
-    alpha = torch.ones_like(mean_log)
-    now = value(alpha)
-    for _ in range(steps):
+    current, guess = current.to(mean_log), _guess(mean_log)
+    alpha = torch.where(value(current) > value(guess), current, guess)
+    for _ in range(_STEPS):
         step = _newton(alpha, mean_log)
-        moved = torch.zeros_like(now, dtype=torch.bool)
-        for _ in range(60):
-            trial = alpha * torch.exp(step / alpha)
-            new = value(trial)
-            better = (new >= now) & ~moved
-            alpha, now = torch.where(better.unsqueeze(-1), trial, alpha), torch.where(better, new, now)
-            moved |= better
-            if bool((moved | now.isnan()).all()):
-                break
-            step = step / 2
-        if bool((step.abs() <= 1e-9 * alpha).all() | (alpha > _MOST).any()):
+        alpha = torch.where(step > 0, alpha + step, alpha * (step / alpha).clamp_min(-3).exp()).clamp_max(_MOST)
+        rounding = torch.finfo(alpha.dtype).eps * alpha.sum(-1, keepdim=True)
+        if not bool((step.abs() > (1e-9 + 8 * rounding) * alpha).any()):
             break
-    return torch.where(now.isnan().unsqueeze(-1), torch.nan, alpha.clamp_max(_MOST))
+    return torch.where(value(alpha) < value(current), current, alpha)
+
+
+def _guess(mean_log: Tensor) -> Tensor:
+    """Concentrations that are right to some per cent where they are above one."""
+    total = torch.logsumexp(mean_log, -1, keepdim=True)
+    whole = (mean_log.shape[-1] - total.exp()) / (-2 * torch.expm1(total)).clamp_min(1 / _MOST)
+    log_alpha = mean_log + (whole - 0.5).log()
+    few = -1 / (log_alpha - _DIGAMMA_OF_ONE)  # where digamma is all but -1 / alpha
+    return torch.where(log_alpha > _FEW, log_alpha.exp() + 0.5, few)
+
+
+def _many(alpha: Tensor) -> Tensor:
+    """Tells which concentrations ``(..., C)`` are of a point."""
+    return ~(alpha.sum(-1) < _POINT)
 
 
 def _newton(alpha: Tensor, mean_log: Tensor) -> Tensor:
-    """The Newton step in the concentrations, no larger than a factor of about seven."""
+    """The Newton step in the concentrations."""
     total = alpha.sum(-1, keepdim=True)
     gradient = mean_log - torch.digamma(alpha) + torch.digamma(total)
     diagonal = -torch.polygamma(1, alpha)
     rank_one = torch.polygamma(1, total)
     shift = (gradient / diagonal).sum(-1, keepdim=True) / (1 / rank_one + (1 / diagonal).sum(-1, keepdim=True))
-    return (-(gradient - shift) / diagonal).clamp(-2 * alpha, 2 * alpha)
+    return -(gradient - shift) / diagonal
+
+
+_DIGAMMA_OF_ONE, _FEW = -0.5772156649015329, -2.22  # Minka's inverse of digamma, and where it changes sides
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -107,7 +124,7 @@ class Beta(Coordinates, ExponentialFamily):
         return torch.zeros_like(x)
 
     def from_mean(self, mean: Tensor) -> Beta:
-        one, other = _solve(mean).unbind(-1)
+        one, other = _solve(mean, self.natural + 1).unbind(-1)
         return self._replace(concentration1=one, concentration0=other)
 
     def _inside(self) -> float:
@@ -120,6 +137,10 @@ class Beta(Coordinates, ExponentialFamily):
     @property
     def variance(self) -> Tensor:
         return self.mean * (1 - self.mean) / (self.concentration1 + self.concentration0 + 1)
+
+    def collapsed(self, floor: Tensor) -> Tensor:
+        many = _many(self.natural + 1).reshape(*self.batch_shape, -1).any(-1)
+        return super().collapsed(floor) | many
 
     def _draw(self, generator: Generator | None) -> Tensor:
         one, other = gamma(self.concentration1, generator), gamma(self.concentration0, generator)
@@ -190,7 +211,7 @@ class Dirichlet(ExponentialFamily):
         return torch.zeros_like(x[..., 0])
 
     def from_mean(self, mean: Tensor) -> Dirichlet:
-        return self._replace(concentration=_solve(mean))
+        return self._replace(concentration=_solve(mean, self.concentration))
 
     @property
     def mean(self) -> Tensor:
@@ -205,6 +226,9 @@ class Dirichlet(ExponentialFamily):
         total = self.concentration.sum(-1)[..., None, None] + 1
         outer = self.mean.unsqueeze(-1) * self.mean.unsqueeze(-2)
         return (torch.diag_embed(self.mean) - outer) / total
+
+    def collapsed(self, floor: Tensor) -> Tensor:
+        return super().collapsed(floor) | _many(self.concentration)
 
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         parts = gamma(self.chosen(labels).concentration, generator).clamp_min(torch.finfo(self.dtype).tiny)

@@ -51,7 +51,7 @@ class Geometric(Coordinates, ExponentialFamily):
 
     @property
     def natural(self) -> Tensor:
-        return torch.log1p(-self.probs)
+        return torch.log1p(-interior(self.probs))  # a change of type may have rounded them to 0 or 1
 
     def log_normaliser(self, natural: Tensor) -> Tensor:
         return -torch.log(-torch.expm1(natural))

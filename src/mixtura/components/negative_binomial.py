@@ -85,7 +85,8 @@ class NegativeBinomial(Coordinates):
         gradual = (gamma_shape(rate.log() - log_rate, _LEAST, _MOST) / s).log()
         step = torch.where(bend < 0, -s * slope / bend, gradual)
         new = (s * step.clamp(-1, 1).exp()).clamp(_LEAST, _MOST)
-        return self._replace(total_count=new, probs=interior(mean / (mean + new))).to(self.dtype)
+        new, odds = new.to(self.dtype), (mean / (mean + new)).to(self.dtype)
+        return self._replace(total_count=new, probs=interior(odds))
 
     @property
     def remark(self) -> str:
@@ -120,6 +121,7 @@ class NegativeBinomialFamily(Family, of=[NegativeBinomial]):
         vectors, r = x.ndim > r.ndim, r.reshape(*r.shape, *(1,) * (x.ndim - r.ndim))
         total, pooled = r.sum(0), r.sum((0, 2), keepdim=True)[0]
         whole = (r * x).sum((0, 2), keepdim=True)[0] / pooled
+        whole = whole.clamp_min(torch.finfo(x.dtype).eps)  # of counts that are all zero, too
         mean = torch.where(total > 0, (r * x).sum(0) / total, whole).clamp_min(1e-3 * whole)
         excess = (r * (x - mean).square()).sum((0, 2), keepdim=True)[0] / pooled - whole
         count = (mean.square() / excess.clamp_min(0.01 * whole)).clamp(0.05, 100)

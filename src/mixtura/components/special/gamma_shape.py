@@ -4,15 +4,14 @@ With :math:`s = \log(\text{mean of } u) - \text{mean of } \log u \ge 0`, the sha
 
 .. math:: \log a - \psi(a) = s,
 
-whose left side falls from infinity to 0 (Minka, 2002, Estimating a gamma distribution).
+whose left side falls from infinity to 0. As a function of 1/a it is all but straight, half of 1/a at first and 1/a in
+the end, so a few of Newton's steps in 1/a find the root from anywhere (Minka, 2002, Estimating a gamma distribution).
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-from .newton import root
 
 __all__ = ["gamma_shape", "log_gamma_ratio"]
 
@@ -26,13 +25,19 @@ def gamma_shape(gap: Tensor, low: float = 1e-8, high: float = 1e12) -> Tensor:
         tensor(1.)
     """
     positive = gap.clamp_min(torch.finfo(gap.dtype).tiny)
-    start = (3 - positive + ((positive - 3).square() + 24 * positive).sqrt()) / (12 * positive)
+    shape = ((3 - positive + ((positive - 3).square() + 24 * positive).sqrt()) / (12 * positive)).clamp(low, high)
+    for _ in range(_STEPS):
+        value, slope = _log_less_digamma(shape)
+        shape = (1 / (1 / shape + (positive - value) / slope)).clamp(low, high)
+    return shape
 
-    def rising(shape: Tensor) -> tuple[Tensor, Tensor]:
-        value = torch.digamma(shape) - shape.log() + positive
-        return value, torch.polygamma(1, shape) - 1 / shape
 
-    return root(rising, start, low, high)
+def _log_less_digamma(a: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Returns :math:`\log a - \psi(a)` and its slope in 1/a; where a is large, by series that do not cancel."""
+    large, u = a > _LARGE, 1 / a.clamp_min(_LARGE)
+    near = a.log() - torch.digamma(a), a.square() * torch.polygamma(1, a) - a
+    far = u * (1 / 2 + u * (1 / 12 - u.square() * (1 / 120 - u.square() / 252))), 1 / 2 + u / 6 - u**3 / 30 + u**5 / 42
+    return torch.where(large, far[0], near[0]), torch.where(large, far[1], near[1])
 
 
 def log_gamma_ratio(a: Tensor, h: float) -> Tensor:
@@ -51,6 +56,7 @@ def log_gamma_ratio(a: Tensor, h: float) -> Tensor:
 
 
 _LARGE = 50.0
+_STEPS = 4
 
 
 def _stirling(x: Tensor) -> Tensor:

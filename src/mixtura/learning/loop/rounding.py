@@ -7,8 +7,8 @@ is still to come, and one that is too small takes noise for a fall. So
 
 - a gain is judged against the *least* size, :math:`\epsilon\max(1, |\ell|)`, and where the tolerance is finer than
   that, over many updates at once (`no_gain_left`): noise that is larger than the least changes its sign soon;
-- a fall is judged against the size that is *seen* when every parameter of the state before it is moved by one unit in
-  its last place.
+- a fall is judged against the size that is *seen* when every parameter of the state before it is moved by some units in
+  its last place, enough to round its logarithm anew.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["least", "seen"]
 
 _NEARBY = 4  # states about the one in question
+_UNITS = 16
 
 
 def least(objective: float, dtype: torch.dtype) -> float:
@@ -49,7 +50,7 @@ def seen(method: Method, rows: Rows, state: State, objective: float) -> float:
 
 
 class _Nudge:
-    """Moves every number by one unit in its last place, up or down."""
+    """Moves every number by up to some units in its last place, up or down."""
 
     def __init__(self, seed: int) -> None:
         self.generator = Generator().manual_seed(seed)
@@ -57,5 +58,5 @@ class _Nudge:
     def __call__(self, tensor: Tensor) -> Tensor:
         if not tensor.is_floating_point():
             return tensor
-        sign = torch.randint(0, 2, tensor.shape, generator=self.generator).to(tensor) * 2 - 1
-        return tensor * (1 + sign * torch.finfo(tensor.dtype).eps)
+        sign = 2 * torch.rand(tensor.shape, generator=self.generator, dtype=torch.float64).to(tensor) - 1
+        return tensor * (1 + sign * _UNITS * torch.finfo(tensor.dtype).eps)
