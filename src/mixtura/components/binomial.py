@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from ..errors import refuse
+from ..kernels.laws import Law, Matching
 from .coordinates import Coordinates
 from .domains import trials
 from .exponential_family import ExponentialFamily, MatchedMeans
@@ -61,6 +62,7 @@ class Binomial(Coordinates, ExponentialFamily):
     """
 
     arguments: ClassVar = {"probs": constraints.unit_interval}
+    law = Law.BINOMIAL
     probs: Tensor
     total_count: int = 0
 
@@ -75,6 +77,10 @@ class Binomial(Coordinates, ExponentialFamily):
 
     def sufficient(self, x: Tensor) -> Tensor:
         return x
+
+    @property
+    def matching(self) -> Matching:
+        return Matching(Law.BINOMIAL, 1, self.total_count)
 
     @property
     def natural(self) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from ..errors import refuse
+from ..kernels.laws import Law
 from .domains import codes
 from .exponential_family import ExponentialFamily, MatchedMeans
 from .family import OfVectors
@@ -29,6 +30,7 @@ __all__ = ["Categorical", "Multinomial"]
 class _Shares(ExponentialFamily):
     """What categorical and multinomial have in common: log-probabilities of categories as the last dimension."""
 
+    law = Law.SHARES
     logits: Tensor
     loose: bool = False  # whether probabilities may sum to less than one, as expected logarithms of them do
 
@@ -57,6 +59,9 @@ class _Shares(ExponentialFamily):
 
     def with_natural(self, natural: Tensor) -> Any:
         return self._replace(logits=natural, loose=True)
+
+    def at_natural(self, natural: Tensor) -> Any:
+        return self._replace(logits=natural, loose=False)
 
     def prior_log_normaliser(self, strength: Tensor, total: Tensor) -> Tensor:
         return torch.lgamma(total).sum(-1) - torch.lgamma(total.sum(-1))

@@ -24,6 +24,7 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from ..errors import refuse
+from ..kernels.laws import Law
 from .coordinates import Coordinates
 from .domains import OPEN_UNIT, SHARES
 from .exponential_family import ExponentialFamily, MatchedMeans
@@ -104,6 +105,7 @@ class Beta(Coordinates, ExponentialFamily):
 
     arguments: ClassVar = {"concentration1": constraints.positive, "concentration0": constraints.positive}
     domain = OPEN_UNIT
+    law = Law.BETA
     concentration1: Tensor
     concentration0: Tensor
 
@@ -126,6 +128,9 @@ class Beta(Coordinates, ExponentialFamily):
     def from_mean(self, mean: Tensor) -> Beta:
         one, other = _solve(mean, self.natural + 1).unbind(-1)
         return self._replace(concentration1=one, concentration0=other)
+
+    def with_natural(self, natural: Tensor) -> Beta:
+        return self._replace(concentration1=natural[..., 0] + 1, concentration0=natural[..., 1] + 1)
 
     def _inside(self) -> float:
         return 0.5
@@ -166,6 +171,7 @@ class Dirichlet(ExponentialFamily):
     """
 
     domain = SHARES
+    law = Law.DIRICHLET
     concentration: Tensor
 
     def __init__(self, concentration: Tensor) -> None:
@@ -212,6 +218,9 @@ class Dirichlet(ExponentialFamily):
 
     def from_mean(self, mean: Tensor) -> Dirichlet:
         return self._replace(concentration=_solve(mean, self.concentration))
+
+    def with_natural(self, natural: Tensor) -> Dirichlet:
+        return self._replace(concentration=natural + 1)
 
     @property
     def mean(self) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import constraints
 
+from ..kernels.laws import Law
 from .coordinates import Coordinates
 from .exponential_family import ExponentialFamily
 from .special.gamma_draws import gamma
@@ -39,6 +40,7 @@ class Exponential(Coordinates, ExponentialFamily):
 
     arguments: ClassVar = {"rate": constraints.positive}
     domain = constraints.nonnegative
+    law = Law.EXPONENTIAL
     rate: Tensor
 
     def __init__(self, rate: Tensor, *, vectors: bool = False) -> None:

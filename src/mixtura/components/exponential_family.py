@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Generator, Tensor
@@ -24,6 +24,7 @@ from torch.distributions import transform_to
 
 from ..errors import NotClosedForm
 from ..kernels import soft
+from ..kernels.laws import Law, Matching
 from .base import Component, Labels
 from .family import Family
 from .statistics import Statistics
@@ -36,6 +37,8 @@ _BLEND = 0.05, 0.6  # the share of all rows in first guesses: components apart i
 @dataclass(frozen=True, eq=False, repr=False, init=False)
 class ExponentialFamily(Component):
     """K members of one exponential family; shapes of one row's statistics are ``(*event, *P)``."""
+
+    law: ClassVar[Law | None] = None  # by which compiled M-steps know it; none where they do not
 
     @property
     def has_natural(self) -> bool:
@@ -64,11 +67,22 @@ class ExponentialFamily(Component):
     def from_mean(self, mean: Tensor) -> Self:
         """Returns the members with these mean parameters ``(*B, K, *event, *P)``: the M-step."""
 
-    # -- and of its conjugate prior, where that has a closed form
-
     def with_natural(self, natural: Tensor) -> Self:
-        """Returns the members with these natural parameters."""
+        """Returns the members with these natural parameters, or with expected ones."""
         raise self._no("expectation under a conjugate prior")
+
+    def at_natural(self, natural: Tensor) -> Self:
+        """Returns the members that have these natural parameters."""
+        return self.with_natural(natural)
+
+    @property
+    def matching(self) -> Matching | None:
+        """What a compiled M-step needs to know of the family; none where there is no such step."""
+        if self.law is None:
+            return None
+        return Matching(self.law, 1 if self.law <= Law.BINOMIAL else self.natural.shape[-1])
+
+    # -- and of its conjugate prior, where that has a closed form
 
     @property
     def has_conjugate_law(self) -> bool:

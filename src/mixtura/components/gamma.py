@@ -16,6 +16,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import constraints
 
+from ..kernels.laws import Law
 from .coordinates import Coordinates
 from .exponential_family import ExponentialFamily, MatchedMeans
 from .family import LogView
@@ -48,6 +49,7 @@ class Gamma(Coordinates, ExponentialFamily):
 
     arguments: ClassVar = {"concentration": constraints.positive, "rate": constraints.positive}
     domain = constraints.positive
+    law = Law.GAMMA
     concentration: Tensor
     rate: Tensor
 
@@ -71,6 +73,9 @@ class Gamma(Coordinates, ExponentialFamily):
         average, logarithm = mean.unbind(-1)
         shape = gamma_shape(average.log() - logarithm)
         return self._replace(concentration=shape, rate=shape / average)
+
+    def with_natural(self, natural: Tensor) -> Gamma:
+        return self._replace(concentration=natural[..., 1] + 1, rate=-natural[..., 0])
 
     @property
     def mean(self) -> Tensor:
@@ -106,6 +111,7 @@ class InverseGamma(Coordinates, ExponentialFamily):
 
     arguments: ClassVar = {"concentration": constraints.positive, "rate": constraints.positive}
     domain = constraints.positive
+    law = Law.INVERSE_GAMMA
     concentration: Tensor
     rate: Tensor
 
@@ -129,6 +135,9 @@ class InverseGamma(Coordinates, ExponentialFamily):
         average, logarithm = mean.unbind(-1)
         shape = gamma_shape(average.log() + logarithm)
         return self._replace(concentration=shape, rate=shape / average)
+
+    def with_natural(self, natural: Tensor) -> InverseGamma:
+        return self._replace(concentration=-natural[..., 1] - 1, rate=-natural[..., 0])
 
     @property
     def mean(self) -> Tensor:

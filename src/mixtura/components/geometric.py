@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import constraints
 
+from ..kernels.laws import Law
 from .binomial import beta, interior, log_beta
 from .coordinates import Coordinates
 from .exponential_family import ExponentialFamily
@@ -40,6 +41,7 @@ class Geometric(Coordinates, ExponentialFamily):
 
     arguments: ClassVar = {"probs": constraints.unit_interval}
     domain = constraints.nonnegative_integer
+    law = Law.GEOMETRIC
     probs: Tensor
 
     def __init__(self, probs: Tensor, *, vectors: bool = False) -> None:

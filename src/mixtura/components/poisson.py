@@ -15,6 +15,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import constraints
 
+from ..kernels.laws import Law
 from .coordinates import Coordinates
 from .exponential_family import ExponentialFamily
 from .special.gamma_draws import gamma
@@ -40,6 +41,7 @@ class Poisson(Coordinates, ExponentialFamily):
 
     arguments: ClassVar = {"rate": constraints.positive}
     domain = constraints.nonnegative_integer
+    law = Law.POISSON
     rate: Tensor
 
     def __init__(self, rate: Tensor, *, vectors: bool = False) -> None:

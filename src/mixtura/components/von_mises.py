@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from ..errors import refuse
+from ..kernels.laws import Law
 from .binomial import beta
 from .coordinates import Coordinates
 from .domains import UNIT_LENGTH
@@ -73,6 +74,7 @@ class VonMises(Coordinates, ExponentialFamily):
 
     arguments: ClassVar = {"loc": constraints.real, "concentration": constraints.positive}
     domain = constraints.real
+    law = Law.DIRECTION
     loc: Tensor
     concentration: Tensor
 
@@ -95,6 +97,10 @@ class VonMises(Coordinates, ExponentialFamily):
     def from_mean(self, mean: Tensor) -> VonMises:
         loc = torch.atan2(mean[..., 1], mean[..., 0])
         return self._replace(loc=loc, concentration=mean_length_inverse(2, mean.norm(dim=-1)))
+
+    def with_natural(self, natural: Tensor) -> VonMises:
+        loc = torch.atan2(natural[..., 1], natural[..., 0])
+        return self._replace(loc=loc, concentration=natural.norm(dim=-1))
 
     @property
     def mean(self) -> Tensor:
@@ -134,6 +140,7 @@ class VonMisesFisher(ExponentialFamily):
     """
 
     domain = UNIT_LENGTH
+    law = Law.DIRECTION
     direction: Tensor
     concentration: Tensor
 
@@ -189,6 +196,10 @@ class VonMisesFisher(ExponentialFamily):
         length = mean.norm(dim=-1)
         concentration = mean_length_inverse(mean.shape[-1], length)
         return self._replace(direction=mean / length.unsqueeze(-1), concentration=concentration)
+
+    def with_natural(self, natural: Tensor) -> VonMisesFisher:
+        concentration = natural.norm(dim=-1)
+        return self._replace(direction=natural / concentration.unsqueeze(-1), concentration=concentration)
 
     def _inside(self) -> float:
         return 0.0

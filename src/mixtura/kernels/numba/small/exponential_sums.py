@@ -1,0 +1,56 @@
+r"""The E-step of one start of an exponential family over a small table: log-likelihood and sums.
+
+Rows are sufficient statistics T, stored in panels, number by number, so that lanes are rows; a row that fills a panel
+has weight zero. With a constant for each component, its log weight less its log-normaliser, a log joint is
+
+.. math:: c_k + \langle\eta_k, T(x)\rangle ,
+
+to which the base measure adds the same for all components. Parameters of a start lie one after another: log weights
+(K), constants (K), natural parameters (K, F).
+"""
+
+from ..joints import part
+from ..vector import exp, fma, largest, load_panel, log, number, splat, store, total
+
+__all__ = ["expect"]
+
+
+@part
+def softmax(joint, components, width):
+    """Log joints of a panel become responsibilities; returns the log density."""
+    top = load_panel(joint, 0)
+    for k in range(1, components):
+        top = largest(load_panel(joint, k * width), top)
+    mass = splat(0.0, top)
+    for k in range(components):
+        value = exp(load_panel(joint, k * width) - top)
+        store(joint, k * width, value)
+        mass = mass + value
+    scale = splat(1.0, mass) / mass
+    for k in range(components):
+        store(joint, k * width, load_panel(joint, k * width) * scale)
+    return top + log(mass)
+
+
+@part
+def expect(columns, weight, begin, end, state, components, features, width, joint, lanes):
+    """Log-likelihood of the panels [begin, end), base measure aside; leaves the sums of r and of r T by lane."""
+    for i in range(lanes.size):
+        lanes[i] = 0.0
+    likelihood = splat(0.0, load_panel(weight, 0))
+    for p in range(begin, end):
+        share, row = load_panel(weight, p * width), p * features * width
+        for k in range(components):
+            value = splat(number(state, components + k), share)
+            for f in range(features):
+                natural = number(state, 2 * components + k * features + f)
+                value = fma(natural, load_panel(columns, row + f * width), value)
+            store(joint, k * width, value)
+        likelihood = fma(share, softmax(joint, components, width), likelihood)
+        for k in range(components):
+            r = load_panel(joint, k * width) * share
+            store(lanes, k * width, load_panel(lanes, k * width) + r)
+            for f in range(features):
+                at = (components + k * features + f) * width
+                store(lanes, at, fma(r, load_panel(columns, row + f * width), load_panel(lanes, at)))
+    return total(likelihood)
