@@ -330,6 +330,18 @@ class Component(Value, ABC):
         """Returns the cumulative probability of numbers under each component, ``(*S, *B, K)``."""
         raise self._no("cumulative probabilities")
 
+    def survival(self, x: Tensor) -> Tensor:
+        """Returns the probability of more than x, ``(*S, *B, K)``; a family keeps the digits of this tail if it can."""
+        return 1 - self.cdf(x)
+
+    @property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """Where numbers begin and end that each component can take, ``(*B, K)`` or what broadcasts to it."""
+        where = getattr(self.support, "base_constraint", self.support)
+        least, most = getattr(where, "lower_bound", -torch.inf), getattr(where, "upper_bound", torch.inf)
+        low, high = (torch.as_tensor(end, dtype=self.dtype, device=self.device) for end in (least, most))
+        return low.expand(self.batch_shape), high.expand(self.batch_shape)
+
     def rosenblatt(self, x: Tensor) -> tuple[Tensor, Tensor]:
         r"""Returns, for each coordinate d and component k, the conditional law of :math:`x_d` given :math:`x_{<d}`.
 

@@ -17,9 +17,10 @@ from torch.distributions import constraints
 
 from ..errors import refuse
 from ..kernels.laws import Law, Matching
-from .coordinates import Coordinates
+from .counts import Counts
 from .domains import trials
 from .exponential_family import ExponentialFamily, MatchedMeans
+from .special.beta_cdf import beta_below
 from .special.gamma_draws import gamma
 
 __all__ = ["Bernoulli", "Binomial", "beta", "interior", "log_beta"]
@@ -43,7 +44,7 @@ def log_beta(a: Tensor, b: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Binomial(Coordinates, ExponentialFamily):
+class Binomial(Counts, ExponentialFamily):
     r"""K binomial distributions on whole numbers between 0 and ``total_count``, held as floating point.
 
     Arguments:
@@ -115,6 +116,14 @@ class Binomial(Coordinates, ExponentialFamily):
 
     def collapsed(self, floor: Tensor) -> Tensor:
         return self.broken()
+
+    def _up_to(self, n: Tensor) -> Tensor:
+        p, m = self.probs.double(), self.total_count
+        return torch.where(n >= m, 1.0, beta_below((m - n).clamp_min(1), n + 1, 1 - p, p))
+
+    def _beyond(self, n: Tensor) -> Tensor:
+        p, m = self.probs.double(), self.total_count
+        return torch.where(n >= m, 0.0, beta_below(n + 1, (m - n).clamp_min(1), p, 1 - p))
 
     def _draw(self, generator: Generator | None) -> Tensor:
         return torch.binomial(torch.full_like(self.probs, self.total_count), self.probs, generator=generator)

@@ -9,7 +9,7 @@ within components is the assumption of latent class analysis (Lazarsfeld and Hen
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -93,13 +93,23 @@ class Coordinates(Component):
         """Draws one number for every entry of the parameters."""
 
     def cdf(self, x: Tensor) -> Tensor:
+        return self._of_numbers(self._cdf, x)
+
+    def survival(self, x: Tensor) -> Tensor:
+        return self._of_numbers(self._survival, x)
+
+    def _of_numbers(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         if self.vectors:
             raise self._no(f"cumulative probabilities in {self.event_shape[0]} dimensions")
-        return self._cdf(self._rows(x))
+        return function(self._rows(x)).masked_fill(self._rows(x.isnan()), torch.nan)
 
     def _cdf(self, x: Tensor) -> Tensor:
         """Returns cumulative probabilities at numbers ``(..., 1)`` under each component."""
         raise self._no("cumulative probabilities")
+
+    def _survival(self, x: Tensor) -> Tensor:
+        """Returns the probabilities of more than numbers ``(..., 1)`` under each component."""
+        return 1 - self._cdf(x)
 
     def marginal(self, dims: Sequence[int]) -> Self:
         return self.map(lambda t: t[..., list(dims)])

@@ -82,6 +82,9 @@ class Exponential(Coordinates, ExponentialFamily):
     def _cdf(self, x: Tensor) -> Tensor:
         return -torch.expm1(-self.rate * x.clamp_min(0))
 
+    def _survival(self, x: Tensor) -> Tensor:
+        return torch.exp(-self.rate * x.clamp_min(0))
+
     def _draw(self, generator: Generator | None) -> Tensor:
         uniform = torch.rand(self.rate.shape, dtype=self.dtype, device=self.device, generator=generator)
         return -torch.log1p(-uniform) / self.rate

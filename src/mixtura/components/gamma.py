@@ -20,6 +20,7 @@ from ..kernels.laws import Law
 from .coordinates import Coordinates
 from .exponential_family import ExponentialFamily, MatchedMeans
 from .family import LogView
+from .special.gamma_cdf import gamma_above, gamma_below
 from .special.gamma_draws import gamma
 from .special.gamma_shape import gamma_shape
 
@@ -86,7 +87,10 @@ class Gamma(Coordinates, ExponentialFamily):
         return self.concentration / self.rate.square()
 
     def _cdf(self, x: Tensor) -> Tensor:
-        return torch.special.gammainc(self.concentration, self.rate * x.clamp_min(0))
+        return gamma_below(self.concentration, self.rate * x.clamp_min(0))
+
+    def _survival(self, x: Tensor) -> Tensor:
+        return gamma_above(self.concentration, self.rate * x.clamp_min(0))
 
     def _draw(self, generator: Generator | None) -> Tensor:
         return (gamma(self.concentration, generator) / self.rate).clamp_min(torch.finfo(self.dtype).tiny)
@@ -155,8 +159,10 @@ class InverseGamma(Coordinates, ExponentialFamily):
         return narrow.reshape(*self.batch_shape, -1).any(-1)
 
     def _cdf(self, x: Tensor) -> Tensor:
-        tail = torch.special.gammaincc(self.concentration, self.rate / x.clamp_min(torch.finfo(x.dtype).tiny))
-        return tail.where(x > 0, 0)
+        return gamma_above(self.concentration, self.rate / x.clamp_min(0))
+
+    def _survival(self, x: Tensor) -> Tensor:
+        return gamma_below(self.concentration, self.rate / x.clamp_min(0))
 
     def _draw(self, generator: Generator | None) -> Tensor:
         return self.rate / gamma(self.concentration, generator).clamp_min(torch.finfo(self.dtype).tiny)

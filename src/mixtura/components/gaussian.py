@@ -297,9 +297,16 @@ class Gaussian(Component):
         return self._of(location=mean, structure=expanded(structure, batch))
 
     def cdf(self, x: Tensor) -> Tensor:
+        return phi(self._standard(x))
+
+    def survival(self, x: Tensor) -> Tensor:
+        return phi(-self._standard(x))
+
+    def _standard(self, x: Tensor) -> Tensor:
+        """Standard scores of vectors of one feature, ``(*S, *B, K)``."""
         if self.features != 1:
             raise self._no(f"cumulative probabilities in {self.features} dimensions")
-        return phi(self.structure.triangular.whiten(x.unsqueeze(-2) - self.location)).squeeze(-1)
+        return self.structure.triangular.whiten(x.unsqueeze(-2) - self.location).squeeze(-1)
 
     def rosenblatt(self, x: Tensor) -> tuple[Tensor, Tensor]:
         # L is lower triangular, so z_d depends on x_1..x_d only, and x_d given those has scale L_dd.

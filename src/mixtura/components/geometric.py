@@ -17,14 +17,14 @@ from torch.distributions import constraints
 
 from ..kernels.laws import Law
 from .binomial import beta, interior, log_beta
-from .coordinates import Coordinates
+from .counts import Counts
 from .exponential_family import ExponentialFamily
 
 __all__ = ["Geometric"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Geometric(Coordinates, ExponentialFamily):
+class Geometric(Counts, ExponentialFamily):
     r"""K geometric distributions on whole numbers of at least 0 (failures before the first success).
 
     Arguments:
@@ -83,6 +83,12 @@ class Geometric(Coordinates, ExponentialFamily):
 
     def collapsed(self, floor: Tensor) -> Tensor:
         return self.broken()
+
+    def _up_to(self, n: Tensor) -> Tensor:
+        return -torch.expm1((n + 1) * torch.log1p(-self.probs.double()))
+
+    def _beyond(self, n: Tensor) -> Tensor:
+        return torch.exp((n + 1) * torch.log1p(-self.probs.double()))
 
     def _draw(self, generator: Generator | None) -> Tensor:
         uniform = torch.rand(self.probs.shape, dtype=self.dtype, device=self.device, generator=generator)

@@ -88,8 +88,10 @@ class Laplace(Coordinates):
         return 2 * self.scale.square()
 
     def _cdf(self, x: Tensor) -> Tensor:
-        z = (x - self.loc) / self.scale
-        return 0.5 - 0.5 * z.sign() * torch.expm1(-z.abs())
+        return _below((x - self.loc) / self.scale)
+
+    def _survival(self, x: Tensor) -> Tensor:
+        return _below((self.loc - x) / self.scale)
 
     def _draw(self, generator: Generator | None) -> Tensor:
         uniform = torch.rand(self.loc.shape, dtype=self.dtype, device=self.device, generator=generator) - 0.5
@@ -109,6 +111,12 @@ class LaplaceFamily(Family, of=[Laplace]):
         mean = torch.where(total > 0, (r * x).sum(0) / total, (r * x).sum((0, 2), keepdim=True)[0] / pooled)
         scale = (r * (x - mean).abs()).sum((0, 2), keepdim=True)[0] / pooled
         return Laplace._of(loc=mean, scale=scale.expand(mean.shape), vectors=vectors)
+
+
+def _below(z: Tensor) -> Tensor:
+    """The standard cumulative probability, with the digits of the lower tail."""
+    tail = 0.5 * (-z.abs()).exp()
+    return torch.where(z < 0, tail, 1 - tail)
 
 
 def _shell(gap: Tensor) -> Tensor:

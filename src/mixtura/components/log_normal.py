@@ -103,9 +103,10 @@ class LogNormal(GaussianInside):
         return self.with_gaussian(gaussian), density - values.log().sum(-1, keepdim=True)
 
     def cdf(self, x: Tensor) -> Tensor:
-        return self.gaussian.cdf(self._vector(x.clamp_min(torch.finfo(x.dtype).tiny).log())).where(
-            x.unsqueeze(-1) > 0, 0
-        )
+        return self.gaussian.cdf(self._vector(x.clamp_min(0).log()))
+
+    def survival(self, x: Tensor) -> Tensor:
+        return self.gaussian.survival(self._vector(x.clamp_min(0).log()))
 
     def rosenblatt(self, x: Tensor) -> tuple[Tensor, Tensor]:
         z, density = self.gaussian.rosenblatt(self._vector(x.log()))

@@ -19,9 +19,10 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from .binomial import interior
-from .coordinates import Coordinates
+from .counts import Counts
 from .exponential_family import _column
 from .family import Family
+from .special.beta_cdf import beta_below
 from .special.gamma_draws import gamma
 from .special.gamma_shape import gamma_shape
 from .statistics import Statistics
@@ -33,7 +34,7 @@ _MANY = 1e4
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class NegativeBinomial(Coordinates):
+class NegativeBinomial(Counts):
     r"""K negative binomial distributions on whole numbers of at least 0, held as floating point.
 
     Arguments:
@@ -104,6 +105,14 @@ class NegativeBinomial(Coordinates):
 
     def collapsed(self, floor: Tensor) -> Tensor:
         return self.broken()
+
+    def _up_to(self, n: Tensor) -> Tensor:
+        p = self.probs.double()
+        return beta_below(self.total_count.double(), n + 1, 1 - p, p)
+
+    def _beyond(self, n: Tensor) -> Tensor:
+        p = self.probs.double()
+        return beta_below(n + 1, self.total_count.double(), p, 1 - p)
 
     def _draw(self, generator: Generator | None) -> Tensor:
         rate = gamma(self.total_count, generator) * self.probs / (1 - self.probs)

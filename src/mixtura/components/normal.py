@@ -124,6 +124,9 @@ class Normal(GaussianInside):
     def cdf(self, x: Tensor) -> Tensor:
         return self.gaussian.cdf(x.unsqueeze(-1))
 
+    def survival(self, x: Tensor) -> Tensor:
+        return self.gaussian.survival(x.unsqueeze(-1))
+
     def rosenblatt(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.gaussian.rosenblatt(x.unsqueeze(-1))
 

@@ -3,7 +3,8 @@ r"""The Poisson family on counts.
 .. math:: \log p(x; \lambda) = x \log\lambda - \lambda - \log x!, \qquad
     \eta = \log\lambda, \quad T = x, \quad A = e^\eta .
 
-The conjugate law of :math:`\lambda` is gamma, of shape :math:`\tau` and rate :math:`\nu`.
+The cumulative probability is that of a gamma waiting time, of shape x + 1, to exceed :math:`\lambda`. The conjugate
+law of :math:`\lambda` is gamma, of shape :math:`\tau` and rate :math:`\nu`.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from ..kernels.laws import Law
-from .coordinates import Coordinates
+from .counts import Counts
 from .exponential_family import ExponentialFamily
+from .special.gamma_cdf import gamma_above, gamma_below
 from .special.gamma_draws import gamma
 
 __all__ = ["Poisson"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Poisson(Coordinates, ExponentialFamily):
+class Poisson(Counts, ExponentialFamily):
     r"""K Poisson distributions on whole numbers of at least 0, held as floating point.
 
     Arguments:
@@ -82,6 +84,12 @@ class Poisson(Coordinates, ExponentialFamily):
 
     def collapsed(self, floor: Tensor) -> Tensor:
         return self.broken()
+
+    def _up_to(self, n: Tensor) -> Tensor:
+        return gamma_above(n + 1, self.rate.double())
+
+    def _beyond(self, n: Tensor) -> Tensor:
+        return gamma_below(n + 1, self.rate.double())
 
     def _draw(self, generator: Generator | None) -> Tensor:
         return torch.poisson(self.rate, generator=generator)

@@ -91,6 +91,13 @@ class Uniform(Coordinates):
     def _cdf(self, x: Tensor) -> Tensor:
         return ((x - self.low) / (self.high - self.low)).clamp(0, 1)
 
+    def _survival(self, x: Tensor) -> Tensor:
+        return ((self.high - x) / (self.high - self.low)).clamp(0, 1)
+
+    @property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        return self.low, self.high
+
     def _draw(self, generator: Generator | None) -> Tensor:
         share = torch.rand(self.low.shape, dtype=self.dtype, device=self.device, generator=generator)
         return self.low + share * (self.high - self.low)

@@ -95,7 +95,14 @@ class Weibull(Coordinates):
         return self.scale.square() * (second - torch.lgamma(1 + 1 / self.concentration).exp().square())
 
     def _cdf(self, x: Tensor) -> Tensor:
-        return -torch.expm1(-((x.clamp_min(0) / self.scale) ** self.concentration))
+        return -torch.expm1(-self._hazard(x))
+
+    def _survival(self, x: Tensor) -> Tensor:
+        return torch.exp(-self._hazard(x))
+
+    def _hazard(self, x: Tensor) -> Tensor:
+        """The cumulative hazard w, none below 0."""
+        return (x.clamp_min(0) / self.scale) ** self.concentration
 
     def _draw(self, generator: Generator | None) -> Tensor:
         uniform = torch.rand(self.scale.shape, dtype=self.dtype, device=self.device, generator=generator)

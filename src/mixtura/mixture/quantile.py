@@ -1,12 +1,16 @@
-r"""Quantiles of one-dimensional mixtures.
+r"""Cumulative probabilities and quantiles of one-dimensional mixtures.
 
-The quantile solves :math:`F(x) = q`. It lies between the smallest and the largest quantile of the components, so a
-bracket always exists; bisection halves it down to rounding. Its gradient is implicit:
+The quantile is the least number x with :math:`F(x) \ge q`. Numbers of a floating point type are finitely many, and
+their bits count them in order; so the bracket, at first all of the support, is halved *by count*, and as many halvings
+as a number has bits end at neighbours, whatever the magnitude: quantiles of 1e-300 as of 1. For counts the same search
+ends at a whole number. It asks in double precision, and above the median by the survival function,
+:math:`\sum_k w_k P_k(X > x) \le 1 - q`, so that neither tail loses digits. The gradient is implicit:
 :math:`dx = (dq - \partial_\theta F\, d\theta) / p(x)`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,9 +21,15 @@ from ..errors import NotClosedForm, refuse
 if TYPE_CHECKING:
     from .value import Mixture
 
-__all__ = ["icdf"]
+__all__ = ["cdf", "icdf"]
 
-_BISECTIONS = {torch.float64: 80, torch.float32: 48}  # a bracket of width w shrinks below w * eps
+_WHOLE = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of a number
+
+
+def cdf(mixture: Mixture, x: Tensor) -> Tensor:
+    """Returns the cumulative probability, above the median by what is left."""
+    below, above = _below(mixture, x), _above(mixture, x)
+    return torch.where(below < 0.5, below, 1 - above)
 
 
 def icdf(mixture: Mixture, q: Tensor) -> Tensor:
@@ -28,37 +38,53 @@ def icdf(mixture: Mixture, q: Tensor) -> Tensor:
         raise NotClosedForm(f"Quantiles exist for numbers; these rows have {mixture.event_shape.numel()} features.")
     if not bool(((q >= 0) & (q <= 1)).all()):
         refuse("value", "probabilities between 0 and 1", q.detach().tolist())
-    frozen = mixture.detach()
     with torch.no_grad():
-        x = _bisect(frozen, q.detach())
-        low, high = (getattr(mixture.support, f"{end}_bound", None) for end in ("lower", "upper"))
-        x = torch.where(q == 0, -torch.inf if low is None else low, x)
-        x = torch.where(q == 1, torch.inf if high is None else high, x)
-    return _attach(mixture, x, q).reshape(x.shape + mixture.event_shape)
+        low, high = _ends(mixture)
+        x = _least(_reaches(mixture, q.detach()), *torch.broadcast_tensors(low, high, q)[:2])
+        x = torch.where(q == 0, low, torch.where(q == 1, high, x))
+    x = x if mixture.support.is_discrete else _attach(mixture, x, q)
+    return x.reshape(x.shape + mixture.event_shape)
 
 
-def _bisect(mixture: Mixture, q: Tensor) -> Tensor:
-    low, high = _bracket(mixture, q)
-    for _ in range(_BISECTIONS.get(mixture.dtype, 80)):
-        middle = 0.5 * (low + high)
-        below = _cdf(mixture, middle) < q
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    return 0.5 * (low + high)
+def _reaches(mixture: Mixture, q: Tensor) -> Callable[[Tensor], Tensor]:
+    """Whether the cumulative probability at x reaches q; of a count, but for the rounding of q in its own type."""
+    exact, eps = mixture.detach().to(torch.float64), torch.finfo(q.dtype).eps if mixture.support.is_discrete else 0.0
+    q = q.double()
+    least, most = q * (1 - 4 * eps), (1 - q) * (1 + 4 * eps) + eps / 2
+
+    def reaches(x: Tensor) -> Tensor:
+        rows = x.double().reshape(x.shape + mixture.event_shape)
+        return torch.where(q > 0.5, _above(exact, rows) <= most, _below(exact, rows) >= least)
+
+    return reaches
 
 
-def _bracket(mixture: Mixture, q: Tensor) -> tuple[Tensor, Tensor]:
-    """Widens mean +- scale around all components until every interior probability is inside."""
-    mean = mixture.components.mean.reshape(mixture.logits.shape).nan_to_num(0.0, 0.0, 0.0)
-    scale = mixture.components.variance.reshape(mixture.logits.shape).sqrt()
-    shape = torch.broadcast_shapes(q.shape, mixture.batch_shape)
-    width = torch.where(scale.isfinite(), scale, 1).amax(-1)  # heavy tails may have no moments
-    inside = (q > 0) & (q < 1)
-    for doubling in range(64):
-        low = (mean.amin(-1) - width * 2**doubling).expand(shape)
-        high = (mean.amax(-1) + width * 2**doubling).expand(shape)
-        if not bool((inside & ((_cdf(mixture, low) > q) | (_cdf(mixture, high) < q))).any()):
-            return low, high
-    refuse("value", "probabilities that the mixture can reach", q.tolist())
+def _ends(mixture: Mixture) -> tuple[Tensor, Tensor]:
+    """Where the support begins and ends, ``(*B)``: that of all components that have weight."""
+    low, high = mixture.components.detach().ends
+    idle = mixture.logits.detach() == -torch.inf
+    return low.masked_fill(idle, torch.inf).amin(-1), high.masked_fill(idle, -torch.inf).amax(-1)
+
+
+def _least(good: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
+    """The least number from low to high that is good, where all from one on are."""
+    before, after = _rank(low) - 1, _rank(high)
+    for _ in range(8 * low.element_size()):
+        middle = (before & after) + ((before ^ after) >> 1)
+        found = good(_number(middle, low.dtype))
+        before, after = torch.where(found, before, middle), torch.where(found, middle, after)
+    return _number(after, low.dtype) + 0.0  # which is 0, not -0
+
+
+def _rank(x: Tensor) -> Tensor:
+    """The place of numbers among all of their type: their bits, those of a negative one turned round."""
+    bits = x.contiguous().view(_WHOLE[x.element_size()])
+    return torch.where(bits < 0, bits ^ torch.iinfo(bits.dtype).max, bits)
+
+
+def _number(rank: Tensor, dtype: torch.dtype) -> Tensor:
+    """The numbers at these places."""
+    return torch.where(rank < 0, rank ^ torch.iinfo(rank.dtype).max, rank).view(dtype)
 
 
 def _attach(mixture: Mixture, x: Tensor, q: Tensor) -> Tensor:
@@ -67,11 +93,16 @@ def _attach(mixture: Mixture, x: Tensor, q: Tensor) -> Tensor:
     if not (torch.is_grad_enabled() and (q.requires_grad or parameters)):
         return x
     inner = torch.where(x.isfinite(), x, 0)  # the ends of the line do not move, and would give NaN
-    gap = _cdf(mixture, inner) - q
-    density = mixture.detach().log_prob(inner.reshape(x.shape + mixture.event_shape)).exp()
+    rows = inner.reshape(x.shape + mixture.event_shape)
+    gap = cdf(mixture, rows) - q
+    density = mixture.detach().log_prob(rows).exp()
     step = (gap - gap.detach()) / torch.where(density > 0, density, 1)
     return torch.where(x.isfinite() & (density > 0), x - step, x)
 
 
-def _cdf(mixture: Mixture, x: Tensor) -> Tensor:
-    return mixture.cdf(x.reshape(x.shape + mixture.event_shape))
+def _below(mixture: Mixture, x: Tensor) -> Tensor:
+    return (mixture.weights * mixture.components.cdf(x)).sum(-1)
+
+
+def _above(mixture: Mixture, x: Tensor) -> Tensor:
+    return (mixture.weights * mixture.components.survival(x)).sum(-1)

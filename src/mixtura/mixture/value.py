@@ -172,11 +172,19 @@ class Mixture(Distribution):
         return each(self, x, lambda x: self.components.mixture_score(self.logits, x))
 
     def cdf(self, value: Any) -> Tensor:
-        """Returns the cumulative probability of numbers (or vectors of one feature), with shape ``(*S, *B)``."""
-        return each(self, value, lambda x: (self.weights * self.components.cdf(x)).sum(-1))
+        """Returns the cumulative probability of numbers (or vectors of one feature), with shape ``(*S, *B)``.
+
+        Example:
+            >>> mx.Mixture(torch.ones(2), mx.Poisson(torch.tensor([1.0, 4.0]))).cdf(torch.tensor([-1.0, 0.0, 2.5]))
+            tensor([0.0000, 0.1931, 0.5789])
+        """
+        return each(self, value, lambda x: quantile.cdf(self, x))
 
     def icdf(self, value: Tensor) -> Tensor:
-        """Returns the quantiles of probabilities ``(*S, *B)``: exact to rounding, differentiable.
+        """Returns the quantiles of probabilities ``(*S, *B)``, exact to rounding in either tail.
+
+        The quantile is the least number of the mixture's type whose cumulative probability reaches the one given, for
+        counts the least whole number; that of 0 is the lower end of the support. Differentiable but for counts.
 
         Raises:
             MixtureError: If a probability is outside [0, 1].

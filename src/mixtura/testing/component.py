@@ -118,6 +118,7 @@ class ComponentContract(Contract):
             component.cdf(x)
         except (NotClosedForm, NotImplementedError) as error:
             skip(f"there is no cumulative probability: {error}")
+        assert_close(component.survival(x), 1 - component.cdf(x), 1e-12, "what is left above")
         if component.support.is_discrete:
             assert_close(
                 component.cdf(x) - component.cdf(x - 1), component.log_prob(x).exp(), 1e-9, "a step of the cdf"

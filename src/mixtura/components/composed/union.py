@@ -120,6 +120,14 @@ class Beside(Component):
     def cdf(self, x: Tensor) -> Tensor:
         return self._through(torch.cat([self.first.cdf(x), self.second.cdf(x)], -1), -1)
 
+    def survival(self, x: Tensor) -> Tensor:
+        return self._through(torch.cat([self.first.survival(x), self.second.survival(x)], -1), -1)
+
+    @property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        low, high = (torch.cat(pair, -1) for pair in zip(self.first.ends, self.second.ends, strict=True))
+        return self._through(low, -1), self._through(high, -1)
+
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         size = self.first.batch_shape[-1]
         place = labels if self.places is None else torch.tensor(self.places, device=labels.device)[labels]

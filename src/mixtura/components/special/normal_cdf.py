@@ -19,7 +19,8 @@ def phi(z: Tensor) -> Tensor:
     """Returns the probability of a standard normal number below ``z``, accurate relative to itself where it is small.
 
     Example:
-        >>> mx.components.special.normal_cdf.phi(torch.tensor([0.0, -10.0]))
+        >>> from mixtura.components.special.normal_cdf import phi
+        >>> phi(torch.tensor([0.0, -10.0]))
         tensor([5.0000e-01, 7.6199e-24])
     """
     return 0.5 * torch.special.erfc(-math.sqrt(0.5) * z)

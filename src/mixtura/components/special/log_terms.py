@@ -1,0 +1,75 @@
+r"""Differences of logarithms and their leading terms, without the loss of digits of the difference.
+
+.. math:: \log(1 + u) - u, \qquad \log\Gamma(1 + a), \qquad
+    \log\Gamma(z) - \big(z - \tfrac12\big)\log z + z - \tfrac12\log 2\pi .
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["log1p_rest", "log_gamma_of_one_more", "stirling_rest"]
+
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
+
+
+def log1p_rest(u: Tensor) -> Tensor:
+    r"""Returns :math:`\log(1 + u) - u` for u above -1: near 0 by the series of :math:`2\operatorname{artanh}(r)`.
+
+    Example:
+        >>> from mixtura.components.special.log_terms import log1p_rest
+        >>> log1p_rest(torch.tensor([1e-6, 1.0]))
+        tensor([-5.0000e-13, -3.0685e-01])
+    """
+    near = u.abs() < 0.5
+    inner = torch.where(near, u, 0.0)
+    r = inner / (2 + inner)
+    square, total = r.square(), torch.zeros_like(r)
+    for k in range(35, 1, -2):
+        total = total * square + 2.0 / k
+    return torch.where(near, r * (square * total - inner), torch.log1p(u) - u)
+
+
+def log_gamma_of_one_more(a: Tensor) -> Tensor:
+    r"""Returns :math:`\log\Gamma(1 + a)` for positive a, of which a small one is not lost beside the 1.
+
+    Example:
+        >>> from mixtura.components.special.log_terms import log_gamma_of_one_more
+        >>> log_gamma_of_one_more(torch.tensor([1e-12, 1.0]))
+        tensor([-5.7722e-13,  0.0000e+00])
+    """
+    near, total = a < 0.2, torch.zeros_like(a)
+    inner = torch.where(near, a, 0.0)
+    for coefficient in reversed(_ZETA):
+        total = (total + coefficient) * inner
+    return torch.where(near, total, torch.lgamma(1 + a))
+
+
+def stirling_rest(z: Tensor) -> Tensor:
+    """Returns what Stirling's formula leaves out of the log-gamma function of positive z.
+
+    Example:
+        >>> from mixtura.components.special.log_terms import stirling_rest
+        >>> stirling_rest(torch.tensor([1.0, 100.0]).double())
+        tensor([0.0811, 0.0008], dtype=torch.float64)
+    """
+    far = z > 15
+    large, total = torch.where(far, z, 20.0), torch.zeros_like(z)
+    for coefficient in reversed(_STIRLING):
+        total = total / large.square() + coefficient
+    near = torch.where(far, 1.0, z)
+    plain = torch.lgamma(near) - (near - 0.5) * near.log() + near - _HALF_LOG_TWO_PI
+    return torch.where(far, total / large, plain)
+
+
+def _zeta_coefficients(count: int) -> list[float]:
+    """The coefficients of a, a^2, ... in the logarithm of the gamma function of 1 + a."""
+    values = torch.special.zeta(torch.arange(2.0, count + 1, dtype=torch.float64), 1.0).tolist()
+    return [-0.5772156649015329, *((-1) ** k * value / k for k, value in enumerate(values, 2))]
+
+
+_ZETA = _zeta_coefficients(24)
