@@ -42,6 +42,9 @@ bench: $(VENV)/.with-bench
 	$(BIN)/python -m benchmarks.learners
 	$(BIN)/python -m benchmarks.deconvolution
 	$(BIN)/python -m benchmarks.posterior
+	$(BIN)/python -m benchmarks.small
+	$(BIN)/python -m benchmarks.optima
+	$(BIN)/python -m benchmarks.fuzz --cases 2000
 
 clean:
 	rm -rf $(VENV) build dist docs/_build docs/reference mixtura-demo .pytest_cache .ruff_cache .hypothesis
