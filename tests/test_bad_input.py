@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import mixtura as mx
+from mixtura.errors import MixtureError
 
 
 def generator(seed=0):
@@ -233,3 +234,16 @@ def test_integers_of_numpy_are_whole_numbers():
     fit = mx.fit(table(), np.int64(2), restarts=np.int32(3), generator=generator())
     assert fit.mixture.logits.shape == (2,)
     assert len(mx.select(table(), np.arange(1, 3), "spherical", generator=generator()).table) == 2
+
+
+def test_an_empty_table_is_refused_through_an_observation_too():
+    empty = torch.zeros(0, 2, dtype=torch.float64)
+    for one in (mx.observation.Truncated(-1.0, 1.0), mx.observation.Missing(), mx.observation.AdditiveNoise(scale=0.1)):
+        with pytest.raises(MixtureError, match="0"):
+            mx.fit(empty, 2, observation=one)
+
+
+def test_components_of_torch_that_shrink_to_a_point_have_collapsed():
+    x = torch.tensor([0.0, 0.0, 0.0, 7.0, 7.0], dtype=torch.float64)
+    fit = mx.fit(x, 2, family=torch.distributions.Gumbel, generator=generator())
+    assert fit.reason is mx.Reason.COLLAPSED and fit.mixture.mean.isfinite()

@@ -189,3 +189,10 @@ def test_outliers_behind_an_observation_have_a_box():
     box = fit.mixture.components.second
     assert fit.converged and (box.high - box.low).item() > 15
     assert 0.05 < fit.mixture.weights[1].item() < 0.15
+
+
+def test_every_family_on_numbers_can_be_part_of_a_product():
+    x = torch.randn(60, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64).exp()
+    for one in (mx.Laplace, mx.Weibull, mx.Gamma, mx.StudentT, mx.LogNormal, mx.InverseGamma):
+        fit = mx.fit(x, 2, family=mx.Product.template((mx.Normal, 0), (one, 1)), method=mx.EM(20))
+        assert fit.trace[-1] > fit.trace[0]

@@ -131,3 +131,15 @@ def test_draws_go_to_arviz():
     drawn = torch.from_numpy(data["posterior"]["weights"].values)[0]
     error = drawn.std(0) / 20
     assert ((drawn.mean(0) - fit.posterior.weights.mean).abs() < 5 * error).all()
+
+
+def test_a_component_that_has_a_label_is_kept_however_few_its_rows():
+    x = torch.cat([torch.zeros(30), torch.tensor([9.0]), torch.full((30,), 4.0)]).double()
+    x = x + 0.1 * torch.randn(61, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.full((61,), -1)
+    labels[0], labels[30], labels[31] = 0, 1, 2
+    weight = torch.ones(61, dtype=torch.float64)
+    weight[30] = 1e-3
+    fit = mx.fit(x, 5, method=mx.Variational(), labels=labels, sample_weight=weight)
+    assert fit.mixture.assign(x[[0, 31]]).tolist() == [0, 2]
+    assert torch.isfinite(torch.tensor(fit.log_likelihood))

@@ -61,8 +61,9 @@ class Laplace(Coordinates):
         gap = (self._rows(self._shared(x)) - self.loc) / self.scale
         weighed = _column(r, gap).expand(gap.shape)
         shells = 2 * (_MOST - _LEAST + 2)
-        index = _shell(gap) + shells * torch.arange(gap[0].numel(), device=x.device).reshape(gap.shape[1:])
-        sums = gap.new_zeros(2, gap[:1].numel() * shells, dtype=torch.float64)
+        cells = gap.shape[1:].numel()
+        index = _shell(gap) + shells * torch.arange(cells, device=x.device).reshape(gap.shape[1:])
+        sums = gap.new_zeros(2, cells * shells, dtype=torch.float64)
         values = torch.stack([weighed, weighed * gap]).double().reshape(2, -1)
         sums.index_add_(1, index.reshape(-1), values)
         return tuple(one.reshape(*self.loc.shape, shells) for one in sums)

@@ -293,11 +293,12 @@ def _of_shares(mean: Tensor, variance: Tensor) -> Tensor:
 
 def _rebuilt(distribution: Distribution, function: Callable[[Tensor], Tensor]) -> Distribution:
     if isinstance(distribution, Independent):
-        return Independent(_rebuilt(distribution.base_dist, function), distribution.reinterpreted_batch_ndims)
+        base = _rebuilt(distribution.base_dist, function)
+        return Independent(base, distribution.reinterpreted_batch_ndims, validate_args=False)
     changed = {name: function(value) for name, value in _parameters(distribution).items()}
     if not changed:
         raise NotClosedForm(f"A {type(distribution).__name__} distribution cannot be rebuilt from its tensors.")
-    return type(distribution)(**changed, **_settings(distribution))
+    return type(distribution)(**changed, **_settings(distribution), validate_args=False)  # a collapse is NaN
 
 
 def _parameters(distribution: Distribution) -> dict[str, Tensor]:

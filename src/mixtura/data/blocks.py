@@ -70,7 +70,7 @@ class Block:
     @property
     def vectors(self) -> Tensor:
         """What was recorded, as vectors ``(n, D)``."""
-        return self.x.reshape(len(self.x), -1)
+        return self.x.reshape(len(self.x), self.x.shape[1:].numel())
 
     def take(self, index: Tensor | slice) -> Block:
         """Returns some of the rows."""

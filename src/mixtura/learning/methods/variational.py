@@ -190,9 +190,14 @@ class Variational(Method):
         )
 
     def mixture(self, state: Posterior) -> Mixture:
-        used = (state.rows >= min(self.unused, state.rows.max().item())).nonzero().squeeze(-1)
-        mean = state.mean
-        return Mixture._of(torch.log_softmax(mean.logits[used], -1), mean.components.take(used))
+        return state.mean
+
+    def _used(self, state: Posterior, rows: Rows) -> Mixture:
+        """Returns the mixture at the posterior mean of components that hold rows, or are some rows' known label."""
+        used = state.rows >= min(self.unused, state.rows.max().item())
+        used[_labelled(rows)] = True  # they come first, so that a label is still the number of its component
+        kept, mean = used.nonzero().squeeze(-1), self.mixture(state)
+        return Mixture._of(torch.log_softmax(mean.logits[kept], -1), mean.components.take(kept))
 
     def repeated(self) -> Variational:
         """Keeps every component: what one replicate has no use for is there in others."""
@@ -207,7 +212,8 @@ class Variational(Method):
         return [better if one is best else one for one in runs]
 
     def result(self, runs: list[Run], rows: Rows, family: Family) -> VariationalFit:
-        return VariationalFit(self.mixture(runs[0].state), **self.account(runs, rows, family), posterior=runs[0].state)
+        best = runs[0].state
+        return VariationalFit(self._used(best, rows), **self.account(runs, rows, family), posterior=best)
 
     @property
     def settled(self) -> Prior:
@@ -279,8 +285,13 @@ def _without_one(state: Posterior, rows: Rows) -> list[Mixture]:
     used = (state.rows > 1e-3).nonzero().squeeze(-1)
     smallest = used[state.rows[used].argsort()][: min(_TRIED, len(used) - 1)]
     middle = Mixture._of(state.weights.mean.log().to(state.expected().dtype), state.components.expected()[0])
-    labelled = {component for _, component in rows.possible.groups()}
+    labelled = _labelled(rows)
     return [_emptied(middle, k) for k in smallest.tolist() if k not in labelled]
+
+
+def _labelled(rows: Rows) -> list[int]:
+    """The components that are the known label of some rows."""
+    return [component for _, component in rows.possible.groups() if component is not None]
 
 
 def _emptied(mixture: Mixture, component: int) -> Mixture:
