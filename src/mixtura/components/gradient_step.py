@@ -7,18 +7,16 @@ With unconstrained parameters u of each component, sums over rows of scores and 
 
 suffice for one step of Newton's kind (Lange, 1995, A gradient algorithm locally equivalent to the EM algorithm). The
 curvature is H measured in units of F, kept away from zero, so that every step ascends; it is no longer than a given
-divergence allows. Scores are taken forward, one direction for all components at once, and H backward through them.
+divergence allows. Every row has its own copy of the parameters, so that one pass backward gives all scores, and one
+more for each parameter H.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
-from functools import cache
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 __all__ = ["moved", "sums"]
 
@@ -33,19 +31,19 @@ def sums(density: Density, parameters: Sequence[Tensor], batch: torch.Size, r: T
     """Returns g ``(*B, K, P)``, F and H ``(*B, K, P, P)``.
 
     Arguments:
-        density: From the parameters to log-densities ``(N, *B, K)``.
+        density: From the parameters to log-densities ``(N, *B, K)``; they may have a dimension N in front.
         parameters: Unconstrained tensors, each ``(*B, K, ...)``.
         batch: The shape ``(*B, K)``.
         r: Responsibilities, with shape ``(N, *B, K)``.
     """
-    _prepare()
-    directions = _directions(parameters, batch)
-    second = len(directions) <= _FEW
-    slopes, rows = zip(*(_derivatives(density, parameters, one, r, second) for one in directions), strict=True)
-    scores = torch.stack(slopes, -1)
-    weighed = r.unsqueeze(-1) * scores
+    own = [tensor.detach().expand(len(r), *tensor.shape).contiguous().requires_grad_() for tensor in parameters]
+    with torch.enable_grad():
+        scores = _flat(_slopes(density(*own).sum(), own, True), r.shape)
+        weighed = r.unsqueeze(-1) * scores
+        rows = [_flat(_slopes(one.sum(), own, False), r.shape).sum(0).double() for one in _few(weighed)]
+    weighed, scores = weighed.detach(), scores.detach()
     fisher = torch.einsum("n...p,n...q->...pq", weighed, scores).double()
-    hessian = -torch.stack([_flat(row, batch) for row in rows], -2).double() if second else fisher
+    hessian = -torch.stack(rows, -2) if rows else fisher
     return weighed.sum(0).double(), fisher, 0.5 * (hessian + hessian.mT)
 
 
@@ -73,39 +71,16 @@ def moved(parameters: Sequence[Tensor], batch: torch.Size, rows: Tensor, *sums: 
     return _added(parameters, batch, step)
 
 
-@cache
-def _prepare() -> None:
-    """Loads torch's forward derivatives, which it does by a deprecated tool of its own, with a warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        with forward_ad.dual_level():
-            forward_ad.make_dual(torch.zeros(()), torch.zeros(()))
+def _slopes(value: Tensor, parameters: Sequence[Tensor], again: bool) -> list[Tensor]:
+    """Derivatives in all parameters, of which there may be further derivatives."""
+    if not value.requires_grad:
+        return [torch.zeros_like(tensor) for tensor in parameters]
+    return list(torch.autograd.grad(value, parameters, create_graph=again, retain_graph=True, materialize_grads=True))
 
 
-def _directions(parameters: Sequence[Tensor], batch: torch.Size) -> list[list[Tensor]]:
-    """For each parameter of a component, tangents that move it in all components."""
-    found = []
-    for i, tensor in enumerate(parameters):
-        flat = tensor.reshape(*batch, -1)
-        for j in range(flat.shape[-1]):
-            tangents = [other.new_zeros(other.shape) for other in parameters]
-            tangents[i].reshape(*batch, -1)[..., j] = 1
-            found.append(tangents)
-    return found
-
-
-def _derivatives(
-    density: Density, parameters: Sequence[Tensor], tangents: list[Tensor], r: Tensor, second: bool
-) -> tuple[Tensor, list[Tensor]]:
-    """Slopes of the log-densities along tangents, and of their weighted sum in all parameters."""
-    inputs = [tensor.detach().contiguous().requires_grad_(second) for tensor in parameters]
-    with torch.set_grad_enabled(second), forward_ad.dual_level():
-        duals = [forward_ad.make_dual(one, tangent) for one, tangent in zip(inputs, tangents, strict=True)]
-        out = forward_ad.unpack_dual(density(*duals))
-        slope = torch.zeros_like(out.primal) if out.tangent is None else out.tangent
-        if not second or not slope.requires_grad:
-            return slope.detach(), [torch.zeros_like(tensor) for tensor in inputs]
-        return slope.detach(), list(torch.autograd.grad((r * slope).sum(), inputs, materialize_grads=True))
+def _few(weighed: Tensor) -> Sequence[Tensor]:
+    """The weighed scores of each parameter, where second derivatives are worth their number."""
+    return weighed.unbind(-1) if weighed.shape[-1] <= _FEW else ()
 
 
 def _flat(tensors: Sequence[Tensor], batch: torch.Size) -> Tensor:
