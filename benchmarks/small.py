@@ -135,12 +135,12 @@ def updates(rounds: int) -> Iterator[Line]:
     """One update from one start: the difference of two numbers of updates, so that all else cancels."""
     few, many = 10, 210
     for shape in ((300, 2, 3), (1000, 5, 5)):
-        runs = [partial(run, count) for run in _from_one_start(*shape) for count in (few, many)]
+        runs = [partial(run, count) for run in from_one_start(*shape) for count in (few, many)]
         a, b, c, d = shortest(*runs, rounds=rounds)
         yield Line(f"one update {shape}", (b - a) / (many - few), (d - c) / (many - few), "0.125")
 
 
-def _from_one_start(rows: int, features: int, components: int) -> tuple[Callable[[int], Any], Callable[[int], Any]]:
+def from_one_start(rows: int, features: int, components: int) -> tuple[Callable[[int], Any], Callable[[int], Any]]:
     """So many updates of ours, and of scikit-learn's, from the same mixture."""
     from sklearn.mixture import GaussianMixture
 

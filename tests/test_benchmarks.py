@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+
+import mixtura as mx
 
 pytest.importorskip("sklearn")
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-from benchmarks import limits, table, targets  # noqa: E402
+from benchmarks import fuzz, limits, optima, small, table, targets  # noqa: E402
 from benchmarks.cases import DTYPES, SHAPES, STRUCTURES, Case, grid  # noqa: E402
 from benchmarks.turns import Result, Subject, take_turns  # noqa: E402
 
@@ -98,3 +101,52 @@ def test_ratios_are_taken_round_by_round():
     assert theirs.ratio(ours) == 9 and not list(targets.misses([ours, theirs]))
     theirs.times[:] = [7.0, 70.0, 7.0]
     assert len(list(targets.misses([ours, theirs]))) == 1
+
+
+# -- fits at random, and how often the best optimum is reached
+
+
+def test_endings_are_counted_and_defects_stand_below_what_is_fine():
+    found = [fuzz.Ending("a", "CONVERGED", seconds=2.0), fuzz.Ending("b", "FELL"), fuzz.Ending("c", "CONVERGED")]
+    counts = fuzz.counted(found)
+    assert counts["CONVERGED"] == 2 and counts["over a second"] == 1 and counts["cases"] == 3
+    page = fuzz.document({"before": counts, "after": fuzz.counted(found[:1])})
+    assert "| FELL | 1 | 0 |" in page and "| **defects** | **1** | **0** |" in page
+
+
+@pytest.mark.parametrize("structure", ["full", "diagonal", "spherical", "tied"])
+def test_an_optimum_is_the_same_whoever_found_it_and_spurious_ones_are_told(structure):
+    problem = optima.Problem("drawn 2-D", structure, 1)
+    ours, theirs = optima.ours(problem, 0), optima.theirs("kmeans")(problem, 0)
+    assert theirs.log_likelihood == pytest.approx(ours.log_likelihood, abs=0.01) and not ours.spurious
+    fit = mx.fit(problem.x, 2, covariance=optima.tied(structure), generator=torch.Generator().manual_seed(0))
+    weights, mean, covariance = fit.mixture.weights, fit.mixture.components.mean, fit.mixture.components.covariance
+    found = optima.Optimum.of(problem.x, weights, mean, covariance)
+    assert found.log_likelihood == pytest.approx(fit.log_likelihood) and not found.spurious
+    assert optima.Optimum.of(problem.x, weights, mean, 1e-7 * covariance).spurious
+    assert optima.Optimum.of(problem.x, torch.tensor([1.0, 1e-99], dtype=torch.float64), mean, covariance).spurious
+
+
+def test_the_time_until_an_optimum_is_that_of_as_many_attempts_as_it_takes():
+    one = {"seconds": 2.0, "ends": [1.0, 5.0, 4.0, 5.0], "sound": [True, True, True, False], "spurious": 1}
+    assert optima.reached(one, 5.0) == 0.25
+    assert optima.until(one, 5.0) == pytest.approx(2.0 * np.log(0.05) / np.log(0.75))
+    assert optima.until(one, 0.0) == pytest.approx(2.0 * np.log(0.05) / np.log(0.25))
+    assert optima.until(one | {"sound": [True] * 4}, 0.0) == 2.0
+    kept = {"search": {}, "ours": {"now": {optima.FORTY[0].name: one}}, "peer": {"kmeans": {}}}
+    assert optima.best_known(kept, optima.FORTY[0]) == 5.0
+    assert f"| {optima.FORTY[0].name} | 5.00 | 1 | 2e+03 | 1 |" in optima.document(kept)
+    assert len(optima.FORTY) == 40 and len(optima.HELD_OUT) == 10 and not set(optima.FORTY) & set(optima.HELD_OUT)
+
+
+@pytest.mark.filterwarnings("ignore:Best performing")
+def test_small_tables_take_turns_and_say_what_they_compare():
+    calls = []
+    times = small.shortest(lambda: calls.append("a"), lambda: calls.append("b"), rounds=2)
+    assert calls == ["a", "b"] * 3 and len(times) == 2
+    lines = [small.Line("a fit", 0.5, 2.0, "1", "note"), small.Line("an import", 2e-5, None, "0.1 s")]
+    page = small.document({1: lines, 2: lines})
+    assert "| a fit | 2 | 500 ms | 2 s | 0.25 | 1 |" in page and "20 µs" in page and "- a fit: note." in page
+    ours, theirs = small.from_one_start(60, 2, 2)
+    weights = ours(5).mixture.weights.numpy()
+    np.testing.assert_allclose(weights, theirs(5).weights_, atol=1e-6)

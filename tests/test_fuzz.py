@@ -26,7 +26,6 @@ OPEN = [
 
 # What still takes too long for a default test, by a piece of the line.
 SLOW = [
-    "Gumbel",
     "LinearMeasurement",
     r"(SplitMerge|Classification|Annealed)EM.*observation",
     r", \d\),.*(Censored|Rounded|Binned)",  # two columns or more
