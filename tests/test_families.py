@@ -262,6 +262,75 @@ def test_gradient_steps_reach_the_closed_form():
     assert two.log_likelihood == pytest.approx(one.log_likelihood, abs=1e-6)
 
 
+def boxed(parts, weight=None, **settings):
+    x = torch.cat(parts).double()
+    settings = {"family": mx.Uniform, "generator": torch.Generator().manual_seed(0), **settings}
+    return x, mx.fit(x, len(parts), sample_weight=weight, **settings)
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_uniform_boxes_end_at_their_outermost_rows(columns):
+    generator = torch.Generator().manual_seed(1)
+    one, other = torch.rand(300, columns, generator=generator), 5 + 2 * torch.rand(100, columns, generator=generator)
+    parts = [part.double().squeeze(-1) for part in (one, other)]
+    x, fit = boxed(parts)
+    order = fit.mixture.components.low.reshape(2, -1)[:, 0].argsort()
+    assert fit.reason is mx.Reason.CONVERGED and fit.parameters == 4 * columns + 1
+    ends = [part.reshape(len(part), -1) for part in parts]
+    for k, part in zip(order, ends, strict=True):
+        assert torch.equal(fit.mixture.components.low[k].reshape(-1), part.amin(0))
+        assert torch.equal(fit.mixture.components.high[k].reshape(-1), part.amax(0))
+    sizes = tensor(300.0, 100.0)
+    volumes = torch.stack([(part.amax(0) - part.amin(0)).prod() for part in ends])
+    assert fit.log_likelihood == pytest.approx((sizes * (sizes / 400 / volumes).log()).sum().item(), rel=1e-9)
+    assert bool((fit.mixture.score(x) == 0).all())
+
+
+def test_uniform_boxes_hold_rows_that_the_sample_left_out():
+    x = torch.rand(30_000, generator=torch.Generator().manual_seed(2)).double()
+    x[x > 0.6] += 3
+    x[[7, 20_000]] = tensor(-1.0, 9.0)
+    fit = mx.fit(x, 2, family=mx.Uniform, generator=torch.Generator().manual_seed(0))
+    assert fit.reason is mx.Reason.CONVERGED and fit.mixture.components.low.amin() == -1
+    assert (
+        fit.mixture.components.high.amax() == 9 and fit.log_likelihood > mx.fit(x, 1, family=mx.Uniform).log_likelihood
+    )
+
+
+def test_uniform_boxes_may_lie_in_one_another():
+    generator = torch.Generator().manual_seed(3)
+    x = torch.cat([torch.rand(500, generator=generator), 0.9 + 0.02 * torch.rand(800, generator=generator)]).double()
+    low, high = tensor(-0.5, 0.89), tensor(1.5, 0.93)
+    start = mx.Mixture(tensor(0.5, 0.5), mx.Uniform(low, high, fixed=False))
+    fit = mx.fit(x, init=start)
+    found, around = fit.mixture, (x >= 0.89) & (x <= 0.93)
+    assert found.components.low.tolist() == [x.min(), x[around].min()]
+    assert found.components.high.tolist() == [x.max(), x[around].max()]
+    torch.testing.assert_close(found.responsibilities(x).mean(0), found.weights, rtol=1e-3, atol=0)
+    assert fit.reason is mx.Reason.CONVERGED and 0.55 < found.weights[1] < 0.65
+
+
+def test_uniform_boxes_that_are_given_stay():
+    x, fit = boxed(
+        [torch.rand(50), torch.rand(50)], family=mx.Uniform.template(low=tensor(-1.0)[0], high=tensor(3.0)[0])
+    )
+    assert fit.mixture.components.low.tolist() == [-1, -1] and fit.parameters == 1
+    kept = mx.fit(x, init=mx.Mixture(torch.ones(2), mx.Uniform(tensor(-2.0, 0.0), tensor(2.0, 1.0))))
+    assert kept.mixture.components.low.tolist() == [-2, 0] and kept.parameters == 1
+
+
+def test_a_uniform_box_on_one_number_has_collapsed():
+    _, fit = boxed([torch.zeros(30), torch.full((20,), 4.0)])
+    assert fit.reason is mx.Reason.COLLAPSED
+
+
+def test_rows_without_weight_do_not_hold_a_uniform_box_open():
+    rows, weight = torch.rand(60), torch.ones(61).double()
+    weight[-1] = 0
+    _, fit = boxed([rows, torch.tensor([90.0])], weight=weight)
+    assert fit.mixture.components.high.amax() < 1 and fit.reason is mx.Reason.CONVERGED
+
+
 def test_rounding_of_large_counts_is_not_a_fall():
     generator = torch.Generator().manual_seed(0)
     x = mx.Poisson(tensor(4000.0, 5000.0)).draw(torch.arange(400) % 2, generator)

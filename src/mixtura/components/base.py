@@ -34,6 +34,9 @@ __all__ = ["Component", "Labels", "permuted"]
 Labels = Callable[[Tensor], Tensor]
 """A labels rule: log joint ``(..., K)`` to responsibilities ``(..., K)`` that sum to one over components."""
 
+Reduce = Callable[[Callable[[Tensor, Tensor | None], Any]], Any]
+"""The sum over all blocks of a function of rows ``(N, *event)`` and weights ``(N,)``, or none for ones."""
+
 _BLOCK_BYTES = 1 << 20  # of the log joint of a block: what a core's cache holds
 _FEWEST_ROWS = 256
 
@@ -196,6 +199,14 @@ class Component(Value, ABC):
         """Returns the components that the sums imply: maximum likelihood, or MAP under a conjugate prior."""
         raise NotClosedForm(f"{type(self).__name__} has no closed-form update; learn it by gradient M-steps.")
 
+    def settled(self, reduce: Reduce) -> Self:
+        """Returns the components as a run on some rows begins from them: the same, unless the rows bound them.
+
+        Arguments:
+            reduce: The sum over all blocks of a function of rows and weights, of anything that can be added.
+        """
+        return self
+
     def restated(self, statistics: Statistics, old: Self) -> Statistics:
         """Returns sums taken about the parameters of ``old`` as sums about these: the same for uncentred families."""
         return statistics
@@ -218,8 +229,9 @@ class Component(Value, ABC):
         joint = logits + self.log_prob(self._shared(x))
         row_weight = x.new_ones(len(x)) if weight is None else weight
         row_weight = row_weight.reshape(-1, *(1,) * (joint.ndim - 2))
-        log_likelihood = (row_weight * torch.logsumexp(joint, -1)).sum(0, dtype=torch.float64)
-        r = labels(joint) * row_weight.unsqueeze(-1)
+        idle = row_weight == 0  # such a row may lie where no component can be
+        log_likelihood = (row_weight * torch.logsumexp(joint, -1).masked_fill(idle, 0)).sum(0, dtype=torch.float64)
+        r = labels(joint).masked_fill(idle.unsqueeze(-1), 0) * row_weight.unsqueeze(-1)
         return Statistics(log_likelihood, r.sum(0, dtype=torch.float64), self.statistics(x, r))
 
     @property

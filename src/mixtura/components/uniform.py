@@ -1,13 +1,27 @@
-r"""The uniform family on boxes: what outliers look like, whatever their origin.
+r"""The uniform family on boxes: values between ends that are sharp; beside other families, what outliers look like.
 
 .. math:: \log p(x) = -\sum_d \log(h_d - l_d) \quad\text{for } l \le x \le h .
 
-Its box is given, or is that of the data; it is not learned.
+Its ends are not learned by steps: every row in a box has a positive responsibility, so EM can neither take an end past
+a row, where the expected log-likelihood is minus infinity, nor gain by leaving room outside the outermost one. So for
+given sets of rows the maximum is
+
+.. math:: l_k = \min_{n \in k} x_n, \qquad h_k = \max_{n \in k} x_n,
+
+in each coordinate, and is taken at once when a run begins (`Uniform.settled`): a box holds the rows inside it, and a
+row in no box belongs to the nearest in units of widths. Then EM moves the weights, where the likelihood is concave.
+What the ends amount to is up to the starts, of which the likelihood chooses: in one half of them components are the
+boxes of clusters of rows, and in the other one box is around all and the rest inside. A box on rows that are all alike
+would have an infinite likelihood; it is a collapse.
+
+Beside or among other families (`Beside`, `Product`) and where ends are given, boxes stay as they are.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from typing import Any, ClassVar, Self
 
 import torch
@@ -15,6 +29,7 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from ..errors import refuse
+from .base import Reduce
 from .coordinates import Coordinates
 from .family import Family
 from .statistics import Statistics
@@ -30,6 +45,7 @@ class Uniform(Coordinates):
         low: The lower ends, with shape ``(*B, K)``; ``(*B, K, D)`` for boxes.
         high: The upper ends, in the same shape.
         vectors: Whether rows are vectors.
+        fixed: Whether a fit leaves the ends as they are; they then count as no parameters.
 
     Raises:
         MixtureError: If an upper end is not above its lower end.
@@ -42,9 +58,11 @@ class Uniform(Coordinates):
     arguments: ClassVar = {"low": constraints.real, "high": constraints.real}
     low: Tensor
     high: Tensor
+    fixed: bool = True
 
-    def __init__(self, low: Tensor, high: Tensor, *, vectors: bool = False) -> None:
+    def __init__(self, low: Tensor, high: Tensor, *, vectors: bool = False, fixed: bool = True) -> None:
         self._seal(vectors, low=low, high=high)
+        object.__setattr__(self, "fixed", fixed)
         self._check_ends()
 
     def _check_ends(self) -> None:
@@ -61,8 +79,8 @@ class Uniform(Coordinates):
 
     @property
     def parameters(self) -> int:
-        """None: the box is given."""
-        return 0
+        """Both ends of each box and coordinate; none where the ends are given."""
+        return 0 if self.fixed else super().parameters
 
     def log_prob(self, x: Tensor) -> Tensor:
         rows = self._rows(x)
@@ -71,11 +89,39 @@ class Uniform(Coordinates):
         return self._within(density, x, x.isnan())
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        """Returns nothing: there is nothing to learn."""
+        """Returns nothing: the ends are settled."""
         return ()
 
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         return self
+
+    def settled(self, reduce: Reduce) -> Self:
+        """Returns the least boxes around the rows that each one holds or is nearest to."""
+        if self.fixed:
+            return self
+        found: _Extremes = reduce(self._extremes)
+        held = (found.low <= found.high).all(-1, keepdim=True) if self.vectors else found.low <= found.high
+        low, high = torch.where(held, found.low, self.low), torch.where(held, found.high, self.high)
+        least = torch.nextafter(high, torch.full_like(high, torch.inf))  # a box on one number, which has collapsed
+        return self._replace(low=low, high=torch.where(high > low, high, least))
+
+    def _extremes(self, x: Tensor, weight: Tensor | None) -> _Extremes:
+        few = max(1, _NUMBERS // self.low.numel())
+        weights = [None] * len(x) if weight is None else weight.split(few)
+        return reduce(add, (self._extremes_of(*pair) for pair in zip(x.split(few), weights, strict=False)))
+
+    def _extremes_of(self, x: Tensor, weight: Tensor | None) -> _Extremes:
+        rows = self._rows(self._shared(x))
+        beyond = self._sum((self.low - rows).clamp_min(0) / self._width + (rows - self.high).clamp_min(0) / self._width)
+        mine = beyond == beyond.amin(-1, keepdim=True)
+        if weight is not None:
+            mine = mine & (weight > 0).reshape(-1, *(1,) * (mine.ndim - 1))
+        mine = mine.unsqueeze(-1) if self.vectors else mine
+        return _Extremes(torch.where(mine, rows, torch.inf).amin(0), torch.where(mine, rows, -torch.inf).amax(0))
+
+    @property
+    def _width(self) -> Tensor:
+        return self.high - self.low
 
     @property
     def mean(self) -> Tensor:
@@ -86,7 +132,8 @@ class Uniform(Coordinates):
         return (self.high - self.low).square() / 12
 
     def collapsed(self, floor: Tensor) -> Tensor:
-        return torch.zeros(self.batch_shape, dtype=torch.bool, device=self.device)
+        narrow = super().collapsed(floor)
+        return torch.zeros_like(narrow) if self.fixed else narrow
 
     def _cdf(self, x: Tensor) -> Tensor:
         return ((x - self.low) / (self.high - self.low)).clamp(0, 1)
@@ -103,17 +150,30 @@ class Uniform(Coordinates):
         return self.low + share * (self.high - self.low)
 
 
+@dataclass(frozen=True, eq=False)
+class _Extremes:
+    """The least and the greatest row of each box, ``(*B, K, *event)``: a monoid."""
+
+    low: Tensor
+    high: Tensor
+
+    def __add__(self, other: _Extremes) -> _Extremes:
+        return _Extremes(torch.minimum(self.low, other.low), torch.maximum(self.high, other.high))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class UniformFamily(Family, of=[Uniform]):
-    """Uniform components on one box.
+    """Uniform components.
 
     Arguments:
-        low: The lower ends, with shape ``(*event)``; those of the data if none are given.
+        low: The lower ends of one box for all, with shape ``(*event)``, where it is given.
         high: Its upper ends.
+        fixed: Whether all have one box, that of the data where none is given; else each has the box of its rows.
     """
 
     low: Tensor | None = None
     high: Tensor | None = None
+    fixed: bool = False
     vectors: bool = False
 
     @property
@@ -123,15 +183,43 @@ class UniformFamily(Family, of=[Uniform]):
     def shown(self) -> list[str]:
         return []
 
+    def across(self, columns: int) -> Family:
+        """Returns the family on some columns of a product, where other columns tell components apart."""
+        return replace(self, fixed=True)
+
     def bind(self, rows: Any, summary: Any) -> Family:
-        """Returns the family with the data's bounding box, where none was given."""
-        if self.low is not None and self.high is not None:
-            return self
-        return replace(self, low=summary.minimum, high=summary.maximum)
+        """Returns the family with the data's bounding box, where an end was not given."""
+        low, high = (
+            (summary.minimum if self.low is None else self.low),
+            (summary.maximum if self.high is None else self.high),
+        )
+        return replace(self, low=low, high=high, fixed=self.fixed or self.low is not None or self.high is not None)
 
     def start(self, x: Tensor, r: Tensor) -> Uniform:
-        low, high = self.low, self.high
-        if low is None or high is None:
-            low, high = x.amin(0), x.amax(0)
-        shape = (*r.shape[1:], *x.shape[1:])
-        return Uniform._of(low=low.to(x).expand(shape), high=high.to(x).expand(shape), vectors=x.ndim > 1)
+        low, high = self._ends(x, r.shape[1:])
+        if not self.fixed:
+            low, high = _boxes(x, r, low, high)
+        return Uniform._of(low=low, high=high, fixed=self.fixed, vectors=x.ndim > 1)
+
+    def _ends(self, x: Tensor, batch: torch.Size) -> tuple[Tensor, Tensor]:
+        """The ends of the box around all rows, for each component."""
+        low, high = (x.amin(0) if self.low is None else self.low), (x.amax(0) if self.high is None else self.high)
+        shape = (*batch, *x.shape[1:])
+        return low.to(x).expand(shape), high.to(x).expand(shape)
+
+
+def _boxes(x: Tensor, r: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """The boxes of clusters, none without width; in every second start the largest cluster's is that of all rows."""
+    rows = x.reshape(len(x), *(1,) * (r.ndim - 1), *x.shape[1:])
+    mine = r.reshape(*r.shape, *(1,) * (x.ndim - 1)) > 0
+    least, most = torch.where(mine, rows, torch.inf).amin(0), torch.where(mine, rows, -torch.inf).amax(0)
+    room = _ROOM * (high - low)
+    least, most = torch.maximum(least - room, low), torch.minimum(most + room, high)
+    every, weight = torch.arange(len(least), device=x.device), r.sum(0)
+    around = (every % 2 == 1).unsqueeze(-1) & (weight == weight.amax(-1, keepdim=True))
+    around = (around | (weight <= 0)).reshape(*weight.shape, *(1,) * (x.ndim - 1))
+    return torch.where(around, low, least), torch.where(around, high, most)
+
+
+_ROOM = 1e-3  # of the width of all rows, around the rows of a cluster
+_NUMBERS = 2**18  # compared at a time

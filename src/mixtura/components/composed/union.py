@@ -73,7 +73,7 @@ class Beside(Component):
             >>> fit.mixture.assign(torch.tensor([0.0, 4.0]))
             tensor([0, 1])
         """
-        return BesideFamily(cls, given(family), Uniform.template(low=low, high=high))
+        return BesideFamily(cls, given(family), Uniform.template(low=low, high=high, fixed=True))
 
     def verify(self) -> None:
         super().verify()

@@ -134,7 +134,10 @@ class Method(ABC):
 
     def begin(self, start: State, rows: Rows) -> State:
         """Returns the first state from a batch of mixtures, or of states where an earlier run ended."""
-        return start
+        if not rows.observation.exact:
+            return start
+        components = start.components.settled(lambda read: rows.reduce(lambda block: read(block.x, block.weight)))
+        return self.held(Mixture._of(start.logits, components, start.columns), start)
 
     def mixture(self, state: State) -> Mixture:
         """Returns the mixture that stands for a state."""
