@@ -20,6 +20,7 @@ from .heavy_tails import Tails
 from .labels import Drawn, Kind, Labels, Rule, Single, nearest, soft
 from .plan import Plan
 from .reference import Reference
+from .steps import Step
 from .sums import Sums
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "RowErrors",
     "Rule",
     "Single",
+    "Step",
     "Sums",
     "Tails",
     "add_backend",

@@ -7,6 +7,7 @@ torch has done by then many times over, never does.
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib import import_module
 from types import ModuleType
 
 import torch
@@ -19,7 +20,7 @@ from .plan import Plan
 from .reference import Reference
 from .sums import Sums
 
-__all__ = ["Compiled"]
+__all__ = ["Compiled", "compiled_module"]
 
 _WORTH = 4_000_000  # about a millisecond in torch, a tenth of that compiled
 _WORTH_ERRORS = 20_000  # rows times components with errors by row
@@ -53,7 +54,7 @@ class Compiled(Reference):
 
     def serves(self, plan: Plan, x: Tensor) -> bool:
         known = plan.form in _FORMS and (plan.rule.kind, plan.extra.beyond) in _SERVED
-        return known and x.device.type == "cpu" and x.dtype in _TYPES and _passes() is not None
+        return known and x.device.type == "cpu" and x.dtype in _TYPES and compiled_module("passes") is not None
 
     def sums(self, plan: Plan, x: Tensor, weight: Tensor | None = None) -> Sums:
         return _given().SUMS[plan.rule.kind, plan.extra.beyond](plan, x, weight)
@@ -70,19 +71,18 @@ class Compiled(Reference):
 
 
 def _given() -> ModuleType:
-    passes = _passes()
+    passes = compiled_module("passes")
     if passes is None:
         raise ImportError("numba is missing or cannot compile here")
     return passes
 
 
 @lru_cache
-def _passes() -> ModuleType | None:
-    """The compiled passes, or none where numba is missing, switched off, or has nowhere to keep compiled code."""
+def compiled_module(name: str) -> ModuleType | None:
+    """A module of compiled loops, or none where numba is missing, switched off, or has nowhere to keep compiled code."""
     try:
-        from numba import config
-
-        from .numba import passes, vector
+        config, vector = import_module("numba.core.config"), import_module(".numba.vector", __package__)
+        found = import_module(f".numba.{name}", __package__)
     except (ImportError, RuntimeError):  # numba's error where no directory for compiled code can be written
         return None
-    return passes if vector.has_fused_multiply_add() and not vars(config)["DISABLE_JIT"] else None
+    return found if vector.has_fused_multiply_add() and not vars(config)["DISABLE_JIT"] else None

@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ...kernels import DIAGONAL
+from ...kernels import DIAGONAL, Step
 from .axes import AlongAxes, checked_variance, select_rows
 from .full import Full
 from .patterns import apply, picks
@@ -86,6 +86,12 @@ class Diagonal(AlongAxes):
 
     def with_moment(self, moment: Tensor, features: int) -> Self:
         return self._replace(factor=moment.sqrt())  # the root of a negative sum is NaN: collapsed, and seen as such
+
+    @property
+    def step(self) -> Step | None:
+        if type(self) is not Diagonal:  # derived structures have M-steps of their own
+            return None
+        return Step.TIED_DIAGONAL if self.tied else Step.DIAGONAL
 
     def parameters(self, components: int, features: int) -> int:
         return (1 if self.tied else components) * features

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...errors import MixtureError, refuse
-from ...kernels import FULL
+from ...kernels import FULL, Step
 from .columns import cholesky_divided, divided, times
 from .posterior import Gain, Measurement, by_coordinates, by_triangles
 from .structure import Structure, lead
@@ -100,6 +100,12 @@ class Full(Structure):
 
     def with_moment(self, moment: Tensor, features: int) -> Self:
         return self._replace(factor=factored(moment, self.tied).factor)
+
+    @property
+    def step(self) -> Step | None:
+        if type(self) is not Full:  # derived structures have M-steps of their own
+            return None
+        return Step.TIED_FULL if self.tied else Step.FULL
 
     def parameters(self, components: int, features: int) -> int:
         return (1 if self.tied else components) * features * (features + 1) // 2

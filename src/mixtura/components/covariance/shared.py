@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from ...errors import refuse
+from ...kernels import Step
 from .diagonal import Diagonal
 from .eigen import Eigen
 from .full import Full, factored
@@ -58,6 +59,10 @@ class VolumeShape(Structure):
     @property
     def name(self) -> str:
         return type(self).__name__
+
+    @property
+    def step(self) -> Step | None:
+        return None
 
     @property
     def constrained(self) -> bool:

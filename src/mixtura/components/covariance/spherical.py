@@ -8,7 +8,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ...kernels import SPHERICAL
+from ...kernels import SPHERICAL, Step
 from .axes import AlongAxes, checked_variance, select_rows
 from .diagonal import Diagonal
 from .full import Full
@@ -88,6 +88,12 @@ class Spherical(AlongAxes):
 
     def with_moment(self, moment: Tensor, features: int) -> Self:
         return self._replace(factor=(moment / features).sqrt())
+
+    @property
+    def step(self) -> Step | None:
+        if type(self) is not Spherical:  # derived structures have M-steps of their own
+            return None
+        return Step.TIED_SPHERICAL if self.tied else Step.SPHERICAL
 
     def parameters(self, components: int, features: int) -> int:
         return 1 if self.tied else components

@@ -43,7 +43,7 @@ from torch import Tensor
 
 from ..._value import Value
 from ...errors import refuse
-from ...kernels import Form
+from ...kernels import Form, Step
 from .columns import distinct, times
 from .posterior import Gain, Measurement
 
@@ -253,6 +253,11 @@ class Structure(Value, ABC):
     def name(self) -> str:
         """The plain name under which `structure` finds a template of this kind."""
         return "tied-" * self.tied + type(self).__name__.lower()
+
+    @property
+    def step(self) -> Step | None:
+        """The compiled M-step that makes such covariances on small tables, if there is one."""
+        return None
 
     @property
     def constrained(self) -> bool:

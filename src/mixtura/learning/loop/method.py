@@ -44,6 +44,8 @@ class Method(ABC):
         restarts: How many starts there are if the caller does not say.
         observes: Whether it learns from rows recorded through an observation.
         takes_labels: Whether it learns from rows of which some labels are known.
+        accelerated: Whether the loop may extrapolate from updates that it has seen.
+        leaps: Whether an update is the M-step of soft sums and nothing else, of which kernels make many in a call.
     """
 
     max_iterations: int
@@ -53,6 +55,8 @@ class Method(ABC):
     restarts: int = 16
     observes: bool = False
     takes_labels: bool = True
+    accelerated: bool = False
+    leaps: bool = False
 
     # -- one iteration
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ...components import Statistics
 from ...data import Rows
+from .leaps import leap, leaps
 from .reason import Reason
 from .rounding import least, seen
 from .traces import Report, Run, State
@@ -52,6 +53,8 @@ def run(
         One `Run` per start. Ctrl-C ends the loop and returns what there is.
     """
     method = method.informed(rows, start)
+    if watch is None and leaps(method, rows, start):
+        return leap(method, rows, start, floor, report)
     runs = [Run(method, start, entry) for entry in range(len(method.expected(start).logits))]
     try:
         _iterate(method, rows, method.begin(start, rows), floor, runs, report, watch)

@@ -34,6 +34,7 @@ class EM(Method):
         max_iterations: The largest number of updates, at least 1.
         tolerance: The gain still to come, in nats per row, below which a fit has converged; 0 runs all iterations.
         prior: A conjugate prior, which turns maximum likelihood into MAP; none by default.
+        acceleration: Whether to extrapolate from updates already made, which never lowers the objective.
         frozen: What stays as in the start; ``freeze=`` of `fit` sets it.
 
     Example:
@@ -45,6 +46,7 @@ class EM(Method):
     max_iterations: int = 1000
     tolerance: float = 1e-7
     prior: Prior | None = None
+    acceleration: bool = field(default=True, kw_only=True)
     frozen: Freeze | None = field(default=None, kw_only=True)
 
     observes = True
@@ -62,6 +64,14 @@ class EM(Method):
     @property
     def monotone(self) -> bool:  # type: ignore[override]
         return self.prior is None or self.prior.monotone
+
+    @property
+    def accelerated(self) -> bool:  # type: ignore[override]
+        return self.acceleration and self.monotone
+
+    @property
+    def leaps(self) -> bool:  # type: ignore[override]
+        return type(self) in _PLAIN and self.prior is None and self.frozen is None
 
     def converged(self, one: Run, rounding: float) -> bool:
         """Judges by the gain still to come; by the last change alone where a ridge may let the objective fall."""
@@ -97,6 +107,9 @@ class EM(Method):
         if self.prior is None:
             return statistics.log_likelihood
         return statistics.log_likelihood + self.prior.log_prob(mixture)
+
+
+_PLAIN = {EM}  # methods whose update is that of EM, and whose labels are soft
 
 
 def check_limits(max_iterations: int, tolerance: float) -> None:

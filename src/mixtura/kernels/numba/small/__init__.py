@@ -1,0 +1,1 @@
+"""Small tables: many updates of many starts in one compiled call."""

@@ -1,0 +1,154 @@
+r"""The M-step of one start: weights, means and covariances from sums, and the factors with which rows are read next.
+
+With sums N, f and S about a reference m, :math:`\mu = m + f / N` and :math:`C = S / N - f f^\top / N^2`; the code says
+what a structure makes of the matrices C. Parameters of a start lie one after another: log weights (K), constants (K),
+means (K, D), factors (K, D, D), covariances (K, D, D).
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from .codes import SPHERICAL, TIED_DIAGONAL, TIED_FULL, TIED_SPHERICAL
+
+__all__ = ["FACTOR", "collect", "factorise", "size_of_state", "size_of_sums", "update"]
+
+plain = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+FACTOR = math.sqrt(0.5)
+
+
+@plain
+def size_of_sums(components, features):
+    """Numbers of N, f and S."""
+    return components * (1 + features + features * features)
+
+
+@plain
+def size_of_state(components, features):
+    """Numbers of all parameters of a start."""
+    return components * (2 + features + 2 * features * features)
+
+
+@plain
+def collect(lanes, components, features, width, sums):
+    """Adds up the lanes, and mirrors the lower triangles of S."""
+    for i in range(sums.size):
+        value = 0.0
+        for lane in range(i * width, (i + 1) * width):
+            value += lanes[lane]
+        sums[i] = value
+    first = components * (1 + features)
+    for k in range(components):
+        at = first + k * features * features
+        for i in range(features):
+            for j in range(i):
+                sums[at + j * features + i] = sums[at + i * features + j]
+
+
+@plain
+def pool(weight, moment, components, square):
+    """The mean of the matrices by weight, in the place of each."""
+    total = 0.0
+    for k in range(components):
+        total += weight[k]
+    for e in range(square):
+        value = 0.0
+        for k in range(components):
+            value += weight[k] / total * moment[k * square + e]
+        for k in range(components):
+            moment[k * square + e] = value
+
+
+@plain
+def round_off(moment, components, features):
+    """The mean of the diagonal, in the place of each of its entries."""
+    square = features * features
+    for k in range(components):
+        value = 0.0
+        for i in range(features):
+            value += moment[k * square + i * (features + 1)]
+        for i in range(features):
+            moment[k * square + i * (features + 1)] = value / features
+
+
+@plain
+def structured(code, weight, moment, components, features):
+    """Covariances of each component's rows become those of a structure."""
+    if code == TIED_FULL or code == TIED_DIAGONAL or code == TIED_SPHERICAL:
+        pool(weight, moment, components, features * features)
+    if code == SPHERICAL or code == TIED_SPHERICAL:
+        round_off(moment, components, features)
+
+
+@plain
+def factorise(dense, components, features, state, floor):
+    """Factors and constants from weights and covariances; the first component that is too narrow, or -1."""
+    square = features * features
+    means = 2 * components
+    factors = means + components * features
+    covariances = factors + components * square
+    for k in range(components):
+        a, c = factors + k * square, covariances + k * square
+        half_logdet = 0.0
+        for i in range(features):
+            for j in range(0 if dense else i, i + 1):
+                value = state[c + i * features + j]
+                if dense:
+                    for e in range(j):
+                        value -= state[a + i * features + e] * state[a + j * features + e]
+                if i == j:
+                    if not (value >= floor[i] and value > 0.0 and math.isfinite(value)):
+                        return k
+                    state[a + i * features + i] = math.sqrt(value)
+                    half_logdet += 0.5 * math.log(value)
+                else:
+                    state[a + i * features + j] = value / state[a + j * features + j]
+        for j in range(features):  # the inverse of the triangle, in its place
+            state[a + j * features + j] = 1 / state[a + j * features + j]
+        if dense:
+            for j in range(features):
+                for i in range(j + 1, features):
+                    value = 0.0
+                    for e in range(j, i):
+                        value -= state[a + i * features + e] * state[a + e * features + j]
+                    state[a + i * features + j] = value * state[a + i * features + i]
+        for e in range(square):
+            state[a + e] *= FACTOR
+        state[components + k] = state[k] - half_logdet - features * _HALF_LOG_TWO_PI
+    return -1
+
+
+@plain
+def update(code, sums, reference, components, features, state, covariances):
+    """Weights, means and covariances from sums about a reference; the first component that is broken, or -1.
+
+    The structures that share a volume, a shape or an orientation find their covariances by a function of their own.
+    """
+    square = features * features
+    means = 2 * components
+    matrices = means + components * (features + square)
+    total = 0.0
+    for k in range(components):
+        total += sums[k]
+    for k in range(components):
+        weight = sums[k]
+        if not (weight > 0.0 and math.isfinite(weight)):
+            return k
+        state[k] = math.log(weight / total)
+        f, s, c = components + k * features, components * (1 + features) + k * square, matrices + k * square
+        for i in range(features):
+            shift = sums[f + i] / weight
+            state[means + k * features + i] = reference[k * features + i] + shift
+            if not math.isfinite(shift):
+                return k
+            for j in range(features):
+                covariances[k * square + i * features + j] = (
+                    sums[s + i * features + j] / weight - shift * (sums[f + j] / weight)
+                )
+    structured(code, sums, covariances, components, features)
+    for e in range(components * square):
+        state[matrices + e] = covariances[e]
+    return -1

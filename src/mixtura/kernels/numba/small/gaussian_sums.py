@@ -1,0 +1,83 @@
+r"""The E-step of one start over a small table: log-likelihood and sums about the current means.
+
+Rows are stored in panels, feature by feature, so that lanes are rows; a row that fills a panel has weight zero. Every sum
+keeps one number for each lane until the last panel. Factors come divided by :math:`\sqrt 2`, so that a log joint is a
+constant minus a squared length.
+"""
+
+from ..joints import part
+from ..vector import exp, fma, largest, load_panel, log, number, splat, store, total
+
+__all__ = ["expect"]
+
+
+@part
+def residuals(columns, p, state, mean, features, width, t, at):
+    """Rows of a panel minus the mean of a component."""
+    for d in range(features):
+        row = load_panel(columns, (p * features + d) * width)
+        store(t, at + d * width, row - splat(number(state, mean + d), row))
+
+
+@part
+def length(t, at, state, factor, features, dense, width, value):
+    """A value minus the squared lengths of residuals times a lower triangle, of which the diagonal alone counts else."""
+    for i in range(features):
+        z = splat(0.0, value)
+        for j in range(0 if dense else i, i + 1):
+            z = fma(number(state, factor + i * features + j), load_panel(t, at + j * width), z)
+        value = value - z * z
+    return value
+
+
+@part
+def softmax(joint, components, width):
+    """Log joints of a panel become responsibilities; returns the log density."""
+    top = load_panel(joint, 0)
+    for k in range(1, components):
+        top = largest(load_panel(joint, k * width), top)
+    mass = splat(0.0, top)
+    for k in range(components):
+        value = exp(load_panel(joint, k * width) - top)
+        store(joint, k * width, value)
+        mass = mass + value
+    scale = splat(1.0, mass) / mass
+    for k in range(components):
+        store(joint, k * width, load_panel(joint, k * width) * scale)
+    return top + log(mass)
+
+
+@part
+def moments(r, t, at, first, second, features, dense, width, lanes):
+    """Adds a component's share of a panel to the sums by lane: first and second moments."""
+    for i in range(features):
+        ri = r * load_panel(t, at + i * width)
+        store(lanes, first + i * width, load_panel(lanes, first + i * width) + ri)
+        for j in range(0 if dense else i, i + 1):
+            where = second + (i * features + j) * width
+            store(lanes, where, fma(ri, load_panel(t, at + j * width), load_panel(lanes, where)))
+
+
+@part
+def expect(columns, weight, begin, end, state, components, features, dense, width, t, joint, lanes):
+    """Log-likelihood of the panels [begin, end); leaves the sums by lane."""
+    for i in range(lanes.size):
+        lanes[i] = 0.0
+    likelihood = splat(0.0, load_panel(weight, 0))
+    square, stretch = features * features, features * width
+    means, factors = 2 * components, components * (2 + features)
+    first, second = components * width, components * (1 + features) * width
+    for p in range(begin, end):
+        share = load_panel(weight, p * width)
+        for k in range(components):
+            residuals(columns, p, state, means + k * features, features, width, t, k * stretch)
+            value = splat(number(state, components + k), share)
+            value = length(t, k * stretch, state, factors + k * square, features, dense, width, value)
+            store(joint, k * width, value)
+        likelihood = fma(share, softmax(joint, components, width), likelihood)
+        for k in range(components):
+            r = load_panel(joint, k * width) * share
+            store(lanes, k * width, load_panel(lanes, k * width) + r)
+            f, s = first + k * stretch, second + k * square * width
+            moments(r, t, k * stretch, f, s, features, dense, width, lanes)
+    return total(likelihood)

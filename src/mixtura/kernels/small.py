@@ -1,0 +1,215 @@
+r"""Small tables: many updates of many starts in one compiled call, for rows that fit the cache.
+
+At some hundred rows the arithmetic of an update takes microseconds, and the calls that order it a hundred times that. So
+the whole of it is compiled: E-step, M-step, extrapolation, and the tests for collapse, a fall and convergence; Python
+reads the trace. It works in float64 whatever the rows are, about the mean of each column. Starts may have rows of their
+own: a `Table` holds groups of rows one after another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from types import ModuleType
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .compiled import compiled_module
+from .steps import Step
+from .threads import in_threads, workers
+
+__all__ = ["End", "Limits", "Outcome", "Starts", "Table", "small"]
+
+Array = NDArray[Any]
+
+_MOST_NUMBERS = 2**18  # of rows times columns: what passes quickly from the second cache
+_MOST_FEATURES = 16
+_DRIVER = "small.driver"
+_GRAIN = 2_000_000  # row-components worth another thread: about some milliseconds
+
+
+class End(IntEnum):
+    """How a start ended; the numbers are those of the compiled driver."""
+
+    RUNNING = 0
+    CONVERGED = 1
+    COLLAPSED = 2
+    NOT_FINITE = 3
+    FELL = 4
+
+
+class Limits(NamedTuple):
+    """How far starts are advanced: updates, the gain still to come at which one ends, and whether to extrapolate."""
+
+    updates: int
+    tolerance: float
+    accelerated: bool
+
+
+class Outcome(NamedTuple):
+    """What became of starts.
+
+    Attributes:
+        traces: The objectives before each update, in nats by row, (S, T); NaN after the last.
+        lengths: How many of them there are, (S,).
+        ends: An `End` each, (S,).
+        notes: Which component collapsed and its weight, or 0 and by how much the objective fell, (S, 2).
+    """
+
+    traces: Array
+    lengths: Array
+    ends: Array
+    notes: Array
+
+    @property
+    def last(self) -> Array:
+        """The objective where each start ended, minus infinity where it never had one, (S,)."""
+        at = np.maximum(self.lengths - 1, 0)
+        found = np.take_along_axis(self.traces, at[:, None], 1)[:, 0]
+        return np.where(self.lengths > 0, found, -np.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Groups of rows in panels as wide as the processor's registers like, about a mean for each column.
+
+    Attributes:
+        rows: The panels, feature by feature, and the weights of their rows, zero where there is none.
+        places: The first panel of each group and the one after the last, (G, 2).
+        total: The weight of each group's rows, (G,).
+        origin: What was subtracted, (G, D).
+        unit: The standard deviation of each column, one where that is zero, (G, D).
+        floor: The variance below which a component has collapsed, (G, D).
+    """
+
+    rows: tuple[Array, Array]
+    places: Array
+    total: Array
+    origin: Array
+    unit: Array
+    floor: Array
+
+    @classmethod
+    def of(cls, x: Tensor, weight: Tensor | None, floor: Tensor, sizes: Sequence[int] | None = None) -> Table:
+        """Lays out rows (N, D), and weights (N,), of groups of so many rows each; one group if nothing is said."""
+        values = x.detach().double().numpy()
+        weights = np.ones(len(values)) if weight is None else weight.detach().double().numpy()
+        counts = np.array([len(values)] if sizes is None else sizes)
+        begin = np.cumsum(counts) - counts
+        origin = np.add.reduceat(values, begin, 0) / counts[:, None]
+        centred = values - np.repeat(origin, counts, 0)
+        spread = np.sqrt(np.add.reduceat(centred * centred, begin, 0) / counts[:, None])
+        total = np.add.reduceat(weights, begin)
+        rows, places = _panelled(centred, weights, counts, begin)
+        floors = np.broadcast_to(floor.double().numpy(), origin.shape)
+        return cls(rows, places, total, origin, np.where(spread > 0, spread, 1.0), np.ascontiguousarray(floors))
+
+    @property
+    def features(self) -> int:
+        """The number of columns D."""
+        return self.origin.shape[1]
+
+
+def _panelled(x: Array, weight: Array, counts: Array, begin: Array) -> tuple[tuple[Array, Array], Array]:
+    width = _driver().WIDTH
+    panels = -(-counts // width)
+    ends = np.cumsum(panels)
+    places = np.stack([ends - panels, ends], 1)
+    at = np.arange(len(x)) + np.repeat(places[:, 0] * width - begin, counts)
+    columns, weights = np.zeros((ends[-1] * width, x.shape[1])), np.zeros(ends[-1] * width)
+    columns[at], weights[at] = x, weight
+    flat = np.ascontiguousarray(columns.reshape(-1, width, x.shape[1]).swapaxes(1, 2)).reshape(-1)
+    return (flat, weights), places
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Mixtures of Gaussians under way: S of them, each with the rows of its group.
+
+    Attributes:
+        table: The rows.
+        step: What the covariances look like.
+        components: The number of components K.
+        states: All parameters, a start a line.
+        group: The group of each start, (S,).
+    """
+
+    table: Table
+    step: Step
+    components: int
+    states: Array
+    group: Array
+
+    @classmethod
+    def of(cls, table: Table, step: Step, logits: Array, mean: Array, covariance: Array, group: Array) -> Starts:
+        """Starts of log weights (S, K), means (S, K, D) and covariances that broadcast to (S, K, D, D)."""
+        count, components, features = mean.shape
+        centred = mean - table.origin[group][:, None]
+        read = np.zeros((count, components * (1 + features * features)))  # constants and factors, made by the driver
+        whole = np.broadcast_to(covariance, (count, components, features, features))
+        constants, factors = read[:, :components], read[:, components:]
+        parts = logits, constants, centred.reshape(count, -1), factors, whole.reshape(count, -1)
+        return cls(table, step, components, np.concatenate(parts, 1), group)
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def take(self, index: Array) -> Self:
+        """Some of the starts."""
+        return replace(self, states=self.states[index], group=self.group[index])
+
+    @property
+    def logits(self) -> Array:
+        """Log weights, (S, K)."""
+        return self.states[:, : self.components]
+
+    @property
+    def mean(self) -> Array:
+        """Means, (S, K, D)."""
+        k, d = self.components, self.table.features
+        flat = self.states[:, 2 * k : k * (2 + d)]
+        return flat.reshape(-1, k, d) + self.table.origin[self.group][:, None]
+
+    @property
+    def covariance(self) -> Array:
+        """Covariances, (S, K, D, D)."""
+        k, d = self.components, self.table.features
+        return self.states[:, -k * d * d :].reshape(-1, k, d, d)
+
+    def advanced(self, limits: Limits) -> tuple[Self, Outcome]:
+        """The starts after so many updates, or where they ended before, and what became of them."""
+        table, group, states, count = self.table, self.group, self.states.copy(), len(self)
+        traces, ends = np.full((count, limits.updates + 3), np.nan), np.zeros((count, 2), np.int64)
+        notes = np.zeros((count, 2))
+        shape = self.components, table.features, self.step >= Step.FULL, _driver().WIDTH
+        given = table.places[group], table.total[group], table.floor[group], table.unit[group]
+        numbers = limits.updates, limits.tolerance, np.finfo(np.float64).eps, limits.accelerated
+
+        def run(first: int, last: int) -> None:
+            _driver().advance(
+                table.rows, *given, int(self.step), shape, states, numbers, traces, ends, notes, first, last
+            )
+
+        in_threads(run, count, workers(self._work(limits.updates), _GRAIN))
+        return replace(self, states=states), Outcome(traces, ends[:, 1], ends[:, 0], notes)
+
+    def _work(self, updates: int) -> float:
+        rows = (self.table.places[self.group, 1] - self.table.places[self.group, 0]).sum() * _driver().WIDTH
+        return float(rows) * self.components * min(updates, 50)
+
+
+def small(rows: int, features: int) -> bool:
+    """Whether a table is small enough for many updates in a call, and numba compiles here."""
+    few = features <= _MOST_FEATURES and rows * features <= _MOST_NUMBERS
+    return few and compiled_module(_DRIVER) is not None
+
+
+def _driver() -> ModuleType:
+    found = compiled_module(_DRIVER)
+    if found is None:
+        raise ImportError("numba is missing or cannot compile here")
+    return found

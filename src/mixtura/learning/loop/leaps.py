@@ -1,0 +1,96 @@
+"""Runs over small tables: the same loop, many updates a call.
+
+Where a method's update is the M-step of the sums alone and the rows are few, the kernels advance all starts by many
+updates at once (`mixtura.kernels.small`). What comes back is what the loop would have noted: a trace, the state where
+it ends, and why.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...data import Rows, TensorRows
+from ...kernels.small import End, Limits, Outcome, Starts, Table, small
+from ...mixture import Mixture
+from .reason import Reason
+from .traces import Report, Run
+
+if TYPE_CHECKING:
+    from .method import Method
+
+__all__ = ["leap", "leaps", "started", "state_of"]
+
+_STRETCH = 100  # updates in a call, after which Ctrl-C is heard
+
+_REASONS = {
+    End.RUNNING: Reason.MAX_ITERATIONS,
+    End.CONVERGED: Reason.CONVERGED,
+    End.COLLAPSED: Reason.COLLAPSED,
+    End.NOT_FINITE: Reason.NOT_FINITE,
+    End.FELL: Reason.FELL,
+}
+
+
+def leaps(method: Method, rows: Rows, start: Mixture) -> bool:
+    """Whether the kernels make many updates of this method, on these rows, in a call."""
+    if not (method.leaps and isinstance(rows, TensorRows) and rows.observation.exact and not rows.possible.known):
+        return False
+    components = start.components
+    known = components.is_gaussian and components.gaussian.structure.step is not None
+    return known and rows.device.type == "cpu" and small(len(rows), rows.features)
+
+
+def leap(method: Method, rows: TensorRows, start: Mixture, floor: Tensor, report: Report | None) -> list[Run]:
+    """Runs a method from every entry of a batch of mixtures, as `run` does."""
+    table = Table.of(rows.tensor().reshape(len(rows), -1), rows.weight, floor.reshape(-1))
+    starts = started(table, start)
+    runs, alive = [Run(method, start, entry) for entry in range(len(starts))], np.arange(len(starts))
+    made = 0
+    while len(alive) and made < method.max_iterations:
+        limits = Limits(min(_STRETCH, method.max_iterations - made), method.tolerance, method.accelerated)
+        starts, found = starts.advanced(limits)
+        state = state_of(starts, start)
+        for entry, one in enumerate(alive):
+            _note(runs[one], state, entry, found)
+        made += limits.updates
+        going = found.ends == End.RUNNING
+        alive, starts = alive[going], starts.take(going)
+        if report is not None:
+            report(made, max(one.objective for one in runs))
+    return runs
+
+
+def _note(one: Run, state: Mixture, entry: int, found: Outcome) -> None:
+    """Notes how a start went on, and why it ended where it did."""
+    trace = found.traces[entry, : found.lengths[entry]].tolist()
+    one.trace = one.trace[:-1] + trace or one.trace
+    one.batch, one.entry, one.reason = state, entry, _REASONS[End(found.ends[entry])]
+    which, amount = found.notes[entry]
+    if one.reason is Reason.COLLAPSED:
+        one.detail = f"Component {int(which)} holds {amount:.3g} rows."
+    if one.reason is Reason.FELL:
+        one.detail = f"It fell by {amount:.3g} nats per row."
+
+
+def started(table: Table, start: Mixture) -> Starts:
+    """Returns a batch of mixtures of Gaussians as the kernels take it."""
+    gaussian = start.components.gaussian
+    logits = torch.log_softmax(start.logits.double(), -1).numpy()
+    mean, covariance = gaussian.location.double().numpy(), gaussian.structure.dense(gaussian.features).double().numpy()
+    return Starts.of(table, gaussian.structure.step, logits, mean, covariance, np.zeros(len(logits), np.int64))
+
+
+def state_of(starts: Starts, like: Mixture) -> Mixture:
+    """Returns starts as a batch of mixtures like another."""
+    gaussian = like.components.gaussian
+    dtype, structure = gaussian.dtype, gaussian.structure
+    covariance = torch.from_numpy(starts.covariance[:, :1] if structure.tied else starts.covariance)
+    moved = gaussian._of(
+        location=torch.from_numpy(starts.mean).to(dtype),
+        structure=structure.map(torch.Tensor.double).with_covariance(covariance).to(dtype),
+    )
+    return Mixture._of(torch.from_numpy(starts.logits.copy()).to(dtype), like.components.with_gaussian(moved))
