@@ -22,7 +22,7 @@ from .compiled import compiled_module
 from .steps import Step
 from .threads import in_threads, workers
 
-__all__ = ["End", "Limits", "Outcome", "Starts", "Table", "small"]
+__all__ = ["Clusters", "End", "Limits", "Outcome", "Starts", "Table", "clusters", "small"]
 
 Array = NDArray[Any]
 
@@ -202,6 +202,32 @@ class Starts:
         return float(rows) * self.components * min(updates, 50)
 
 
+class Clusters(NamedTuple):
+    """Where K-means ended: centres (S, K, D), mean squared distances by number (S,), and what became of the starts."""
+
+    mean: Array
+    spread: Array
+    outcome: Outcome
+
+
+def clusters(x: Tensor, weight: Tensor | None, mean: Tensor, limits: Limits) -> Clusters:
+    """K-means of rows (N, D) from centres (S, K, D)."""
+    rows = x.detach().double().numpy()
+    weights = np.ones(len(rows)) if weight is None else weight.detach().double().numpy()
+    origin, count = rows.mean(0), len(mean)
+    means = mean.detach().double().numpy() - origin
+    spread, traces = np.empty(count), np.full((count, limits.updates + 1), np.nan)
+    ends = np.zeros((count, 2), np.int64)
+    given = rows - origin, weights, weights.sum(), means, spread
+    numbers = limits.updates, limits.tolerance, np.finfo(np.float64).eps
+
+    def run(first: int, last: int) -> None:
+        _lloyd().lloyd(*given, *numbers, traces, ends, first, last)
+
+    in_threads(run, count, workers(rows.size * means.shape[1] * count * min(limits.updates, 50), _GRAIN))
+    return Clusters(means + origin, spread, Outcome(traces, ends[:, 1], ends[:, 0], np.zeros((count, 2))))
+
+
 def small(rows: int, features: int) -> bool:
     """Whether a table is small enough for many updates in a call, and numba compiles here."""
     few = features <= _MOST_FEATURES and rows * features <= _MOST_NUMBERS
@@ -209,7 +235,15 @@ def small(rows: int, features: int) -> bool:
 
 
 def _driver() -> ModuleType:
-    found = compiled_module(_DRIVER)
+    return _given(_DRIVER)
+
+
+def _lloyd() -> ModuleType:
+    return _given("small.lloyd")
+
+
+def _given(name: str) -> ModuleType:
+    found = compiled_module(name)
     if found is None:
         raise ImportError("numba is missing or cannot compile here")
     return found

@@ -22,7 +22,7 @@ from .traces import Report, Run
 if TYPE_CHECKING:
     from .method import Method
 
-__all__ = ["leap", "leaps", "started", "state_of"]
+__all__ = ["leap", "noted", "plain_table", "started", "state_of"]
 
 _STRETCH = 100  # updates in a call, after which Ctrl-C is heard
 
@@ -35,27 +35,25 @@ _REASONS = {
 }
 
 
-def leaps(method: Method, rows: Rows, start: Mixture) -> bool:
-    """Whether the kernels make many updates of this method, on these rows, in a call."""
-    if not (method.leaps and isinstance(rows, TensorRows) and rows.observation.exact and not rows.possible.known):
-        return False
+def plain_table(rows: Rows) -> bool:
+    """Whether rows are a small table in memory, as they were drawn, of which no label is known."""
+    plain = isinstance(rows, TensorRows) and rows.observation.exact and not rows.possible.known
+    return plain and rows.device.type == "cpu" and small(len(rows), rows.features)
+
+
+def leap(method: Method, rows: Rows, start: Mixture, floor: Tensor, report: Report | None) -> list[Run] | None:
+    """Runs EM from every entry of a batch of mixtures, as `run` does; none where the kernels do not serve them."""
     components = start.components
     known = components.is_gaussian and components.gaussian.structure.step is not None
-    return known and rows.device.type == "cpu" and small(len(rows), rows.features)
-
-
-def leap(method: Method, rows: TensorRows, start: Mixture, floor: Tensor, report: Report | None) -> list[Run]:
-    """Runs a method from every entry of a batch of mixtures, as `run` does."""
+    if not known or not plain_table(rows):
+        return None
     table = Table.of(rows.tensor().reshape(len(rows), -1), rows.weight, floor.reshape(-1))
     starts = started(table, start)
-    runs, alive = [Run(method, start, entry) for entry in range(len(starts))], np.arange(len(starts))
-    made = 0
+    runs, alive, made = [Run(method, start, entry) for entry in range(len(starts))], np.arange(len(starts)), 0
     while len(alive) and made < method.max_iterations:
         limits = Limits(min(_STRETCH, method.max_iterations - made), method.tolerance, method.accelerated)
         starts, found = starts.advanced(limits)
-        state = state_of(starts, start)
-        for entry, one in enumerate(alive):
-            _note(runs[one], state, entry, found)
+        noted([runs[one] for one in alive], state_of(starts, start), found)
         made += limits.updates
         going = found.ends == End.RUNNING
         alive, starts = alive[going], starts.take(going)
@@ -64,16 +62,16 @@ def leap(method: Method, rows: TensorRows, start: Mixture, floor: Tensor, report
     return runs
 
 
-def _note(one: Run, state: Mixture, entry: int, found: Outcome) -> None:
-    """Notes how a start went on, and why it ended where it did."""
-    trace = found.traces[entry, : found.lengths[entry]].tolist()
-    one.trace = one.trace[:-1] + trace or one.trace
-    one.batch, one.entry, one.reason = state, entry, _REASONS[End(found.ends[entry])]
-    which, amount = found.notes[entry]
-    if one.reason is Reason.COLLAPSED:
-        one.detail = f"Component {int(which)} holds {amount:.3g} rows."
-    if one.reason is Reason.FELL:
-        one.detail = f"It fell by {amount:.3g} nats per row."
+def noted(runs: list[Run], state: Mixture, found: Outcome) -> None:
+    """Notes how starts went on, and why they ended where they did."""
+    for entry, one in enumerate(runs):
+        one.trace = one.trace[:-1] + found.traces[entry, : found.lengths[entry]].tolist()
+        one.batch, one.entry, one.reason = state, entry, _REASONS[End(found.ends[entry])]
+        which, amount = found.notes[entry]
+        if one.reason is Reason.COLLAPSED:
+            one.detail = f"Component {int(which)} holds {amount:.3g} rows."
+        if one.reason is Reason.FELL:
+            one.detail = f"It fell by {amount:.3g} nats per row."
 
 
 def started(table: Table, start: Mixture) -> Starts:

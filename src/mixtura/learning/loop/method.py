@@ -45,7 +45,6 @@ class Method(ABC):
         observes: Whether it learns from rows recorded through an observation.
         takes_labels: Whether it learns from rows of which some labels are known.
         accelerated: Whether the loop may extrapolate from updates that it has seen.
-        leaps: Whether an update is the M-step of soft sums and nothing else, of which kernels make many in a call.
     """
 
     max_iterations: int
@@ -56,7 +55,6 @@ class Method(ABC):
     observes: bool = False
     takes_labels: bool = True
     accelerated: bool = False
-    leaps: bool = False
 
     # -- one iteration
 

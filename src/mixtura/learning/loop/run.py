@@ -22,7 +22,6 @@ from torch import Tensor
 
 from ...components import Statistics
 from ...data import Rows
-from .leaps import leap, leaps
 from .reason import Reason
 from .rounding import least, seen
 from .traces import Report, Run, State
@@ -53,8 +52,9 @@ def run(
         One `Run` per start. Ctrl-C ends the loop and returns what there is.
     """
     method = method.informed(rows, start)
-    if watch is None and leaps(method, rows, start):
-        return leap(method, rows, start, floor, report)
+    leapt = method.leap(rows, start, floor, report) if watch is None else None
+    if leapt is not None:
+        return leapt
     runs = [Run(method, start, entry) for entry in range(len(method.expected(start).logits))]
     try:
         _iterate(method, rows, method.begin(start, rows), floor, runs, report, watch)

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field, replace
 from torch import Tensor
 
 from ...components import Labels, Statistics
+from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior
 from ..expectation.labels import soft
+from ..loop.leaps import leap
 from ..loop.method import Method
-from ..loop.traces import Run, small_change
+from ..loop.traces import Report, Run, small_change
 from .freeze import Freeze
 
 __all__ = ["EM", "check_limits"]
@@ -69,9 +71,9 @@ class EM(Method):
     def accelerated(self) -> bool:  # type: ignore[override]
         return self.acceleration and self.monotone
 
-    @property
-    def leaps(self) -> bool:  # type: ignore[override]
-        return type(self) in _PLAIN and self.prior is None and self.frozen is None
+    def leap(self, rows: Rows, start: Mixture, floor: Tensor, report: Report | None) -> list[Run] | None:
+        alone = type(self) in _PLAIN and self.prior is None and self.frozen is None
+        return leap(self, rows, start, floor, report) if alone else None
 
     def converged(self, one: Run, rounding: float) -> bool:
         """Judges by the gain still to come; by the last change alone where a ridge may let the objective fall."""

@@ -27,11 +27,13 @@ from ...components import Family, Gaussian, Labels, Spherical, Statistics
 from ...components.normal import of_rows
 from ...data import Block, Rows
 from ...kernels import Plan, sums
+from ...kernels.small import Limits, clusters
 from ...mixture import Mixture
 from ..expectation.expect import block_size
 from ..expectation.labels import hard
+from ..loop.leaps import noted, plain_table
 from ..loop.method import Method
-from ..loop.traces import Run
+from ..loop.traces import Report, Run
 from ..results.fit import Fit
 from .em import check_limits
 from .empty_clusters import refilled
@@ -109,6 +111,19 @@ class KMeans(Method):
         return (
             self.tolerance > 0 and len(one.trace) > 1 and one.trace[-1] - one.trace[-2] <= max(self.tolerance, rounding)
         )
+
+    def leap(self, rows: Rows, start: Mixture, floor: Tensor, report: Report | None) -> list[Run] | None:
+        if not plain_table(rows):
+            return None
+        gaussian = start.components.gaussian_law
+        limits = Limits(self.max_iterations, self.tolerance, False)
+        found = clusters(rows.tensor().reshape(len(rows), -1), rows.weight, gaussian.location, limits)
+        mean = torch.from_numpy(found.mean).to(start.dtype)
+        scale = torch.from_numpy(found.spread).sqrt().unsqueeze(-1).to(start.dtype)
+        moved = gaussian._of(location=mean, structure=gaussian.structure._replace(factor=scale))
+        runs = [Run(self, start, entry) for entry in range(len(mean))]
+        noted(runs, Mixture._of(start.logits, start.components.with_gaussian(moved)), found.outcome)
+        return runs
 
     def collapsed(self, state: Mixture, floor: Tensor) -> Tensor:
         """A cluster may be a point; only a centre that is not finite has collapsed."""
