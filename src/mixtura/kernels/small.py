@@ -96,14 +96,13 @@ class Table:
     @classmethod
     def of(cls, x: Tensor, weight: Tensor | None, floor: Tensor, sizes: Sequence[int] | None = None) -> Table:
         """Lays out rows (N, D), and weights (N,), of groups of so many rows each; one group if nothing is said."""
-        values = x.detach().double().numpy()
-        weights = np.ones(len(values)) if weight is None else weight.detach().double().numpy()
+        values, weights = _counted(x, weight)
         counts = np.array([len(values)] if sizes is None else sizes)
         begin = np.cumsum(counts) - counts
-        origin = np.add.reduceat(values, begin, 0) / counts[:, None]
-        centred = values - np.repeat(origin, counts, 0)
-        spread = np.sqrt(np.add.reduceat(centred * centred, begin, 0) / counts[:, None])
         total = np.add.reduceat(weights, begin)
+        origin = np.add.reduceat(weights[:, None] * values, begin, 0) / total[:, None]
+        centred = np.where(weights[:, None] > 0, values - np.repeat(origin, counts, 0), 0.0)
+        spread = np.sqrt(np.add.reduceat(weights[:, None] * centred * centred, begin, 0) / total[:, None])
         rows, places = _panelled(centred, weights, counts, begin)
         floors = np.broadcast_to(floor.double().numpy(), origin.shape)
         return cls(rows, places, total, origin, np.where(spread > 0, spread, 1.0), np.ascontiguousarray(floors))
@@ -112,6 +111,15 @@ class Table:
     def features(self) -> int:
         """The number of columns D."""
         return self.origin.shape[1]
+
+
+def _counted(x: Tensor, weight: Tensor | None) -> tuple[Array, Array]:
+    """Rows (N, D) and weights (N,) in float64; zeros stand for rows that do not count, which may hold anything."""
+    values = x.detach().double().numpy()
+    if weight is None:
+        return values, np.ones(len(values))
+    weights = weight.detach().double().numpy()
+    return np.where(weights[:, None] > 0, values, 0.0), weights
 
 
 def _panelled(x: Array, weight: Array, counts: Array, begin: Array) -> tuple[tuple[Array, Array], Array]:
@@ -212,9 +220,8 @@ class Clusters(NamedTuple):
 
 def clusters(x: Tensor, weight: Tensor | None, mean: Tensor, limits: Limits) -> Clusters:
     """K-means of rows (N, D) from centres (S, K, D)."""
-    rows = x.detach().double().numpy()
-    weights = np.ones(len(rows)) if weight is None else weight.detach().double().numpy()
-    origin, count = rows.mean(0), len(mean)
+    rows, weights = _counted(x, weight)
+    origin, count = weights @ rows / weights.sum(), len(mean)
     means = mean.detach().double().numpy() - origin
     spread, traces = np.empty(count), np.full((count, limits.updates + 1), np.nan)
     ends = np.zeros((count, 2), np.int64)

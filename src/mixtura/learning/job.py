@@ -18,9 +18,9 @@ from ..mixture import Mixture
 from .expectation.recorded import check_each_component, check_recorded
 from .loop.method import Method
 from .loop.reason import Reason
-from .loop.run import run
 from .loop.traces import Run, State, stack
 from .results.fit import Fit
+from .search.search import searched
 from .starts.centres import Initialiser, MixedStart
 from .starts.class_centres import class_centres
 from .starts.clean_rows import Clean
@@ -28,8 +28,6 @@ from .starts.dependent_columns import refuse_dependent
 
 __all__ = ["Job", "whole"]
 
-_CONTINUED = 3  # how many of the short runs go on
-_SHORT = 10  # iterations of a short run
 _FEW = 50  # labelled rows of each class that a sample keeps
 _SAMPLE = 10_000  # rows that starts and short runs look at
 
@@ -118,19 +116,14 @@ class Job:
         return self.race(start, report)
 
     def race(self, start: Mixture, report: Callable[[int, float], None] | None) -> list[Run]:
-        """Gives every start a short run on the sample, and the best few a full one on all rows."""
+        """Races the starts on the sample; where that is not all rows, the best goes on through all of them."""
         if len(start.logits) == 1 or not self.method.races:
             return self.pursue(self.rows, start, report)
-        tried = sorted(run(self.method.short(_SHORT), self.sample, start, self.floor), key=_rank)[:_CONTINUED]
-        if _interrupted(tried):
-            return tried
-        if len(self.sample) < self.summary.count:
-            tried = sorted(self.pursue(self.sample, _ends(tried)), key=_rank)[:1]
-            if _interrupted(tried):
-                return tried
-            return self.pursue(self.rows, _ends(tried), report)
-        finished = self.pursue(self.rows, _ends(tried), report)
-        return [then.after(first) for first, then in zip(tried, finished, strict=True)]
+        whole = len(self.sample) == self.summary.count
+        runs = searched(self.method, self.rows if whole else self.sample, start, self.floor, report if whole else None)
+        if whole or _interrupted(runs):
+            return runs
+        return self.pursue(self.rows, _ends(sorted(runs, key=_rank)[:1]), report)
 
     def pursue(self, rows: Rows, start: State, report: Callable[[int, float], None] | None = None) -> list[Run]:
         """Runs the method from a batch of starts to the end."""

@@ -22,11 +22,11 @@ from .traces import Report, Run
 if TYPE_CHECKING:
     from .method import Method
 
-__all__ = ["leap", "noted", "plain_table", "started", "state_of"]
+__all__ = ["REASONS", "described", "leap", "noted", "plain_table", "serves", "started", "state_of", "tabled"]
 
 _STRETCH = 100  # updates in a call, after which Ctrl-C is heard
 
-_REASONS = {
+REASONS = {
     End.RUNNING: Reason.MAX_ITERATIONS,
     End.CONVERGED: Reason.CONVERGED,
     End.COLLAPSED: Reason.COLLAPSED,
@@ -41,14 +41,17 @@ def plain_table(rows: Rows) -> bool:
     return plain and rows.device.type == "cpu" and small(len(rows), rows.features)
 
 
+def serves(method: Method, rows: Rows, start: Mixture) -> bool:
+    """Whether the kernels make many updates of EM for these components, on these rows, in a call."""
+    components = start.components
+    return components.is_gaussian and components.gaussian.structure.step is not None and plain_table(rows)
+
+
 def leap(method: Method, rows: Rows, start: Mixture, floor: Tensor, report: Report | None) -> list[Run] | None:
     """Runs EM from every entry of a batch of mixtures, as `run` does; none where the kernels do not serve them."""
-    components = start.components
-    known = components.is_gaussian and components.gaussian.structure.step is not None
-    if not known or not plain_table(rows):
+    if not serves(method, rows, start):
         return None
-    table = Table.of(rows.tensor().reshape(len(rows), -1), rows.weight, floor.reshape(-1))
-    starts = started(table, start)
+    starts = started(tabled(rows, floor), start)
     runs, alive, made = [Run(method, start, entry) for entry in range(len(starts))], np.arange(len(starts)), 0
     while len(alive) and made < method.max_iterations:
         limits = Limits(min(_STRETCH, method.max_iterations - made), method.tolerance, method.accelerated)
@@ -62,16 +65,24 @@ def leap(method: Method, rows: Rows, start: Mixture, floor: Tensor, report: Repo
     return runs
 
 
+def tabled(rows: Rows, floor: Tensor) -> Table:
+    """Returns rows as the kernels read them."""
+    return Table.of(rows.tensor().reshape(len(rows), -1), rows.weight, floor.reshape(-1))
+
+
 def noted(runs: list[Run], state: Mixture, found: Outcome) -> None:
     """Notes how starts went on, and why they ended where they did."""
     for entry, one in enumerate(runs):
         one.trace = one.trace[:-1] + found.traces[entry, : found.lengths[entry]].tolist()
-        one.batch, one.entry, one.reason = state, entry, _REASONS[End(found.ends[entry])]
-        which, amount = found.notes[entry]
-        if one.reason is Reason.COLLAPSED:
-            one.detail = f"Component {int(which)} holds {amount:.3g} rows."
-        if one.reason is Reason.FELL:
-            one.detail = f"It fell by {amount:.3g} nats per row."
+        one.batch, one.entry, one.reason = state, entry, REASONS[End(found.ends[entry])]
+        one.detail = described(one.reason, *found.notes[entry])
+
+
+def described(reason: Reason, which: float, amount: float) -> str:
+    """The particulars of a reason."""
+    if reason is Reason.COLLAPSED:
+        return f"Component {int(which)} holds {amount:.3g} rows."
+    return f"It fell by {amount:.3g} nats per row." if reason is Reason.FELL else ""
 
 
 def started(table: Table, start: Mixture) -> Starts:

@@ -45,6 +45,7 @@ class Method(ABC):
         observes: Whether it learns from rows recorded through an observation.
         takes_labels: Whether it learns from rows of which some labels are known.
         accelerated: Whether the loop may extrapolate from updates that it has seen.
+        alone: Whether an update is the M-step of soft sums alone, as that of maximum likelihood is.
     """
 
     max_iterations: int
@@ -55,6 +56,7 @@ class Method(ABC):
     observes: bool = False
     takes_labels: bool = True
     accelerated: bool = False
+    alone: bool = False
 
     # -- one iteration
 
@@ -157,6 +159,10 @@ class Method(ABC):
     def pursue(self, rows: Rows, start: State, floor: Tensor, report: Report | None = None) -> list[Run]:
         """Runs every start to its end: the loop, for most methods."""
         return run(self, rows, start, floor, report)
+
+    def leap(self, rows: Rows, start: State, floor: Tensor, report: Report | None) -> list[Run] | None:
+        """Runs every start by many updates in a call; none where no kernel makes them, as mostly."""
+        return None
 
     def result(self, runs: list[Run], rows: Rows, family: Family) -> Fit:
         """Returns what the runs, best first, amount to."""

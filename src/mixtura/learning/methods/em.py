@@ -71,9 +71,12 @@ class EM(Method):
     def accelerated(self) -> bool:  # type: ignore[override]
         return self.acceleration and self.monotone
 
+    @property
+    def alone(self) -> bool:  # type: ignore[override]
+        return type(self) in _PLAIN and self.prior is None and self.frozen is None
+
     def leap(self, rows: Rows, start: Mixture, floor: Tensor, report: Report | None) -> list[Run] | None:
-        alone = type(self) in _PLAIN and self.prior is None and self.frozen is None
-        return leap(self, rows, start, floor, report) if alone else None
+        return leap(self, rows, start, floor, report) if self.alone else None
 
     def converged(self, one: Run, rounding: float) -> bool:
         """Judges by the gain still to come; by the last change alone where a ridge may let the objective fall."""

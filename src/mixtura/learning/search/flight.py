@@ -1,0 +1,98 @@
+"""Starts under way, of which some are given up and the others go on."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...data import Rows
+from ..loop.method import Method
+from ..loop.reason import Reason
+from ..loop.run import run
+from ..loop.traces import Report, Run, State, stack
+
+__all__ = ["BROKEN", "Array", "Flight", "Runs"]
+
+Array = NDArray[Any]
+
+
+class Flight(ABC):
+    """B starts for each of G groups of rows."""
+
+    @property
+    @abstractmethod
+    def objective(self) -> Array:
+        """How far each start has come, in nats by row, (G, B); minus infinity where it broke."""
+
+    @abstractmethod
+    def advanced(self, updates: int) -> Self:
+        """The starts after so many updates, those that did not end before."""
+
+    @abstractmethod
+    def finished(self, report: Report | None = None) -> Self:
+        """The starts where they end."""
+
+    @abstractmethod
+    def kept(self, index: Array) -> Self:
+        """Some of the starts, (G, B')."""
+
+    @property
+    @abstractmethod
+    def interrupted(self) -> bool:
+        """Whether Ctrl-C ended them."""
+
+
+BROKEN = (Reason.COLLAPSED, Reason.NOT_FINITE, Reason.FELL)
+
+
+@dataclass(frozen=True, eq=False)
+class Runs(Flight):
+    """Starts of any method on any rows, in one group, by the loop.
+
+    Arguments:
+        method: The method.
+        runs: How each went so far.
+        rows: The rows.
+        floor: The variance below which a component has collapsed.
+    """
+
+    method: Method
+    runs: list[Run]
+    rows: Rows
+    floor: Tensor
+
+    @classmethod
+    def of(cls, method: Method, start: State, rows: Rows, floor: Tensor) -> Runs:
+        """Starts, with batch shape ``(B,)``, that nothing was done with."""
+        count = len(method.expected(start).logits)
+        return cls(method, [Run(method, start, entry) for entry in range(count)], rows, floor)
+
+    @property
+    def objective(self) -> Array:
+        return np.array([[-np.inf if one.reason in BROKEN else one.objective for one in self.runs]])
+
+    def advanced(self, updates: int) -> Self:
+        return self._further(lambda start: run(self.method.short(updates), self.rows, start, self.floor))
+
+    def finished(self, report: Report | None = None) -> Self:
+        return self._further(lambda start: self.method.pursue(self.rows, start, self.floor, report))
+
+    def _further(self, go: Any) -> Self:
+        going = [one for one in self.runs if one.reason is Reason.MAX_ITERATIONS]
+        if not going:
+            return self
+        after = iter(go(stack([one.state for one in going])))
+        runs = [next(after).after(one) if one.reason is Reason.MAX_ITERATIONS else one for one in self.runs]
+        return replace(self, runs=runs)
+
+    def kept(self, index: Array) -> Self:
+        return replace(self, runs=[self.runs[b] for b in index[0].tolist()])
+
+    @property
+    def interrupted(self) -> bool:
+        return any(one.reason is Reason.INTERRUPTED for one in self.runs)

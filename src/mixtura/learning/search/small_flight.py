@@ -1,0 +1,108 @@
+"""Starts of EM for Gaussians on small tables, whose groups each have rows of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from ...kernels.small import End, Limits, Outcome, Starts, Table
+from ...mixture import Mixture
+from ..loop.leaps import REASONS, described, state_of
+from ..loop.method import Method
+from ..loop.traces import Report, Run
+from .flight import Array, Flight
+
+__all__ = ["SmallFlight"]
+
+_STRETCH = 100  # updates in a call, after which Ctrl-C is heard
+
+
+@dataclass(frozen=True, eq=False)
+class SmallFlight(Flight):
+    """Starts as the kernels advance them; a start's line of arrays is that of its group times B, and its place there.
+
+    Arguments:
+        method: The method.
+        starts: Where they are.
+        groups: The number of groups G.
+        made: How many updates each has made, (S,).
+        traces: The objectives of each so far, (S, T), NaN after the last.
+        ends: How each ended, (S,).
+        notes: The particulars of that, (S, 2).
+    """
+
+    method: Method
+    starts: Starts
+    groups: int
+    traces: Array
+    ends: Array
+    notes: Array
+
+    @classmethod
+    def of(cls, method: Method, starts: Starts, groups: int) -> SmallFlight:
+        """Starts that nothing was done with."""
+        count = len(starts)
+        nothing = np.full((count, 0), np.nan), np.full(count, End.RUNNING), np.zeros((count, 2))
+        return cls(method, starts, groups, *nothing)
+
+    @cached_property
+    def last(self) -> Array:
+        """The objective where each start is, (S,)."""
+        return np.fmax.reduce(self.traces, 1, initial=-np.inf) if self.traces.shape[1] else np.full(len(self.ends), -np.inf)
+
+    @property
+    def objective(self) -> Array:
+        broken = (self.ends != End.RUNNING) & (self.ends != End.CONVERGED)
+        return np.where(broken, -np.inf, self.last).reshape(self.groups, -1)
+
+    def advanced(self, updates: int) -> Self:
+        going = np.flatnonzero(self.ends == End.RUNNING)
+        if not len(going):
+            return self
+        limits = Limits(updates, self.method.tolerance, self.method.accelerated)
+        some = self.starts if len(going) == len(self.ends) else self.starts.take(going)
+        moved, found = some.advanced(limits)
+        return self._with(going, moved, found)
+
+    def _with(self, going: Array, moved: Starts, found: Outcome) -> Self:
+        states, ends, notes = self.starts.states.copy(), self.ends.copy(), self.notes.copy()
+        states[going], ends[going], notes[going] = moved.states, found.ends, found.notes
+        longest = int(found.lengths.max())
+        seen = min(1, self.traces.shape[1])  # a stretch begins where the last one ended
+        traces = np.full((len(states), longest - seen), np.nan)
+        traces[going] = found.traces[:, seen:longest]
+        starts = replace(self.starts, states=states)
+        return replace(self, starts=starts, traces=np.hstack((self.traces, traces)), ends=ends, notes=notes)
+
+    def finished(self, report: Report | None = None) -> Self:
+        flight, made, most = self, 0, self.method.max_iterations
+        while made < most and (flight.ends == End.RUNNING).any():
+            flight = flight.advanced(min(_STRETCH, most - made))
+            made += _STRETCH
+            if report is not None:
+                report(made, float(flight.last.max()))
+        return flight
+
+    def kept(self, index: Array) -> Self:
+        width = len(self.ends) // self.groups
+        flat = (index + np.arange(self.groups)[:, None] * width).reshape(-1)
+        parts = self.traces[flat], self.ends[flat], self.notes[flat]
+        return SmallFlight(self.method, self.starts.take(flat), self.groups, *parts)
+
+    @property
+    def interrupted(self) -> bool:
+        return False
+
+    def runs(self, like: Mixture, group: int = 0) -> list[Run]:
+        """Returns how the starts of one group went, as the loop notes it; states are mixtures like another."""
+        width = len(self.ends) // self.groups
+        lines = np.arange(group * width, (group + 1) * width)
+        state = state_of(self.starts.take(lines), like)
+        return [self._run(state, entry, line) for entry, line in enumerate(lines.tolist())]
+
+    def _run(self, state: Mixture, entry: int, line: int) -> Run:
+        reason, trace = REASONS[End(self.ends[line])], self.traces[line]
+        detail = described(reason, *self.notes[line])
+        return Run(self.method, state, entry, trace[~np.isnan(trace)].tolist(), reason, detail)
