@@ -25,3 +25,8 @@ class Step(IntEnum):
     EEV = 11
     VEV = 12
     EVV = 13
+
+    @property
+    def tied(self) -> bool:
+        """Whether all components have one covariance."""
+        return self in (Step.TIED_DIAGONAL, Step.TIED_SPHERICAL, Step.TIED_FULL)

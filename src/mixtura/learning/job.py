@@ -20,6 +20,7 @@ from .loop.method import Method
 from .loop.reason import Reason
 from .loop.traces import Run, State, stack
 from .results.fit import Fit
+from .search.flight import BROKEN
 from .search.search import searched
 from .starts.centres import Initialiser, MixedStart
 from .starts.class_centres import class_centres
@@ -219,10 +220,9 @@ def _all_clean(rows: Rows, found: Summary) -> TensorRows:
     return whole if rows.observation.exact else Clean.guessed(whole, found.count, found.weight).rows
 
 
-def _rank(one: Run) -> tuple[bool, float]:
-    """Sorts sound runs before collapsed ones, and by falling objective within each."""
-    broken = one.reason in (Reason.COLLAPSED, Reason.NOT_FINITE)
-    return broken, -one.objective
+def _rank(one: Run) -> tuple[bool, bool, float]:
+    """Sorts sound runs before broken ones, optima of the data before spurious ones, and by falling objective."""
+    return one.reason in BROKEN, one.spurious, -one.objective
 
 
 def _interrupted(runs: list[Run]) -> bool:

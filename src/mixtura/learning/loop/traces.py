@@ -40,6 +40,7 @@ class Run:
     reason: Reason = Reason.MAX_ITERATIONS
     detail: str = ""
     climb: int = 0  # where in the trace the objective began to be monotone
+    spurious: bool = False  # at an optimum that is none of the data's
     found: int = 1  # how many starts came to the same optimum
     kept: list[State] = field(default_factory=list)  # what a sampler keeps
 

@@ -15,6 +15,7 @@ from ..loop.method import Method
 from ..loop.reason import Reason
 from ..loop.run import run
 from ..loop.traces import Report, Run, State, stack
+from .spurious import spurious_components
 
 __all__ = ["BROKEN", "Array", "Flight", "Runs"]
 
@@ -40,6 +41,10 @@ class Flight(ABC):
     @abstractmethod
     def kept(self, index: Array) -> Self:
         """Some of the starts, (G, B')."""
+
+    @abstractmethod
+    def spurious(self, total: Array) -> Array:
+        """Tells which starts are at an optimum that is none of the data's, (G, B), by the weight of each group's rows."""
 
     @property
     @abstractmethod
@@ -92,6 +97,10 @@ class Runs(Flight):
 
     def kept(self, index: Array) -> Self:
         return replace(self, runs=[self.runs[b] for b in index[0].tolist()])
+
+    def spurious(self, total: Array) -> Array:
+        mixtures = (self.method.mixture(one.state) for one in self.runs)
+        return np.array([[bool(spurious_components(one, total[0])) for one in mixtures]])
 
     @property
     def interrupted(self) -> bool:

@@ -1,7 +1,8 @@
 r"""A race of starts: after a few updates the better half goes on, of several that came to the same place only one.
 
 Two starts whose objectives are within a twentieth of a nat, over all rows, have come to the same optimum, or will. How
-many came to each is counted: it tells how sure the best one is.
+many came to each is counted: it tells how sure the best one is. An optimum that is none of the data's comes after all
+others (see `spurious`).
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def raced(flight: FlightT, total: Array, report: Report | None = None) -> tuple[
         if counts.shape[1] > 1 and not flight.interrupted:
             flight, counts = distinct(flight.advanced(updates), counts, total, keep)
     flight = flight if flight.interrupted else flight.finished(report)
-    return distinct(flight, counts, total, counts.shape[1])
+    flight, counts = distinct(flight, counts, total, counts.shape[1])
+    order = np.argsort(flight.spurious(total), 1, kind="stable")
+    return flight.kept(order), np.take_along_axis(counts, order, 1)
 
 
 def distinct(flight: FlightT, counts: Array, total: Array, keep: int) -> tuple[FlightT, Array]:

@@ -12,7 +12,8 @@ from ...mixture import Mixture
 from ..loop.leaps import serves, started, tabled
 from ..loop.method import Method
 from ..loop.traces import Report, Run
-from .flight import Runs
+from .flight import Array, Flight, Runs
+from .moves import moved
 from .race import raced
 from .small_flight import SmallFlight
 
@@ -22,11 +23,18 @@ __all__ = ["searched"]
 def searched(method: Method, rows: Rows, start: Mixture, floor: Tensor, report: Report | None = None) -> list[Run]:
     """Races many starts and returns how those that went to the end did, best first, with how many came to each."""
     total = np.array([rows.total_weight])
-    if method.alone and serves(method, rows, start):
-        flight = SmallFlight.of(method, started(tabled(rows, floor), start), 1)
-        flight, counts = raced(flight, total, report)
-        runs = flight.runs(start)
-    else:
+    if not (method.alone and serves(method, rows, start)):
         flight, counts = raced(Runs.of(method, start, rows, floor), total, report)
-        runs = flight.runs
-    return [replace(one, found=int(count)) for one, count in zip(runs, counts[0], strict=True)]
+        return _told(flight.runs, flight, counts, total)
+    small, counts = raced(SmallFlight.of(method, started(tabled(rows, floor), start), 1), total, report)
+    runs = _told(small.runs(start), small, counts, total)
+    best = moved(small, total)
+    if best.objective[0, 0] > small.objective[0, 0] or runs[0].spurious:
+        runs = [*_told(best.runs(start), best, np.ones((1, 1), np.int64), total), *runs]
+    return runs
+
+
+def _told(runs: list[Run], flight: Flight, counts: Array, total: Array) -> list[Run]:
+    """The runs with what the race found out about them."""
+    told = zip(runs, counts[0].tolist(), flight.spurious(total)[0].tolist(), strict=True)
+    return [replace(one, found=count, spurious=spurious) for one, count, spurious in told]

@@ -13,6 +13,7 @@ from ..loop.leaps import REASONS, described, state_of
 from ..loop.method import Method
 from ..loop.traces import Report, Run
 from .flight import Array, Flight
+from .spurious import spurious
 
 __all__ = ["SmallFlight"]
 
@@ -94,6 +95,14 @@ class SmallFlight(Flight):
     @property
     def interrupted(self) -> bool:
         return False
+
+    def spurious(self, total: Array) -> Array:
+        """Tells which starts ended at an optimum that is none of the data's, (G, B), by the weight of each group's rows."""
+        if self.starts.step.tied:
+            return np.zeros(self.objective.shape, bool)
+        weights, each = np.exp(self.starts.logits), total[self.starts.group]
+        found = spurious(weights, self.starts.mean, self.starts.covariance, each)
+        return found.any(1).reshape(self.groups, -1)
 
     def runs(self, like: Mixture, group: int = 0) -> list[Run]:
         """Returns how the starts of one group went, as the loop notes it; states are mixtures like another."""

@@ -1,0 +1,69 @@
+r"""Moves from the best optimum: a component is taken from where it is of little use and put where one is missing.
+
+Of K components, i is dropped and j becomes two, at :math:`\mu_j \pm \tfrac12\sqrt\lambda\,v` along its principal axis
+(:math:`\lambda`, v), each with half its weight. All pairs (i, j) are tried together, a few updates each; the best go on
+to the end, and what they found is the new best if it gains. That is repeated until nothing gains.
+"""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+
+from ...kernels.small import End, Starts
+from .flight import Array
+from .race import distinct
+from .small_flight import SmallFlight
+
+__all__ = ["moved"]
+
+_ROUNDS = 20  # a bound that is never met: each round must gain
+_SHORT = 10
+_FOLLOWED = 3
+_GAIN = 0.05  # nats, over all rows
+
+
+def moved(best: SmallFlight, total: Array) -> SmallFlight:
+    """Returns a flight of one start that ends no lower than the best one of a flight, which is its first.
+
+    Arguments:
+        best: Starts of one group, best first.
+        total: The weight of the rows of the group, (1,).
+    """
+    best = best.kept(np.zeros((1, 1), np.int64))
+    for _ in range(_ROUNDS):
+        if best.starts.components < 3 or best.ends[0] not in (End.CONVERGED, End.RUNNING):
+            return best
+        after = _followed(best, total)
+        gains = after.objective - best.objective > _GAIN / total[:, None]
+        if not (gains & ~after.spurious(total)).any():
+            return best
+        best = after.kept(np.argmax(np.where(after.spurious(total), -np.inf, after.objective), 1)[:, None])
+    return best
+
+
+def _followed(best: SmallFlight, total: Array) -> SmallFlight:
+    """The best few of all moves, where they end."""
+    tried = SmallFlight.of(best.method, _proposed(best.starts), 1).advanced(_SHORT)
+    tried, _ = distinct(tried, np.ones(tried.objective.shape, np.int64), total, _FOLLOWED)
+    return tried.finished()
+
+
+def _proposed(starts: Starts) -> Starts:
+    """All moves from one start."""
+    weights, mean, covariance = np.exp(starts.logits[0]), starts.mean[0], starts.covariance[0]
+    values, axes = np.linalg.eigh(covariance)
+    push = 0.5 * np.sqrt(np.maximum(values[:, -1:], 0)) * axes[:, :, -1]
+    pairs = np.array(list(permutations(range(starts.components), 2)))
+    line, dropped, split = np.arange(len(pairs)), pairs[:, 0], pairs[:, 1]
+    count = len(pairs)
+    weights, mean, covariance = (np.tile(part, (count, *(1,) * part.ndim)) for part in (weights, mean, covariance))
+    weights[line, split] /= 2
+    weights[line, dropped] = weights[line, split]
+    mean[line, dropped] = mean[line, split] + push[split]
+    mean[line, split] -= push[split]
+    covariance[line, dropped] = covariance[line, split]
+    logits = np.log(weights / weights.sum(1, keepdims=True))
+    group = np.repeat(starts.group, count)
+    return Starts.of(starts.table, starts.step, logits, mean, covariance, group)

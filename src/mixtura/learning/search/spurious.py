@@ -1,0 +1,67 @@
+r"""Optima that are none of the data's: a component on a handful of rows, or on a line or a plane of points.
+
+Where every component has a covariance of its own, the likelihood of a mixture of Gaussians has no upper bound, and on the
+way there are maxima at which a component holds a few rows that happen to lie nearly in a plane (McLachlan and Peel,
+2000). With :math:`n_k` the rows that a component holds and :math:`\lambda_k` the least eigenvalue of its covariance
+relative to that of the whole mixture, a component is called spurious where
+
+- it holds fewer rows than a Gaussian in D dimensions needs, :math:`n_k < D + 2`;
+- it is thin and holds few rows, :math:`\lambda_k < 10^{-3}` and :math:`n_k < 4 (D + 1)`; or
+- it is a plane, :math:`\lambda_k < 10^{-6}`, as of repeated rows.
+
+Components whose covariances are tied have none of this: their likelihood is bounded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...mixture import Mixture
+
+__all__ = ["spurious", "spurious_components"]
+
+Array = NDArray[Any]
+
+_THIN, _PLANE = 1e-3, 1e-6
+
+
+def spurious_components(mixture: Mixture, total: float) -> list[int]:
+    """Returns the components of a mixture, fitted to rows of that total weight, that are spurious.
+
+    Example:
+        >>> mixture = mx.Mixture(torch.tensor([0.01, 0.99]), mx.Normal(torch.tensor([0.0, 3.0]), torch.tensor([1e-6, 1.0])))
+        >>> mx.learning.search.spurious.spurious_components(mixture, 100.0)
+        [0]
+    """
+    components = mixture.components
+    if not components.has_gaussian or components.gaussian.structure.tied:
+        return []
+    gaussian = components.gaussian
+    weights = torch.softmax(mixture.logits.detach().double(), -1)
+    parts = weights, gaussian.location.detach().double(), gaussian.covariance.detach().double()
+    found = spurious(*(part.cpu().numpy()[None] for part in parts), np.array([total]))
+    return np.flatnonzero(found[0]).tolist()
+
+
+def spurious(weights: Array, mean: Array, covariance: Array, total: Array) -> Array:
+    """Tells which components (S, K) are spurious, of weights (S, K), means (S, K, D), covariances (S, K, D, D)."""
+    features, rows = mean.shape[-1], weights * total[:, None]
+    lag = mean - (weights[..., None] * mean).sum(1, keepdims=True)
+    whole = (weights[..., None, None] * (covariance + lag[..., None] * lag[..., None, :])).sum(1)
+    sound = np.isfinite(whole).all((-1, -2)) & (np.diagonal(whole, axis1=1, axis2=2) > 0).all(-1)
+    least = _relative(np.where(sound[:, None, None], whole, np.eye(features)), covariance)
+    few = (rows < features + 2) | ((rows < 4 * (features + 1)) & (least < _THIN))
+    return few | (least < _PLANE) | ~sound[:, None]
+
+
+def _relative(whole: Array, covariance: Array) -> Array:
+    """The least eigenvalue of each covariance relative to that of the whole, (S, K)."""
+    scale = np.sqrt(np.diagonal(whole, axis1=1, axis2=2))
+    values, axes = np.linalg.eigh(whole / (scale[:, :, None] * scale[:, None, :]))
+    turn = axes / np.sqrt(np.maximum(values, 1e-12))[:, None, :] / scale[:, :, None]  # whole^-1/2, columns
+    inside = np.nan_to_num(turn.swapaxes(1, 2)[:, None] @ covariance @ turn[:, None])
+    return np.linalg.eigvalsh(inside)[..., 0]
