@@ -20,7 +20,8 @@ __all__ = ["moved"]
 
 _ROUNDS = 20  # a bound that is never met: each round must gain
 _SHORT = 10
-_FOLLOWED = 3
+_NESTED = 1.5  # by how much the scales of two components about one mean are apart, each way
+_FOLLOWED = 6
 _GAIN = 0.05  # nats, over all rows
 
 
@@ -55,15 +56,21 @@ def _proposed(starts: Starts) -> Starts:
     weights, mean, covariance = np.exp(starts.logits[0]), starts.mean[0], starts.covariance[0]
     values, axes = np.linalg.eigh(covariance)
     push = 0.5 * np.sqrt(np.maximum(values[:, -1:], 0)) * axes[:, :, -1]
-    pairs = np.array(list(permutations(range(starts.components), 2)))
+    apart = _replaced(weights, mean, covariance, push, 1.0)
+    nested = _replaced(weights, mean, covariance, np.zeros_like(push), _NESTED)
+    logits, means, covariances = (np.concatenate(parts) for parts in zip(apart, nested, strict=True))
+    return Starts.of(starts.table, starts.step, logits, means, covariances, np.repeat(starts.group, len(logits)))
+
+
+def _replaced(weights: Array, mean: Array, covariance: Array, push: Array, scale: float) -> tuple[Array, Array, Array]:
+    """For all pairs, the first component is dropped and the second becomes two, pushed apart, of scales apart."""
+    pairs = np.array(list(permutations(range(len(weights)), 2)))
     line, dropped, split = np.arange(len(pairs)), pairs[:, 0], pairs[:, 1]
-    count = len(pairs)
-    weights, mean, covariance = (np.tile(part, (count, *(1,) * part.ndim)) for part in (weights, mean, covariance))
+    weights, mean, covariance = (np.tile(part, (len(pairs), *(1,) * part.ndim)) for part in (weights, mean, covariance))
     weights[line, split] /= 2
     weights[line, dropped] = weights[line, split]
     mean[line, dropped] = mean[line, split] + push[split]
     mean[line, split] -= push[split]
-    covariance[line, dropped] = covariance[line, split]
-    logits = np.log(weights / weights.sum(1, keepdims=True))
-    group = np.repeat(starts.group, count)
-    return Starts.of(starts.table, starts.step, logits, mean, covariance, group)
+    covariance[line, dropped] = covariance[line, split] * scale**2
+    covariance[line, split] /= scale**2
+    return np.log(weights / weights.sum(1, keepdims=True)), mean, covariance
