@@ -7,11 +7,12 @@ to the end, and what they found is the new best if it gains. That is repeated un
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
 
-from ...kernels.small import End, Starts
+from ...kernels.small import Starts
 from .flight import Array
 from .race import distinct
 from .small_flight import SmallFlight
@@ -22,31 +23,41 @@ _ROUNDS = 20  # a bound that is never met: each round must gain
 _SHORT = 10
 _NESTED = 1.5  # by how much the scales of two components about one mean are apart, each way
 _FOLLOWED = 6
+_BASES = 3  # optima from which moves are made
 _GAIN = 0.05  # nats, over all rows
 
 
-def moved(best: SmallFlight, total: Array) -> SmallFlight:
-    """Returns a flight of one start that ends no lower than the best one of a flight, which is its first.
+def moved(found: SmallFlight, total: Array) -> SmallFlight:
+    """Returns a flight of few starts, best first, of which the first ends no lower than that of a flight.
 
     Arguments:
-        best: Starts of one group, best first.
+        found: Starts of one group, best first.
         total: The weight of the rows of the group, (1,).
     """
-    best = best.kept(np.zeros((1, 1), np.int64))
+    best = _best(found, total)
     for _ in range(_ROUNDS):
-        if best.starts.components < 3 or best.ends[0] not in (End.CONVERGED, End.RUNNING):
+        if best.starts.components < 3 or not np.isfinite(best.objective[0, 0]):
             return best
-        after = _followed(best, total)
-        gains = after.objective - best.objective > _GAIN / total[:, None]
-        if not (gains & ~after.spurious(total)).any():
+        after = _best(best.joined(_followed(best, total)), total)
+        if not after.objective[0, 0] > best.objective[0, 0] + _GAIN / total[0]:
             return best
-        best = after.kept(np.argmax(np.where(after.spurious(total), -np.inf, after.objective), 1)[:, None])
+        best = after
     return best
+
+
+def _best(flight: SmallFlight, total: Array) -> SmallFlight:
+    """The best few optima of the data."""
+    flight, _ = distinct(flight, np.ones(flight.objective.shape, np.int64), total, flight.objective.shape[1])
+    order = np.argsort(flight.spurious(total), 1, kind="stable")
+    return flight.kept(order[:, :_BASES])
 
 
 def _followed(best: SmallFlight, total: Array) -> SmallFlight:
     """The best few of all moves, where they end."""
-    tried = SmallFlight.of(best.method, _proposed(best.starts), 1).advanced(_SHORT)
+    starts = best.starts
+    each = [_proposed(starts.take(np.array([base]))) for base in range(len(starts))]
+    every = replace(starts, states=np.concatenate([one.states for one in each]), group=np.repeat(starts.group[:1], sum(map(len, each))))
+    tried = SmallFlight.of(best.method, every, 1).advanced(_SHORT)
     tried, _ = distinct(tried, np.ones(tried.objective.shape, np.int64), total, _FOLLOWED)
     return tried.finished()
 

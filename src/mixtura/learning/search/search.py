@@ -28,7 +28,7 @@ def searched(method: Method, rows: Rows, start: Mixture, floor: Tensor, report: 
         return _told(flight.runs, flight, counts, total)
     small, counts = raced(SmallFlight.of(method, started(tabled(rows, floor), start), 1), total, report)
     runs = _told(small.runs(start), small, counts, total)
-    best = moved(small, total)
+    best = moved(small, total).kept(np.zeros((1, 1), np.int64))
     if best.objective[0, 0] > small.objective[0, 0] or runs[0].spurious:
         runs = [*_told(best.runs(start), best, np.ones((1, 1), np.int64), total), *runs]
     return runs

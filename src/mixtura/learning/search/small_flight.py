@@ -92,6 +92,16 @@ class SmallFlight(Flight):
         parts = self.traces[flat], self.ends[flat], self.notes[flat]
         return SmallFlight(self.method, self.starts.take(flat), self.groups, *parts)
 
+    def joined(self, other: SmallFlight) -> SmallFlight:
+        """These starts and others of the same single group."""
+        pairs = zip((self.ends, self.notes), (other.ends, other.notes), strict=True)
+        ends, notes = (np.concatenate(pair) for pair in pairs)
+        longest = max(self.traces.shape[1], other.traces.shape[1])
+        padded = [np.pad(one.traces, ((0, 0), (0, longest - one.traces.shape[1])), constant_values=np.nan) for one in (self, other)]
+        states = np.concatenate([self.starts.states, other.starts.states])
+        starts = replace(self.starts, states=states, group=np.concatenate([self.starts.group, other.starts.group]))
+        return SmallFlight(self.method, starts, 1, np.concatenate(padded), ends, notes)
+
     @property
     def interrupted(self) -> bool:
         return False
