@@ -62,7 +62,7 @@ class VolumeShape(Structure):
 
     @property
     def step(self) -> Step | None:
-        return None
+        return Step.__members__.get(type(self).__name__)
 
     @property
     def constrained(self) -> bool:

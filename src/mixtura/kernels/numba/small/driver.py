@@ -11,11 +11,13 @@ shrinks; so the objective never falls. See `mixtura.learning.loop.extrapolation`
 """
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
 from ..vector import lanes
+from .covariances import covariances_room
 from .gaussian_step import collect, factorise, size_of_sums, update
 from .gaussian_sums import expect
 
@@ -96,21 +98,143 @@ def settled(trace, last, slow, tolerance, rounding):
     return rate < 1.0 and gain < 10 * tolerance and gain * rate / (1 - rate) < tolerance
 
 
+class Room(NamedTuple):
+    """Scratch of one start: parameters, sums and panels."""
+
+    state: Any  # where it is
+    tried: Any  # where an extrapolation leads
+    good: Any  # where its objective was last known
+    sums: Any  # of the last E-step, about the means `about`
+    held: Any  # those from which the update is made if an extrapolation fails
+    ahead: Any
+    one: Any  # sums in a row, about the origin
+    two: Any
+    three: Any
+    measure: Any
+    lanes: Any
+    joint: Any
+    residuals: Any
+    matrices: Any
+    shared: Any
+    origin: Any
+    about: Any
+    pace: Any  # the longest step allowed, the last step, and the longest that there was reason for of late
+
+
+_LONGEST, _STEP, _FAR = range(3)
+
+
 @plain
-def expected(rows, begin, end, state, shape, room):
+def furnished(shape, numbers):
+    """Scratch for starts of a shape and so many parameters."""
+    components, features, _, width = shape
+    size, square = size_of_sums(components, features), features * features
+    return Room(
+        np.empty(numbers), np.empty(numbers), np.empty(numbers),
+        np.empty(size), np.empty(size), np.empty(size), np.empty(size), np.empty(size), np.empty(size), np.empty(size),
+        np.empty(size * width), np.empty(components * width), np.empty(components * features * width),
+        np.empty(components * square), np.empty(covariances_room(components, features)),
+        np.zeros(components * features), np.empty(components * features), np.empty(3),
+    )  # fmt: skip
+
+
+@plain
+def expected(rows, begin, end, shape, room):
     """Log-likelihood of the panels [begin, end) under a start; leaves the sums by lane."""
     columns, weight = rows
     components, features, dense, width = shape
-    t, joint, lanes = room
-    return expect(columns, weight, begin, end, state, components, features, dense, width, t, joint, lanes)
+    t, joint, lanes = room.residuals, room.joint, room.lanes
+    return expect(columns, weight, begin, end, room.state, components, features, dense, width, t, joint, lanes)
 
 
 @plain
-def matched(code, sums, reference, floor, shape, state, matrices):
+def matched(code, sums, reference, floor, shape, state, room):
     """The M-step: parameters from sums about a reference; the component that broke, or -1."""
     components, features, dense, _ = shape
-    broken = update(code, sums, reference, components, features, state, matrices)
+    broken = update(code, sums, reference, components, features, state, room.matrices, room.shared)
     return broken if broken >= 0 else factorise(dense, components, features, state, floor)
+
+
+@plain
+def judged(objective, trace, entries, precision):
+    """What an objective says of a start: that it is not finite, fell, or is to be noted."""
+    if not math.isfinite(objective):
+        return NOT_FINITE
+    fell = entries > 0 and objective < trace[entries - 1] - 100 * precision * max(1.0, abs(objective))
+    return FELL if fell else RUNNING
+
+
+@plain
+def noted(objective, trace, entries, guess, room):
+    """Notes an objective and where it is; a guess that was as long as allowed allows longer ones."""
+    trace[entries] = objective
+    copy(room.state, 0, room.good)
+    if guess and room.pace[_STEP] == room.pace[_LONGEST]:
+        room.pace[_LONGEST] *= 4
+
+
+@plain
+def read(rejected, shape, room):
+    """Makes ready the sums from which the next update is made: those of this E-step, or those held for a guess."""
+    components, features, _, width = shape
+    if rejected:
+        room.pace[_LONGEST] = max(2.0, room.pace[_STEP] / 4)
+        copy(room.held, 0, room.sums)
+        copy(room.good, 2 * components, room.about)
+        copy(room.three, 0, room.one)
+    else:
+        collect(room.lanes, components, features, width, room.sums)
+        copy(room.state, 2 * components, room.about)
+        about_origin(room.sums, room.about, components, features, room.three)
+
+
+@plain
+def guessed(known, code, floor, shape, room):
+    """Notes the sums of a plain update, the known-th in a row; of three it tries what lies far ahead.
+
+    Returns how many sums in a row there are then, and whether there is a guess to be tried.
+    """
+    if known < 2:
+        copy(room.three, 0, room.one if known == 0 else room.two)
+        return known + 1, False
+    pace = room.pace
+    pace[_STEP], far = extrapolate(room.one, room.two, room.three, room.measure, pace[_LONGEST], room.ahead)
+    pace[_FAR] = max(far, 0.7 * pace[_FAR])
+    copy(room.sums, 0, room.held)
+    copy(room.state, 0, room.tried)
+    guess = pace[_STEP] > 1.01 and matched(code, room.ahead, room.origin, floor, shape, room.tried, room) < 0
+    copy(room.ahead if guess else room.three, 0, room.one)
+    return 1, guess
+
+
+@plain
+def pursued(rows, place, total, floor, code, shape, limits, trace, room):
+    """Advances the start in the room; returns how it ended, how many objectives it has, and two particulars."""
+    updates, tolerance, precision, accelerated = limits
+    made, entries, known, guess = 0, 0, 0, False
+    broken = factorise(shape[2], shape[0], shape[1], room.state, floor)
+    copy(room.state, 0, room.good)
+    while broken < 0:
+        objective = expected(rows, place[0], place[1], shape, room) / total
+        made += 1
+        rejected = guess and not objective >= trace[entries - 1]
+        if not rejected:
+            ended = judged(objective, trace, entries, precision)
+            if ended != RUNNING:
+                return ended, entries, 0.0, trace[entries - 1] - objective if entries else 0.0
+            noted(objective, trace, entries, guess, room)
+            entries += 1
+            if settled(trace, entries - 1, room.pace[_FAR], tolerance, precision * max(1.0, abs(objective))):
+                return CONVERGED, entries, 0.0, 0.0
+            if made > updates:
+                return RUNNING, entries, 0.0, 0.0
+        read(rejected, shape, room)
+        known, guess = guessed(known, code, floor, shape, room) if accelerated and not rejected else (1, False)
+        if guess:
+            copy(room.tried, 0, room.state)
+        else:
+            broken = matched(code, room.sums, room.about, floor, shape, room.state, room)
+    return COLLAPSED, entries, float(broken), room.sums[broken] if entries else 0.0
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
@@ -128,82 +252,16 @@ def advance(rows, places, total, floor, unit, code, shape, states, limits, trace
         states: Parameters of the starts, (S, P), changed in place.
         limits: The largest number of updates, the gain still to come at which a start ends, the relative rounding of
             an objective, and whether to extrapolate.
-        traces: Room for the objectives, (S, updates + 2).
+        traces: Room for the objectives, (S, updates + 3).
         ends: How each start ended, and how many objectives it has, (S, 2).
         notes: Which component collapsed and its weight, or by how much the objective fell, (S, 2).
     """
-    updates, tolerance, precision, accelerated = limits
-    components, features, _, width = shape
-    size = size_of_sums(components, features)
-    state, tried, good = np.empty(states.shape[1]), np.empty(states.shape[1]), np.empty(states.shape[1])
-    sums, held, ahead = np.empty(size), np.empty(size), np.empty(size)
-    one, two, three, measure = np.empty(size), np.empty(size), np.empty(size), np.empty(size)
-    lanes, joint = np.zeros(size * width), np.empty(components * width)
-    room = np.empty(components * features * width), joint, lanes
-    matrices = np.empty(components * features * features)
-    origin, about = np.zeros(components * features), np.empty(components * features)
-    means = 2 * components
+    room = furnished(shape, states.shape[1])
     for s in range(first, last):
-        copy(states[s], 0, state)
-        units(unit[s], components, features, measure)
-        trace, ended, made, entries = traces[s], RUNNING, 0, 0
-        known, longest, slow, a, far, guess = 0, 4.0, 0.0, 1.0, 1.0, False
-        broken = factorise(shape[2], components, features, state, floor[s])
-        copy(state, 0, good)
-        while broken < 0:
-            objective = expected(rows, places[s, 0], places[s, 1], state, shape, room) / total[s]
-            made += 1
-            rejected = guess and not objective >= trace[entries - 1]
-            if rejected:
-                longest = max(2.0, a / 4)
-                copy(held, 0, sums)
-                copy(good, means, about)
-            else:
-                rounding = precision * max(1.0, abs(objective))
-                if not math.isfinite(objective):
-                    ended = NOT_FINITE
-                    break
-                if entries > 0 and objective < trace[entries - 1] - 100 * rounding:
-                    ended = FELL
-                    notes[s, 1] = trace[entries - 1] - objective
-                    break
-                trace[entries] = objective
-                entries += 1
-                copy(state, 0, good)
-                longest = 4 * longest if guess and a == longest else longest
-                if settled(trace, entries - 1, slow, tolerance, rounding):
-                    ended = CONVERGED
-                    break
-                if made > updates:
-                    break
-                collect(lanes, components, features, width, sums)
-                copy(state, means, about)
-            guess = False
-            if accelerated and not rejected:
-                about_origin(sums, about, components, features, three)
-                known += 1
-                if known == 3:
-                    a, far = extrapolate(one, two, three, measure, longest, ahead)
-                    slow = max(far, 0.7 * slow)
-                    if a > 1.01:
-                        copy(state, 0, tried)
-                        guess = matched(code, ahead, origin, floor[s], shape, tried, matrices) < 0
-                    copy(sums, 0, held)
-                    known = 1
-                    copy(ahead if guess else three, 0, one)
-                elif known == 2:
-                    copy(three, 0, two)
-                else:
-                    copy(three, 0, one)
-            elif rejected:
-                copy(three, 0, one)
-            if guess:
-                copy(tried, 0, state)
-            else:
-                broken = matched(code, sums, about, floor[s], shape, state, matrices)
-        if broken >= 0:
-            ended = COLLAPSED
-            notes[s, 0] = broken
-            notes[s, 1] = sums[broken]
-        copy(good, 0, states[s])
-        ends[s, 0], ends[s, 1] = ended, entries
+        copy(states[s], 0, room.state)
+        units(unit[s], shape[0], shape[1], room.measure)
+        room.pace[_LONGEST], room.pace[_STEP], room.pace[_FAR] = 4.0, 1.0, 0.0
+        ends[s, 0], ends[s, 1], notes[s, 0], notes[s, 1] = pursued(
+            rows, places[s], total[s], floor[s], code, shape, limits, traces[s], room
+        )
+        copy(room.good, 0, states[s])

@@ -10,7 +10,8 @@ import math
 import numpy as np
 from numba import njit
 
-from .codes import SPHERICAL, TIED_DIAGONAL, TIED_FULL, TIED_SPHERICAL
+from .codes import EVI, SPHERICAL, TIED_DIAGONAL, TIED_FULL, TIED_SPHERICAL, VEE, VEI
+from .covariances import covariances as shared
 
 __all__ = ["FACTOR", "collect", "factorise", "size_of_state", "size_of_sums", "update"]
 
@@ -75,57 +76,66 @@ def round_off(moment, components, features):
 
 
 @plain
-def structured(code, weight, moment, components, features):
+def structured(code, weight, moment, components, features, previous, first, room):
     """Covariances of each component's rows become those of a structure."""
     if code == TIED_FULL or code == TIED_DIAGONAL or code == TIED_SPHERICAL:
         pool(weight, moment, components, features * features)
+    elif code == VEI or code == EVI or code >= VEE:
+        shared(code, weight, moment, previous, first, components, features, room)
     if code == SPHERICAL or code == TIED_SPHERICAL:
         round_off(moment, components, features)
+
+
+@plain
+def cholesky(state, c, a, dense, features, floor):
+    """The triangle of a covariance, at a; minus infinity where a pivot is too narrow, else the sum of log pivots."""
+    total = 0.0
+    for i in range(features):
+        for j in range(0 if dense else i, i + 1):
+            value = state[c + i * features + j]
+            for e in range(j if dense else 0):
+                value -= state[a + i * features + e] * state[a + j * features + e]
+            if i > j:
+                state[a + i * features + j] = value / state[a + j * features + j]
+                continue
+            if not (value >= floor[i] and value > 0.0 and math.isfinite(value)):
+                return -np.inf
+            state[a + i * features + i] = math.sqrt(value)
+            total += math.log(value)
+    return total
+
+
+@plain
+def invert(state, a, dense, features):
+    """The inverse of a triangle, in its place, times what makes a log joint of its squared lengths."""
+    for j in range(features):
+        state[a + j * features + j] = FACTOR / state[a + j * features + j]
+    for j in range(features if dense else 0):
+        for i in range(j + 1, features):
+            value = 0.0
+            for e in range(j, i):
+                value -= state[a + i * features + e] * state[a + e * features + j]
+            state[a + i * features + j] = value * state[a + i * features + i] / FACTOR
 
 
 @plain
 def factorise(dense, components, features, state, floor):
     """Factors and constants from weights and covariances; the first component that is too narrow, or -1."""
     square = features * features
-    means = 2 * components
-    factors = means + components * features
-    covariances = factors + components * square
+    factors = components * (2 + features)
     for k in range(components):
-        a, c = factors + k * square, covariances + k * square
-        half_logdet = 0.0
-        for i in range(features):
-            for j in range(0 if dense else i, i + 1):
-                value = state[c + i * features + j]
-                if dense:
-                    for e in range(j):
-                        value -= state[a + i * features + e] * state[a + j * features + e]
-                if i == j:
-                    if not (value >= floor[i] and value > 0.0 and math.isfinite(value)):
-                        return k
-                    state[a + i * features + i] = math.sqrt(value)
-                    half_logdet += 0.5 * math.log(value)
-                else:
-                    state[a + i * features + j] = value / state[a + j * features + j]
-        for j in range(features):  # the inverse of the triangle, in its place
-            state[a + j * features + j] = 1 / state[a + j * features + j]
-        if dense:
-            for j in range(features):
-                for i in range(j + 1, features):
-                    value = 0.0
-                    for e in range(j, i):
-                        value -= state[a + i * features + e] * state[a + e * features + j]
-                    state[a + i * features + j] = value * state[a + i * features + i]
-        for e in range(square):
-            state[a + e] *= FACTOR
-        state[components + k] = state[k] - half_logdet - features * _HALF_LOG_TWO_PI
+        a = factors + k * square
+        log_pivots = cholesky(state, a + components * square, a, dense, features, floor)
+        if log_pivots == -np.inf:
+            return k
+        invert(state, a, dense, features)
+        state[components + k] = state[k] - 0.5 * log_pivots - features * _HALF_LOG_TWO_PI
     return -1
 
 
 @plain
-def update(code, sums, reference, components, features, state, covariances):
+def update(code, sums, reference, components, features, state, covariances, room):
     """Weights, means and covariances from sums about a reference; the first component that is broken, or -1.
-
-    The structures that share a volume, a shape or an orientation find their covariances by a function of their own.
     """
     square = features * features
     means = 2 * components
@@ -148,7 +158,7 @@ def update(code, sums, reference, components, features, state, covariances):
                 covariances[k * square + i * features + j] = (
                     sums[s + i * features + j] / weight - shift * (sums[f + j] / weight)
                 )
-    structured(code, sums, covariances, components, features)
+    structured(code, sums, covariances, components, features, state, matrices, room)
     for e in range(components * square):
         state[matrices + e] = covariances[e]
     return -1
