@@ -71,8 +71,8 @@ def test_labels_of_rows_without_weight_change_nothing():
     one[first] = 0
     weight = torch.ones(len(x), dtype=F64)
     weight[first] = 0
-    known = mx.fit(x, init=start, labels=one, sample_weight=weight)
-    plain = mx.fit(x, init=start, sample_weight=weight)
+    known = mx.fit(x, init=start, labels=one, sample_weight=weight, method=mx.EM(acceleration=False))
+    plain = mx.fit(x, init=start, sample_weight=weight, method=mx.EM(acceleration=False))
     torch.testing.assert_close(known.mixture.components.mean, plain.mixture.components.mean)
 
 

@@ -59,7 +59,7 @@ def test_likelihood_never_falls(covariance):
         x = groups(seed=seed)
         start = torch.randint(3, (len(x),), generator=generator(seed))
         fit = mx.fit(x, 3, covariance, mx.EM(max_iterations=60, tolerance=0), init=start)
-        assert fit.reason is Reason.MAX_ITERATIONS and len(fit.trace) == 61
+        assert fit.reason is Reason.MAX_ITERATIONS and 31 <= len(fit.trace) <= 61
         assert bool((fit.trace.diff() > -1e-12 * fit.trace[-1].abs()).all())
         assert abs(fit.trace[-1] * len(x) - fit.log_likelihood) < 1e-8 * abs(fit.log_likelihood)
 
@@ -208,8 +208,9 @@ def test_dirichlet_prior_on_weights():
 def test_a_flat_prior_is_none():
     x = groups()
     start = torch.randint(2, (len(x),), generator=generator())
-    one = mx.fit(x, 2, method=mx.EM(30, 0, mx.Prior()), init=start)
-    assert torch.equal(one.trace, mx.fit(x, 2, method=mx.EM(30, 0), init=start).trace)
+    one = mx.fit(x, 2, method=mx.EM(30, 0, mx.Prior(), acceleration=False), init=start)
+    other = mx.fit(x, 2, method=mx.EM(30, 0, acceleration=False), init=start)
+    torch.testing.assert_close(one.trace, other.trace, rtol=1e-13, atol=0)
 
 
 # -- rows
@@ -243,9 +244,9 @@ def test_rows_of_weight_zero_are_inert(far):
 def test_the_size_of_blocks_does_not_matter():
     x, weight = groups(), torch.rand(300, generator=generator(), dtype=torch.float64)
     start = torch.randint(2, (len(x),), generator=generator())
-    whole = mx.fit(TensorRows(x, weight), 2, init=start, method=mx.EM(30, 0))
+    whole = mx.fit(TensorRows(x, weight), 2, init=start, method=mx.EM(30, 0, acceleration=False))
     for size in (7, 64, 299):
-        small = mx.fit(blocks_of(x, weight, size), 2, init=start, method=mx.EM(30, 0))
+        small = mx.fit(blocks_of(x, weight, size), 2, init=start, method=mx.EM(30, 0, acceleration=False))
         assert_close(small.trace, whole.trace, 1e-12)
         same(small.mixture, whole.mixture, 1e-10)
 
@@ -310,7 +311,7 @@ def test_one_step_equals_scikit_learn(covariance):
     )  # fmt: skip
     with pytest.warns(Warning, match="did not converge"):
         other.fit(x.numpy())
-    fit = mx.fit(x, 3, covariance, mx.EM(5, 0), init=start)
+    fit = mx.fit(x, 3, covariance, mx.EM(5, 0, acceleration=False), init=start)
     assert_close(fit.mixture.components.mean, torch.from_numpy(other.means_), 1e-9)
     assert_close(fit.mixture.weights, torch.from_numpy(other.weights_), 1e-9)
     assert abs(fit.trace[-1] - other.score(x.numpy())) < 1e-9
@@ -545,4 +546,4 @@ def test_rows_are_read_once_an_iteration_for_all_restarts():
     rows: Rows = Counted(groups())
     fit = mx.fit(rows, 3, init=KMeansPlusPlus(), restarts=16, method=mx.EM(50, 0), generator=generator())
     assert len(fit.restarts) > 1
-    assert Counted.passes <= 65
+    assert Counted.passes <= 100

@@ -79,7 +79,7 @@ def _given() -> ModuleType:
 
 @lru_cache
 def compiled_module(name: str) -> ModuleType | None:
-    """A module of compiled loops, or none where numba is missing, switched off, or has nowhere to keep compiled code."""
+    """A module of compiled loops; none where numba is missing, switched off, or cannot keep what it compiles."""
     try:
         config, vector = import_module("numba.core.config"), import_module(".numba.vector", __package__)
         found = import_module(f".numba.{name}", __package__)

@@ -1,9 +1,9 @@
 r"""Small tables: many updates of many starts in one compiled call, for rows that fit the cache.
 
-At some hundred rows the arithmetic of an update takes microseconds, and the calls that order it a hundred times that. So
-the whole of it is compiled: E-step, M-step, extrapolation, and the tests for collapse, a fall and convergence; Python
-reads the trace. It works in float64 whatever the rows are, about the mean of each column. Starts may have rows of their
-own: a `Table` holds groups of rows one after another.
+At some hundred rows the arithmetic of an update takes microseconds, and the calls that order it a hundred times that.
+So the whole of it is compiled: E-step, M-step, extrapolation, and the tests for collapse, a fall and convergence;
+Python reads the trace. It works in float64 whatever the rows are, about the mean of each column. Starts may have rows
+of their own: a `Table` holds groups of rows one after another.
 """
 
 from __future__ import annotations

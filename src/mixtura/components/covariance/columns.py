@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["by_columns", "cholesky_divided", "distinct", "divided", "times"]
+__all__ = ["by_columns", "cholesky_divided", "column", "distinct", "divided", "own_axes", "times"]
 
 
 def by_columns(operate: Callable[[Tensor], Tensor], vectors: Tensor, inner: int) -> Tensor:
@@ -55,3 +55,16 @@ def _alone(matrix: Tensor) -> Tensor:
     while matrix.ndim > 2 and matrix.shape[0] == 1:
         matrix = matrix.squeeze(0)
     return matrix
+
+
+def own_axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns eigenvectors as columns and eigenvalues; NaN values where a matrix is not finite."""
+    sound = covariance.isfinite().flatten(-2).all(-1)
+    safe = covariance.where(column(sound, 2), torch.eye(covariance.shape[-1]).to(covariance))
+    values, vectors = torch.linalg.eigh(safe)
+    return vectors, values.masked_fill(~sound.unsqueeze(-1), torch.nan)
+
+
+def column(tensor: Tensor, dims: int) -> Tensor:
+    """Returns the tensor with so many dimensions of size one behind it."""
+    return tensor.reshape(tensor.shape + (1,) * dims)

@@ -23,11 +23,11 @@ from torch import Tensor
 from ...errors import refuse
 from ...kernels import FULL
 from .axes import checked_variance
-from .columns import times
+from .columns import own_axes, times
 from .full import Full
 from .patterns import similar
 from .posterior import Gain, Measurement, by_axes, is_round
-from .structure import Structure, lead, own_axes
+from .structure import Structure, lead
 
 __all__ = ["Eigen"]
 

@@ -29,12 +29,13 @@ from torch import Tensor
 
 from ...errors import refuse
 from ...kernels import Step
+from .columns import column, own_axes
 from .diagonal import Diagonal
 from .eigen import Eigen
 from .full import Full, factored
 from .solvers.orientation import common_axes
 from .solvers.volume import equal_matrix, equal_shape, equal_volume, mean_variance, pooled
-from .structure import Structure, column, own_axes
+from .structure import Structure
 
 __all__ = ["EEV", "EVE", "EVI", "EVV", "VEE", "VEI", "VEV", "VVE", "VolumeShape"]
 

@@ -16,7 +16,7 @@ The M-step matches second moments taken about the current means. With :math:`N_k
 
 with :math:`S` reduced to its diagonal or trace, and both sums pooled over k where tied.
 
-Structures are an algebra: sums with noise, images and multiples are structures again, and the least general that hold:
+Sums with noise, images and multiples are structures again, the least general that hold:
 
 | | + s² I | + diagonal | scaled | image under A |
 |---|---|---|---|---|
@@ -44,13 +44,13 @@ from torch import Tensor
 from ..._value import Value
 from ...errors import refuse
 from ...kernels import Form, Step
-from .columns import distinct, times
+from .columns import column, distinct, own_axes, times
 from .posterior import Gain, Measurement
 
 if TYPE_CHECKING:
     from .full import Full
 
-__all__ = ["Structure", "column", "lead", "own_axes"]
+__all__ = ["Structure", "lead"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -256,7 +256,7 @@ class Structure(Value, ABC):
 
     @property
     def step(self) -> Step | None:
-        """The compiled M-step that makes such covariances on small tables, if there is one."""
+        """The compiled M-step on small tables, if there is one."""
         return None
 
     @property
@@ -379,19 +379,6 @@ class Structure(Value, ABC):
     def __repr__(self) -> str:
         parts = ([f"tensor{tuple(self.factor.shape)}"] if self.factor is not None else []) + ["tied=True"] * self.tied
         return f"{type(self).__name__}({', '.join(parts)})"
-
-
-def own_axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns eigenvectors as columns and eigenvalues; NaN values where a matrix is not finite."""
-    sound = covariance.isfinite().flatten(-2).all(-1)
-    safe = covariance.where(column(sound, 2), torch.eye(covariance.shape[-1]).to(covariance))
-    values, vectors = torch.linalg.eigh(safe)
-    return vectors, values.masked_fill(~sound.unsqueeze(-1), torch.nan)
-
-
-def column(tensor: Tensor, dims: int) -> Tensor:
-    """Returns the tensor with so many dimensions of size one behind it."""
-    return tensor.reshape(tensor.shape + (1,) * dims)
 
 
 def lead(values: Tensor, trailing: int, tied: bool) -> Tensor:

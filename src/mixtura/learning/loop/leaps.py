@@ -7,10 +7,12 @@ it ends, and why.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data import Rows, TensorRows
@@ -19,12 +21,26 @@ from ...mixture import Mixture
 from .reason import Reason
 from .traces import Report, Run
 
+Array = NDArray[Any]
+
 if TYPE_CHECKING:
     from .method import Method
 
-__all__ = ["REASONS", "described", "leap", "noted", "plain_table", "serves", "started", "state_of", "tabled"]
+__all__ = [
+    "REASONS",
+    "STRETCH",
+    "described",
+    "leap",
+    "noted",
+    "plain_table",
+    "serves",
+    "started",
+    "state_of",
+    "tabled",
+    "told",
+]
 
-_STRETCH = 100  # updates in a call, after which Ctrl-C is heard
+STRETCH = 100  # updates in a call, after which Ctrl-C is heard
 
 REASONS = {
     End.RUNNING: Reason.MAX_ITERATIONS,
@@ -37,7 +53,7 @@ REASONS = {
 
 def plain_table(rows: Rows) -> bool:
     """Whether rows are a small table in memory, as they were drawn, of which no label is known."""
-    plain = isinstance(rows, TensorRows) and rows.observation.exact and not rows.possible.known
+    plain = type(rows) is TensorRows and rows.observation.exact and not rows.possible.known
     return plain and rows.device.type == "cpu" and small(len(rows), rows.features)
 
 
@@ -52,17 +68,26 @@ def leap(method: Method, rows: Rows, start: Mixture, floor: Tensor, report: Repo
     if not serves(method, rows, start):
         return None
     starts = started(tabled(rows, floor), start)
-    runs, alive, made = [Run(method, start, entry) for entry in range(len(starts))], np.arange(len(starts)), 0
+    runs = [Run(method, start, entry) for entry in range(len(starts))]
+    try:
+        _advance(method, starts, start, runs, report)
+    except KeyboardInterrupt:
+        for one in runs:
+            one.reason = Reason.INTERRUPTED if one.reason is Reason.MAX_ITERATIONS else one.reason
+    return runs
+
+
+def _advance(method: Method, starts: Starts, like: Mixture, runs: list[Run], report: Report | None) -> None:
+    """Advances the starts to their ends, in stretches after which Ctrl-C is heard."""
+    alive, made = np.arange(len(starts)), 0
     while len(alive) and made < method.max_iterations:
-        limits = Limits(min(_STRETCH, method.max_iterations - made), method.tolerance, method.accelerated)
+        limits = Limits(min(STRETCH, method.max_iterations - made), method.tolerance, method.accelerated)
         starts, found = starts.advanced(limits)
-        noted([runs[one] for one in alive], state_of(starts, start), found)
+        noted([runs[one] for one in alive], state_of(starts, like), found)
         made += limits.updates
         going = found.ends == End.RUNNING
         alive, starts = alive[going], starts.take(going)
-        if report is not None:
-            report(made, max(one.objective for one in runs))
-    return runs
+        told(report, made - limits.updates, found.traces)
 
 
 def tabled(rows: Rows, floor: Tensor) -> Table:
@@ -70,10 +95,17 @@ def tabled(rows: Rows, floor: Tensor) -> Table:
     return Table.of(rows.tensor().reshape(len(rows), -1), rows.weight, floor.reshape(-1))
 
 
+def told(report: Report | None, made: int, traces: Array) -> None:
+    """Reports the best objective after each of the updates that follow so many."""
+    if report is not None:
+        for line in range(int((~np.isnan(traces)).any(0).sum())):
+            report(made + line, float(np.nanmax(traces[:, line])))
+
+
 def noted(runs: list[Run], state: Mixture, found: Outcome) -> None:
     """Notes how starts went on, and why they ended where they did."""
     for entry, one in enumerate(runs):
-        one.trace = one.trace[:-1] + found.traces[entry, : found.lengths[entry]].tolist()
+        one.trace = one.trace[:-1] + found.traces[entry, : found.lengths[entry]].tolist() or [-math.inf]
         one.batch, one.entry, one.reason = state, entry, REASONS[End(found.ends[entry])]
         one.detail = described(one.reason, *found.notes[entry])
 

@@ -23,7 +23,9 @@ Array = NDArray[Any]
 
 
 class Flight(ABC):
-    """B starts for each of G groups of rows."""
+    """B starts of a method for each of G groups of rows."""
+
+    method: Method
 
     @property
     @abstractmethod
@@ -44,7 +46,7 @@ class Flight(ABC):
 
     @abstractmethod
     def spurious(self, total: Array) -> Array:
-        """Tells which starts are at an optimum that is none of the data's, (G, B), by the weight of each group's rows."""
+        """Tells which starts are at an optimum that is none of the data's, (G, B); rows of each group weigh so much."""
 
     @property
     @abstractmethod

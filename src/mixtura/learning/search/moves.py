@@ -12,7 +12,7 @@ from itertools import permutations
 
 import numpy as np
 
-from ...kernels.small import Starts
+from ...kernels.small import End, Starts
 from .flight import Array
 from .race import distinct
 from .small_flight import SmallFlight
@@ -36,7 +36,7 @@ def moved(found: SmallFlight, total: Array) -> SmallFlight:
     """
     best = _best(found, total)
     for _ in range(_ROUNDS):
-        if best.starts.components < 3 or not np.isfinite(best.objective[0, 0]):
+        if best.interrupted or best.starts.components < 3 or best.ends[0] != End.CONVERGED:
             return best
         after = _best(best.joined(_followed(best, total)), total)
         if not after.objective[0, 0] > best.objective[0, 0] + _GAIN / total[0]:
@@ -55,8 +55,8 @@ def _best(flight: SmallFlight, total: Array) -> SmallFlight:
 def _followed(best: SmallFlight, total: Array) -> SmallFlight:
     """The best few of all moves, where they end."""
     starts = best.starts
-    each = [_proposed(starts.take(np.array([base]))) for base in range(len(starts))]
-    every = replace(starts, states=np.concatenate([one.states for one in each]), group=np.repeat(starts.group[:1], sum(map(len, each))))
+    states = np.concatenate([_proposed(starts.take(np.array([base]))).states for base in range(len(starts))])
+    every = replace(starts, states=states, group=np.repeat(starts.group[:1], len(states)))
     tried = SmallFlight.of(best.method, every, 1).advanced(_SHORT)
     tried, _ = distinct(tried, np.ones(tried.objective.shape, np.int64), total, _FOLLOWED)
     return tried.finished()

@@ -35,7 +35,7 @@ def raced(flight: FlightT, total: Array, report: Report | None = None) -> tuple[
     for updates in _LEGS:
         keep = max(_FEWEST, counts.shape[1] // 2)
         if counts.shape[1] > 1 and not flight.interrupted:
-            flight, counts = distinct(flight.advanced(updates), counts, total, keep)
+            flight, counts = distinct(flight.advanced(min(updates, flight.method.max_iterations)), counts, total, keep)
     flight = flight if flight.interrupted else flight.finished(report)
     flight, counts = distinct(flight, counts, total, counts.shape[1])
     order = np.argsort(flight.spurious(total), 1, kind="stable")

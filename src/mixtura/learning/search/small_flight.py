@@ -7,17 +7,17 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-from ...kernels.small import End, Limits, Outcome, Starts, Table
+
+from ...kernels.small import End, Limits, Outcome, Starts
 from ...mixture import Mixture
-from ..loop.leaps import REASONS, described, state_of
+from ..loop.leaps import REASONS, STRETCH, described, state_of, told
 from ..loop.method import Method
+from ..loop.reason import Reason
 from ..loop.traces import Report, Run
 from .flight import Array, Flight
 from .spurious import spurious
 
 __all__ = ["SmallFlight"]
-
-_STRETCH = 100  # updates in a call, after which Ctrl-C is heard
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +28,10 @@ class SmallFlight(Flight):
         method: The method.
         starts: Where they are.
         groups: The number of groups G.
-        made: How many updates each has made, (S,).
         traces: The objectives of each so far, (S, T), NaN after the last.
         ends: How each ended, (S,).
         notes: The particulars of that, (S, 2).
+        interrupted: Whether Ctrl-C ended them.
     """
 
     method: Method
@@ -40,6 +40,7 @@ class SmallFlight(Flight):
     traces: Array
     ends: Array
     notes: Array
+    interrupted: bool = False  # type: ignore[assignment]
 
     @classmethod
     def of(cls, method: Method, starts: Starts, groups: int) -> SmallFlight:
@@ -51,7 +52,11 @@ class SmallFlight(Flight):
     @cached_property
     def last(self) -> Array:
         """The objective where each start is, (S,)."""
-        return np.fmax.reduce(self.traces, 1, initial=-np.inf) if self.traces.shape[1] else np.full(len(self.ends), -np.inf)
+        return (
+            np.fmax.reduce(self.traces, 1, initial=-np.inf)
+            if self.traces.shape[1]
+            else np.full(len(self.ends), -np.inf)
+        )
 
     @property
     def objective(self) -> Array:
@@ -64,8 +69,10 @@ class SmallFlight(Flight):
             return self
         limits = Limits(updates, self.method.tolerance, self.method.accelerated)
         some = self.starts if len(going) == len(self.ends) else self.starts.take(going)
-        moved, found = some.advanced(limits)
-        return self._with(going, moved, found)
+        try:
+            return self._with(going, *some.advanced(limits))
+        except KeyboardInterrupt:
+            return replace(self, interrupted=True)
 
     def _with(self, going: Array, moved: Starts, found: Outcome) -> Self:
         states, ends, notes = self.starts.states.copy(), self.ends.copy(), self.notes.copy()
@@ -79,35 +86,31 @@ class SmallFlight(Flight):
 
     def finished(self, report: Report | None = None) -> Self:
         flight, made, most = self, 0, self.method.max_iterations
-        while made < most and (flight.ends == End.RUNNING).any():
-            flight = flight.advanced(min(_STRETCH, most - made))
-            made += _STRETCH
-            if report is not None:
-                report(made, float(flight.last.max()))
+        while made < most and (flight.ends == End.RUNNING).any() and not flight.interrupted:
+            seen = flight.traces.shape[1]
+            flight = flight.advanced(min(STRETCH, most - made))
+            told(report, made, flight.traces[:, seen:])
+            made += STRETCH
         return flight
 
     def kept(self, index: Array) -> Self:
         width = len(self.ends) // self.groups
         flat = (index + np.arange(self.groups)[:, None] * width).reshape(-1)
         parts = self.traces[flat], self.ends[flat], self.notes[flat]
-        return SmallFlight(self.method, self.starts.take(flat), self.groups, *parts)
+        return SmallFlight(self.method, self.starts.take(flat), self.groups, *parts, self.interrupted)
 
     def joined(self, other: SmallFlight) -> SmallFlight:
         """These starts and others of the same single group."""
         pairs = zip((self.ends, self.notes), (other.ends, other.notes), strict=True)
         ends, notes = (np.concatenate(pair) for pair in pairs)
         longest = max(self.traces.shape[1], other.traces.shape[1])
-        padded = [np.pad(one.traces, ((0, 0), (0, longest - one.traces.shape[1])), constant_values=np.nan) for one in (self, other)]
+        padded = [_padded(one.traces, longest) for one in (self, other)]
         states = np.concatenate([self.starts.states, other.starts.states])
         starts = replace(self.starts, states=states, group=np.concatenate([self.starts.group, other.starts.group]))
-        return SmallFlight(self.method, starts, 1, np.concatenate(padded), ends, notes)
-
-    @property
-    def interrupted(self) -> bool:
-        return False
+        stopped = self.interrupted or other.interrupted
+        return SmallFlight(self.method, starts, 1, np.concatenate(padded), ends, notes, stopped)
 
     def spurious(self, total: Array) -> Array:
-        """Tells which starts ended at an optimum that is none of the data's, (G, B), by the weight of each group's rows."""
         if self.starts.step.tied:
             return np.zeros(self.objective.shape, bool)
         weights, each = np.exp(self.starts.logits), total[self.starts.group]
@@ -123,5 +126,12 @@ class SmallFlight(Flight):
 
     def _run(self, state: Mixture, entry: int, line: int) -> Run:
         reason, trace = REASONS[End(self.ends[line])], self.traces[line]
+        if self.interrupted and reason is Reason.MAX_ITERATIONS:
+            reason = Reason.INTERRUPTED
         detail = described(reason, *self.notes[line])
-        return Run(self.method, state, entry, trace[~np.isnan(trace)].tolist(), reason, detail)
+        return Run(self.method, state, entry, trace[~np.isnan(trace)].tolist() or [-np.inf], reason, detail)
+
+
+def _padded(traces: Array, longest: int) -> Array:
+    """Traces (S, T) as (S, longest), with NaN behind them."""
+    return np.pad(traces, ((0, 0), (0, longest - traces.shape[1])), constant_values=np.nan)

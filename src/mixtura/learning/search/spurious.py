@@ -1,7 +1,7 @@
 r"""Optima that are none of the data's: a component on a handful of rows, or on a line or a plane of points.
 
-Where every component has a covariance of its own, the likelihood of a mixture of Gaussians has no upper bound, and on the
-way there are maxima at which a component holds a few rows that happen to lie nearly in a plane (McLachlan and Peel,
+Where every component has a covariance of its own, the likelihood of a mixture of Gaussians has no upper bound, and on
+the way there are maxima at which a component holds a few rows that happen to lie nearly in a plane (McLachlan and Peel,
 2000). With :math:`n_k` the rows that a component holds and :math:`\lambda_k` the least eigenvalue of its covariance
 relative to that of the whole mixture, a component is called spurious where
 
@@ -33,7 +33,8 @@ def spurious_components(mixture: Mixture, total: float) -> list[int]:
     """Returns the components of a mixture, fitted to rows of that total weight, that are spurious.
 
     Example:
-        >>> mixture = mx.Mixture(torch.tensor([0.01, 0.99]), mx.Normal(torch.tensor([0.0, 3.0]), torch.tensor([1e-6, 1.0])))
+        >>> components = mx.Normal(torch.tensor([0.0, 3.0]), torch.tensor([1e-6, 1.0]))
+        >>> mixture = mx.Mixture(torch.tensor([0.01, 0.99]), components)
         >>> mx.learning.search.spurious.spurious_components(mixture, 100.0)
         [0]
     """

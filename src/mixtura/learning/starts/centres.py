@@ -37,7 +37,7 @@ class Initialiser(Protocol):
 
 @dataclass(frozen=True)
 class RandomRows:
-    """Starts from different rows drawn at random, by weight.
+    """Starts from different rows drawn at random, by weight; from rows that differ where there are enough.
 
     Example:
         >>> mx.learning.RandomRows()(torch.arange(4.0)[:, None], torch.ones(4), 2, 3, None).shape
@@ -47,7 +47,13 @@ class RandomRows:
     def __call__(
         self, x: Tensor, weight: Tensor, components: int, restarts: int, generator: Generator | None
     ) -> Tensor:
-        return x[torch.multinomial(weight.expand(restarts, -1), components, generator=generator)]
+        chosen = x[torch.multinomial(weight.expand(restarts, -1), components, generator=generator)]
+        if not _coincide(chosen):
+            return chosen
+        x, which = x[weight > 0].unique(dim=0, return_inverse=True)  # centres on equal rows would never part
+        weight = weight.new_zeros(len(x)).index_add_(0, which, weight[weight > 0])
+        enough = len(x) >= components
+        return x[torch.multinomial(weight.expand(restarts, -1), components, not enough, generator=generator)]
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,12 @@ class MixedStart:
         random = restarts // 4
         shares = ((KMeansStart(), restarts - 2 * random), (KMeansPlusPlus(), random), (RandomRows(), random))
         return torch.cat([start(x, weight, components, share, generator) for start, share in shares if share])
+
+
+def _coincide(centres: Tensor) -> bool:
+    """Whether two centres ``(B, K, D)`` of one start are the same."""
+    gap = (centres.unsqueeze(-2) - centres.unsqueeze(-3)).abs().sum(-1)
+    return int((gap == 0).sum()) > gap.shape[0] * gap.shape[-1]
 
 
 def _square_distance(x: Tensor, centre: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from ..structure import own_axes
+from ..columns import own_axes
 from .volume import mean_variance
 
 __all__ = ["common_axes"]

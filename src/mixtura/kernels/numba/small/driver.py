@@ -204,6 +204,8 @@ def guessed(known, code, floor, shape, room):
     copy(room.state, 0, room.tried)
     guess = pace[_STEP] > 1.01 and matched(code, room.ahead, room.origin, floor, shape, room.tried, room) < 0
     copy(room.ahead if guess else room.three, 0, room.one)
+    if guess:
+        copy(room.tried, 0, room.state)
     return 1, guess
 
 
@@ -212,8 +214,10 @@ def pursued(rows, place, total, floor, code, shape, limits, trace, room):
     """Advances the start in the room; returns how it ended, how many objectives it has, and two particulars."""
     updates, tolerance, precision, accelerated = limits
     made, entries, known, guess = 0, 0, 0, False
-    broken = factorise(shape[2], shape[0], shape[1], room.state, floor)
     copy(room.state, 0, room.good)
+    if factorise(shape[2], shape[0], shape[1], room.state, room.origin) >= 0:
+        return NOT_FINITE, 0, 0.0, 0.0
+    broken = -1
     while broken < 0:
         objective = expected(rows, place[0], place[1], shape, room) / total
         made += 1
@@ -230,11 +234,8 @@ def pursued(rows, place, total, floor, code, shape, limits, trace, room):
                 return RUNNING, entries, 0.0, 0.0
         read(rejected, shape, room)
         known, guess = guessed(known, code, floor, shape, room) if accelerated and not rejected else (1, False)
-        if guess:
-            copy(room.tried, 0, room.state)
-        else:
-            broken = matched(code, room.sums, room.about, floor, shape, room.state, room)
-    return COLLAPSED, entries, float(broken), room.sums[broken] if entries else 0.0
+        broken = -1 if guess else matched(code, room.sums, room.about, floor, shape, room.state, room)
+    return COLLAPSED, entries, float(broken), room.sums[broken]
 
 
 @njit(error_model="numpy", nogil=True, cache=True)

@@ -135,8 +135,7 @@ def factorise(dense, components, features, state, floor):
 
 @plain
 def update(code, sums, reference, components, features, state, covariances, room):
-    """Weights, means and covariances from sums about a reference; the first component that is broken, or -1.
-    """
+    """Weights, means and covariances from sums about a reference; the first component that is broken, or -1."""
     square = features * features
     means = 2 * components
     matrices = means + components * (features + square)
@@ -148,15 +147,15 @@ def update(code, sums, reference, components, features, state, covariances, room
         if not (weight > 0.0 and math.isfinite(weight)):
             return k
         state[k] = math.log(weight / total)
-        f, s, c = components + k * features, components * (1 + features) + k * square, matrices + k * square
+        f, s = components + k * features, components * (1 + features) + k * square
         for i in range(features):
             shift = sums[f + i] / weight
             state[means + k * features + i] = reference[k * features + i] + shift
             if not math.isfinite(shift):
                 return k
             for j in range(features):
-                covariances[k * square + i * features + j] = (
-                    sums[s + i * features + j] / weight - shift * (sums[f + j] / weight)
+                covariances[k * square + i * features + j] = sums[s + i * features + j] / weight - shift * (
+                    sums[f + j] / weight
                 )
     structured(code, sums, covariances, components, features, state, matrices, room)
     for e in range(components * square):

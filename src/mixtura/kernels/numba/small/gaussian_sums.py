@@ -1,8 +1,8 @@
 r"""The E-step of one start over a small table: log-likelihood and sums about the current means.
 
-Rows are stored in panels, feature by feature, so that lanes are rows; a row that fills a panel has weight zero. Every sum
-keeps one number for each lane until the last panel. Factors come divided by :math:`\sqrt 2`, so that a log joint is a
-constant minus a squared length.
+Rows are stored in panels, feature by feature, so that lanes are rows; a row that fills a panel has weight zero. Every
+sum keeps one number for each lane until the last panel. Factors come divided by :math:`\sqrt 2`, so that a log joint
+is a constant minus a squared length.
 """
 
 from ..joints import part
@@ -21,7 +21,7 @@ def residuals(columns, p, state, mean, features, width, t, at):
 
 @part
 def length(t, at, state, factor, features, dense, width, value):
-    """A value minus the squared lengths of residuals times a lower triangle, of which the diagonal alone counts else."""
+    """A value minus squared lengths of residuals times a triangle, or times its diagonal where it is not dense."""
     for i in range(features):
         z = splat(0.0, value)
         for j in range(0 if dense else i, i + 1):

@@ -1,7 +1,7 @@
 r"""K-means of small tables: many updates of many starts, one start after another.
 
-The objective is that of `KMeans`, :math:`-\tfrac D2 (1 + \log(2\pi J/(nD))) - \log K` nats a row with J the sum of squared
-distances. A cluster without rows takes the row farthest from its own centre.
+The objective is that of `KMeans`, :math:`-\tfrac D2 (1 + \log(2\pi J/(nD))) - \log K` nats a row with J the sum of
+squared distances. A cluster without rows takes the row farthest from its own centre.
 """
 
 import math
@@ -43,7 +43,7 @@ def assign(x, weight, mean, mass, shift, nearest, far):
 
 @plain
 def refill(x, weight, mean, mass, shift, nearest, far):
-    """Moves one far row to each cluster that has none; returns by how much the sum of squares grows with the old centres."""
+    """Moves one far row to each cluster that has none; returns how much the sum of squares grows by that."""
     components, features = mean.shape
     more = 0.0
     for k in range(components):
@@ -81,7 +81,7 @@ def moved(mean, mass, shift):
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def lloyd(x, weight, total, means, spread, updates, tolerance, precision, traces, ends, first, last):
-    """Advances the starts [first, last) of centres (S, K, D), in place, until nothing moves or so many updates were made.
+    """Advances the starts [first, last) of centres (S, K, D), in place, until nothing moves or updates run out.
 
     Leaves the mean squared distance by number, (S,), the objectives, (S, updates + 1), and how each start ended and how
     many objectives it has, (S, 2).
