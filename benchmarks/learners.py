@@ -114,12 +114,12 @@ def _seconds(run: Run, iterations: int, clock: Callable[[], float]) -> float:
 def lines(clock: Callable[[], float], rounds: int) -> list[Line]:
     """Everything that is measured."""
     found = []
-    for shape in ((100_000, 10, 10), (1_000_000, 2, 50)):
+    for shape in ((100_000, 10, 10), (1_000_000, 2, 50), (100_000, 50, 100)):
         ours, theirs = kmeans(*shape)
         if abs(ours(10) / theirs(10) - 1) > 1e-9:
             raise RuntimeError(f"K-means at {shape} ends elsewhere than scikit-learn's")
         times = milliseconds([ours, theirs], clock, rounds, 20)
-        found.append(Line(f"K-means {shape}", *times, "not slower, same sum of squares"))
+        found.append(Line(f"K-means {shape}", *times, "at least twice as fast, same sum of squares"))
     for shape in ((100_000, 2, 8), (100_000, 10, 10), (20_000, 10, 30)):
         times = milliseconds(list(variational(*shape)), clock, rounds, 20)
         found.append(Line(f"variational Bayes {shape}", *times, "at least 4 times faster"))

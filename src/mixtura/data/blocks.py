@@ -110,6 +110,7 @@ class Rows(ABC):
         left_out: names of columns that only number the rows, and were left out because none were asked for.
         observation: what stands between a draw and what is recorded.
         possible: which components are possible for each row.
+        in_memory: whether they are, so that something may be kept for each.
 
     Example:
         >>> from mixtura.data import rows
@@ -125,6 +126,7 @@ class Rows(ABC):
     left_out: tuple[str, ...] = ()
     observation: Observation = EXACT
     possible: Possible = EVERY
+    in_memory = False
     _drawn_shape: torch.Size | None = None
 
     @abstractmethod
@@ -292,6 +294,8 @@ class TensorRows(Rows):
         >>> TensorRows(torch.zeros(3, 2), columns=("a", "b"))
         TensorRows(3 rows; columns: a, b; torch.float32, cpu)
     """
+
+    in_memory = True
 
     def __init__(self, x: Tensor, weight: Tensor | None = None, columns: tuple[str, ...] | None = None) -> None:
         check_shape(x.shape)

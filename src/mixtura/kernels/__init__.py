@@ -17,7 +17,7 @@ from .errors_by_row import RowErrors
 from .extra import NOTHING, Extra
 from .form import DIAGONAL, FULL, LOW_RANK, SPHERICAL, Form
 from .heavy_tails import Tails
-from .labels import Drawn, Kind, Labels, Rule, Single, nearest, soft
+from .labels import Drawn, Kind, Labels, Remembered, Rule, Single, nearest, soft
 from .plan import Plan
 from .reference import Reference
 from .steps import Step
@@ -37,6 +37,7 @@ __all__ = [
     "Labels",
     "Plan",
     "Reference",
+    "Remembered",
     "RowErrors",
     "Rule",
     "Single",

@@ -39,6 +39,7 @@ _SERVED = {
     (Kind.SOFT, Beyond.NOTHING),
     (Kind.SINGLE, Beyond.NOTHING),
     (Kind.NEAREST, Beyond.NOTHING),
+    (Kind.REMEMBERED, Beyond.NOTHING),
     (Kind.SOFT, Beyond.TAILS),
     (Kind.SOFT, Beyond.ERRORS),
 }

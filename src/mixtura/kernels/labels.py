@@ -6,12 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-__all__ = ["Drawn", "Kind", "Labels", "Rule", "Single", "nearest", "soft"]
+__all__ = ["Drawn", "Kind", "Labels", "Nearest", "Remembered", "Rule", "Single", "nearest", "soft"]
 
 Labels = Callable[[Tensor], Tensor]
 """A rule is any function from log joints ``(..., K)`` to responsibilities ``(..., K)``."""
@@ -23,6 +23,7 @@ class Kind(Enum):
     SOFT = auto()
     SINGLE = auto()
     NEAREST = auto()
+    REMEMBERED = auto()
     OTHER = auto()
 
 
@@ -123,6 +124,13 @@ class Nearest(Rule):
     def believe(self, joint: Tensor) -> tuple[Tensor, Tensor]:
         best, index = joint.max(1, keepdim=True)
         return torch.zeros_like(joint).scatter_(1, index, 1.0), best
+
+
+class Remembered(Nearest):
+    """The same for one table, asked again and again: a backend may keep here what it knows from the last pass."""
+
+    kind = Kind.REMEMBERED
+    last: Any = None
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,13 @@ class Plan:
     extra: Extra = NOTHING
 
     @classmethod
-    def nearest(cls, mean: Tensor) -> Plan:
+    def nearest(cls, mean: Tensor, labels: Labels = nearest) -> Plan:
         r"""K-means: rows go to the nearest of centres (B, K, D).
 
-        The scatter is the sum of squared distances, (B, 1), and the log-likelihood minus half of it.
+        The scatter is the sum of squared distances, (B, 1), and the log-likelihood minus half of it. Give a rule that
+        remembers, `Remembered`, where the same rows are asked again and again.
         """
-        return cls(SPHERICAL, mean, mean.new_ones(len(mean), 1), torch.zeros_like(mean[..., 0]), nearest)
+        return cls(SPHERICAL, mean, mean.new_ones(len(mean), 1), torch.zeros_like(mean[..., 0]), labels)
 
     @property
     def rule(self) -> Rule:

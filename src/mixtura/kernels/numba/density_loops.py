@@ -1,6 +1,6 @@
 """Log densities and log joints of Gaussians compiled for a CPU: fused loops over tiles of rows."""
 
-from .joints import diagonal_joint, empty, full_joint, gather, kernel, part, softmax, whiten
+from .joints import diagonal_joint, full_joint, gather, kernel, part, softmax, whiten
 from .vector import store
 
 __all__ = [
@@ -26,9 +26,9 @@ def record(joint, begin, stop, b, size, count, density, joints):
 
 
 @kernel
-def full_density(x, begin, stop, centre, factor, offset, logits, size, count, density, joints):
+def full_density(x, begin, stop, centre, factor, offset, logits, size, count, tiles, density, joints):
     """Log densities (N, B) or log joints (N, B, K), whichever is not empty, for a triangle a component."""
-    columns, joint = empty(x, size, size.features), empty(x, size, size.components)
+    columns, _, joint, _, _, _, _ = tiles
     for row in range(begin, stop, size.panels * size.width):
         gather(x, row, stop, centre, size, columns)
         for b in range(size.restarts):
@@ -37,9 +37,9 @@ def full_density(x, begin, stop, centre, factor, offset, logits, size, count, de
 
 
 @kernel
-def diagonal_density(x, begin, stop, centre, factor, offset, logits, size, count, density, joints):
+def diagonal_density(x, begin, stop, centre, factor, offset, logits, size, count, tiles, density, joints):
     """The same for a factor a feature."""
-    columns, joint = empty(x, size, size.features), empty(x, size, size.components)
+    columns, _, joint, _, _, _, _ = tiles
     for row in range(begin, stop, size.panels * size.width):
         gather(x, row, stop, centre, size, columns)
         for b in range(size.restarts):
@@ -48,10 +48,9 @@ def diagonal_density(x, begin, stop, centre, factor, offset, logits, size, count
 
 
 @kernel
-def tied_density(x, begin, stop, centre, triangles, zeros, ones, offset, logits, size, count, density, joints):
+def tied_density(x, begin, stop, centre, triangles, zeros, ones, offset, logits, size, count, tiles, density, joints):
     """The same for a triangle a restart."""
-    columns, z = empty(x, size, size.features), empty(x, size, size.features)
-    joint = empty(x, size, size.components)
+    columns, z, joint, _, _, _, _ = tiles
     for row in range(begin, stop, size.panels * size.width):
         gather(x, row, stop, centre, size, columns)
         for b in range(size.restarts):

@@ -105,7 +105,7 @@ def _run(laid_out: Layout, rows: Array, weights: Array, threads: int) -> tuple[A
 
     def run(begin: int, end: int) -> tuple[Array, ...]:
         room = laid_out.room()
-        laid_out.loops()(flat, begin, end, weights, laid_out.centre, *arguments, size, *room)
+        laid_out.loops()(flat, begin, end, weights, laid_out.centre, *arguments, size, laid_out.tiles(), *room)
         return room
 
     parts = in_threads(run, len(rows), threads)
@@ -119,7 +119,8 @@ def _densities(plan: Plan, x: Tensor, *out: Array) -> None:
     flat, arguments, size = rows.reshape(-1), laid_out.density_arguments(), laid_out.size()
 
     def run(begin: int, end: int) -> None:
-        type(laid_out).density(flat, begin, end, laid_out.centre, *arguments, size, laid_out.components, *out)
+        shared = laid_out.centre, *arguments, size, laid_out.components, laid_out.tiles()
+        type(laid_out).density(flat, begin, end, *shared, *out)
 
     in_threads(run, len(rows), threads_for(plan, x))
 

@@ -5,7 +5,7 @@ log joints of the Student-t density; claimed responsibilities leave as :math:`r 
 Layouts are those of `joints`.
 """
 
-from .joints import believe, diagonal_joint, empty, full_joint, gather, kernel, part, take
+from .joints import believe, diagonal_joint, full_joint, gather, kernel, part, take
 from .moments import gram, spread, weigh
 from .vector import fma, load_panel, log, number, splat, store, total
 
@@ -50,13 +50,11 @@ def claim(joint, q, logs, pulls, b, size, share, mass, sums, squares, pull):
 
 @kernel
 def full_sums(
-    x, begin, stop, weight, centre, mean, factor, offset, zeros, inverse, power, pulls, logits, size,
+    x, begin, stop, weight, centre, mean, factor, offset, zeros, inverse, power, pulls, logits, size, tiles,
     likelihood, mass, sums, squares, pull, shift, scatter,
 ):  # fmt: skip
     """Sums over rows [begin, stop), a triangle a component."""
-    columns, y = empty(x, size, size.features), empty(x, size, size.features)
-    joint, q, logs = empty(x, size, size.components), empty(x, size, size.components), empty(x, size, size.components)
-    share, halves = empty(x, size, 1), empty(x, size, 1)
+    columns, y, joint, q, logs, share, halves = tiles
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)
@@ -73,12 +71,11 @@ def full_sums(
 
 @kernel
 def diagonal_sums(
-    x, begin, stop, weight, centre, mean, factor, offset, zeros, inverse, power, pulls, logits, size,
+    x, begin, stop, weight, centre, mean, factor, offset, zeros, inverse, power, pulls, logits, size, tiles,
     likelihood, mass, sums, squares, pull, shift, scatter,
 ):  # fmt: skip
     """Sums over rows [begin, stop), a factor a feature."""
-    columns, share = empty(x, size, size.features), empty(x, size, 1)
-    joint, q, logs = empty(x, size, size.components), empty(x, size, size.components), empty(x, size, size.components)
+    columns, _, joint, q, logs, share, _ = tiles
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)

@@ -16,7 +16,6 @@ whoever changes a part touches the files whose loops use it.
 
 from typing import NamedTuple
 
-import numpy as np
 from numba import njit
 
 from .vector import exp, fma, largest, load_panel, log, number, splat, store, total, transpose
@@ -25,7 +24,6 @@ __all__ = [
     "Shape",
     "believe",
     "diagonal_joint",
-    "empty",
     "full_joint",
     "gather",
     "kernel",
@@ -175,11 +173,3 @@ def believe(joint, size, share):
     for p in range(size.panels):
         likelihood += total(load_panel(share, p * size.width) * softmax(joint, p, size))
     return likelihood
-
-
-@part
-def empty(x, size, count):
-    """A tile with room for so many columns, where registers load from single cache lines; zero at first."""
-    space = np.zeros(size.panels * count * size.width + size.vector, x.dtype)
-    start = (-(space.ctypes.data // x.itemsize)) % size.vector
-    return space[start : start + space.size - size.vector]

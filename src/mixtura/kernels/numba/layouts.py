@@ -18,11 +18,12 @@ from . import density_loops, heavy_tails_loops, sums_loops
 from .joints import Shape
 from .vector import lanes
 
-__all__ = ["Array", "Layout", "NO_TAILS", "TailTerms", "layout"]
+__all__ = ["Array", "Layout", "NO_TAILS", "TailTerms", "aligned", "layout"]
 
 Array = NDArray[Any]
 
 _PANELS = 8
+_LINE = 64  # bytes of a line of the cache
 
 
 class TailTerms(NamedTuple):
@@ -55,6 +56,12 @@ class Layout:
 
     def size(self) -> Shape:
         return Shape(self.restarts, *self.padded(), self.features, _PANELS, *lanes(self.dtype.itemsize))
+
+    def tiles(self) -> tuple[Array, ...]:
+        """Room for a thread's tile: its rows twice, three numbers a component, and two a row."""
+        size = self.size()
+        counts = (size.features,) * 2 + (size.components,) * 3 + (1,) * 2
+        return tuple(aligned(size.panels * size.width * count, self.dtype) for count in counts)
 
     def loops(self) -> Callable[..., None]:
         """The loops that add up the sums."""
@@ -223,3 +230,10 @@ def _symmetric(lower: Array) -> Array:
 
 def _even(count: int) -> int:
     return count + count % 2
+
+
+def aligned(count: int, dtype: Any) -> Array:
+    """Zeros that begin where a register loads from one cache line."""
+    space = np.zeros(count + _LINE // dtype.itemsize, dtype)
+    start = -space.ctypes.data % _LINE // dtype.itemsize
+    return space[start : start + count]

@@ -2,7 +2,7 @@
 
 from ..extra import Beyond
 from ..labels import Kind
-from . import errors, gaussian, nearest, single
+from . import errors, gaussian, nearest, nearest_filtered, single
 
 __all__ = ["LOG_DENSITY", "LOG_JOINT", "SUMS"]
 
@@ -10,6 +10,7 @@ SUMS = {
     (Kind.SOFT, Beyond.NOTHING): gaussian.sums,
     (Kind.SINGLE, Beyond.NOTHING): single.sums,
     (Kind.NEAREST, Beyond.NOTHING): nearest.sums,
+    (Kind.REMEMBERED, Beyond.NOTHING): nearest_filtered.sums,
     (Kind.SOFT, Beyond.TAILS): gaussian.heavy_sums,
     (Kind.SOFT, Beyond.ERRORS): errors.sums,
 }

@@ -1,6 +1,6 @@
 """The sums of a pass for Gaussians compiled for a CPU: fused loops over tiles of rows, all parts inlined."""
 
-from .joints import believe, diagonal_joint, empty, full_joint, gather, kernel, spherical_joint, take, whiten
+from .joints import believe, diagonal_joint, full_joint, gather, kernel, spherical_joint, take, whiten
 from .moments import claim, disperse, gram, leave, move, spread, weigh
 
 __all__ = [
@@ -12,10 +12,12 @@ __all__ = [
 
 
 @kernel
-def full_sums(x, begin, stop, weight, centre, mean, factor, offset, logits, size, likelihood, mass, shift, scatter):
+def full_sums(
+    x, begin, stop, weight, centre, mean, factor, offset, logits, size, tiles,
+    likelihood, mass, shift, scatter,
+):  # fmt: skip
     """Sums over rows [begin, stop), a triangle a component, added to (B,), (B, K), (B, K, D), (B, K, D, D)."""
-    columns, y = empty(x, size, size.features), empty(x, size, size.features)
-    joint, share, halves = empty(x, size, size.components), empty(x, size, 1), empty(x, size, 1)
+    columns, y, joint, _, _, share, halves = tiles
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)
@@ -30,10 +32,12 @@ def full_sums(x, begin, stop, weight, centre, mean, factor, offset, logits, size
 
 
 @kernel
-def diagonal_sums(x, begin, stop, weight, centre, mean, factor, offset, logits, size, likelihood, mass, shift, scatter):
+def diagonal_sums(
+    x, begin, stop, weight, centre, mean, factor, offset, logits, size, tiles,
+    likelihood, mass, shift, scatter,
+):  # fmt: skip
     """Sums over rows [begin, stop), a factor a feature, added to (B,), (B, K), (B, K, D), (B, K, D)."""
-    columns, joint = empty(x, size, size.features), empty(x, size, size.components)
-    share = empty(x, size, 1)
+    columns, _, joint, _, _, share, _ = tiles
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)
@@ -45,14 +49,12 @@ def diagonal_sums(x, begin, stop, weight, centre, mean, factor, offset, logits, 
 
 
 @kernel
-def spherical_sums(x, begin, stop, weight, centre, mean, precision, logits, size, likelihood, mass, shift, scatter):
+def spherical_sums(
+    x, begin, stop, weight, centre, mean, precision, logits, size, tiles,
+    likelihood, mass, shift, scatter,
+):  # fmt: skip
     """Sums over rows [begin, stop), a factor a component, added to (B,), (B, K), (B, K, D), (B, K)."""
-    columns, joint, squared = (
-        empty(x, size, size.features),
-        empty(x, size, size.components),
-        empty(x, size, size.components),
-    )
-    share = empty(x, size, 1)
+    columns, _, joint, squared, _, share, _ = tiles
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)
@@ -66,12 +68,11 @@ def spherical_sums(x, begin, stop, weight, centre, mean, precision, logits, size
 
 @kernel
 def tied_sums(
-    x, begin, stop, weight, centre, mean, triangles, zeros, ones, offset, logits, size,
+    x, begin, stop, weight, centre, mean, triangles, zeros, ones, offset, logits, size, tiles,
     likelihood, mass, shift, scatter, between,
 ):  # fmt: skip
     """Sums over rows [begin, stop), a triangle a restart, added to (B,), (B, K), (B, K, D), (B, D, D), (B, K, K)."""
-    columns, y = empty(x, size, size.features), empty(x, size, size.features)
-    joint, share, halves = empty(x, size, size.components), empty(x, size, 1), empty(x, size, 1)
+    columns, y, joint, _, _, share, halves = tiles
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)

@@ -13,9 +13,10 @@ from typing import Any
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 __all__ = [
+    "define",
     "exp",
     "fma",
     "has_fused_multiply_add",
@@ -236,13 +237,13 @@ def _elementwise(emit: Callable[[Any, Any, Any], Any]) -> Any:
 
 
 def _bind(symbol: Any, name: str) -> None:
-    apply = _elementwise(lambda builder, a, b: getattr(builder, name)(a, b))
+    @type_callable(symbol)
+    def _(context):
+        return lambda a, b: a if isinstance(a, Vector) and isinstance(b, Vector) else None
 
-    @overload(symbol)
-    def _(a, b):
-        if isinstance(a, Vector) and isinstance(b, Vector):
-            return lambda a, b: apply(a, b)
-        return None
+    @lower_builtin(symbol, Vector, Vector)
+    def _(context, builder, signature, args):
+        return getattr(builder, name)(*args)
 
 
 for _symbol, _name in (

@@ -16,7 +16,7 @@ by more when the centre it left moves. So J never rises, whatever happens to a c
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 
@@ -37,6 +37,7 @@ from ..loop.traces import Report, Run
 from ..results.fit import Fit
 from .em import check_limits
 from .empty_clusters import refilled
+from .known_labels import NOTHING_KNOWN, Known
 
 __all__ = ["KMeans", "KMeansFit", "centres"]
 
@@ -64,6 +65,7 @@ class KMeans(Method):
 
     max_iterations: int = 300
     tolerance: float = 1e-9
+    known: Known = field(default=NOTHING_KNOWN, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_limits(self.max_iterations, self.tolerance)
@@ -71,6 +73,12 @@ class KMeans(Method):
     @property
     def labels(self) -> Labels:
         return hard
+
+    def informed(self, rows: Rows, start: Mixture) -> KMeans:
+        """The same for one run: over rows in memory it remembers from pass to pass what spares it distances."""
+        found = replace(self)
+        object.__setattr__(found, "known", Known.of(rows))
+        return found
 
     def start(self, family: Family, x: Tensor, r: Tensor) -> Mixture:
         components = _CLUSTERS.start(x, r)
@@ -83,7 +91,7 @@ class KMeans(Method):
 
     def expect(self, state: Mixture, rows: Rows) -> Statistics:
         mean = state.components.gaussian_law.location
-        total = rows.reduce(lambda block: _clusters_of(block, mean), block_size(rows))
+        total = rows.reduce(lambda block: _clusters_of(block, mean, self.known.at(block.start)), block_size(rows))
         if bool((total.weight > 0).all()):
             return total
         return replace(total, moments=(*total.moments, *refilled(total, rows, mean)))
@@ -130,7 +138,8 @@ class KMeans(Method):
         return ~state.components.gaussian_law.location.isfinite().all(-1)
 
     def result(self, runs: list[Run], rows: Rows, family: Family) -> KMeansFit:
-        return KMeansFit(self.mixture(runs[0].state), **self.account(runs, rows, _CLUSTERS.bind(rows, None)))
+        account = self.account(runs, rows, _CLUSTERS.bind(rows, None))
+        return KMeansFit(self.mixture(runs[0].state), **{**account, "method": self})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -161,14 +170,14 @@ def _vectors(x: Tensor) -> Tensor:
     return x.unsqueeze(-1) if x.ndim == 1 else x
 
 
-def _clusters_of(block: Block, mean: Tensor) -> Statistics:
+def _clusters_of(block: Block, mean: Tensor, labels: Labels) -> Statistics:
     """The sums of a block; rows whose label is known go to that cluster, however far."""
-    return reduce(add, (_sums(group, mean, component) for group, component in block.groups()))
+    return reduce(add, (_sums(group, mean, component, labels) for group, component in block.groups()))
 
 
-def _sums(block: Block, mean: Tensor, component: int | None) -> Statistics:
+def _sums(block: Block, mean: Tensor, component: int | None, labels: Labels) -> Statistics:
     if component is None:
-        return _clusters(block.vectors, block.weight, mean)
+        return _clusters(block.vectors, block.weight, mean, labels)
     return _given(block.vectors, block.weight, mean, component)
 
 
@@ -179,6 +188,6 @@ def _given(x: Tensor, weight: Tensor | None, mean: Tensor, label: int) -> Statis
     return Statistics(torch.zeros_like(found.log_likelihood), found.weight * at, moments)
 
 
-def _clusters(x: Tensor, weight: Tensor | None, mean: Tensor) -> Statistics:
-    found = sums(Plan.nearest(mean), x, weight)
+def _clusters(x: Tensor, weight: Tensor | None, mean: Tensor, labels: Labels) -> Statistics:
+    found = sums(Plan.nearest(mean, labels), x, weight)
     return Statistics(torch.zeros_like(found.log_likelihood), found.weight, (found.shift, found.scatter))
