@@ -131,7 +131,9 @@ def test_lists_of_uneven_lengths():
         rows({"a": [1, 2], "b": [3]})
 
 
-@pytest.mark.parametrize("x", [object(), None, torch.zeros(2, dtype=torch.complex64), ["a", "b"], np.array(["a"])])
+@pytest.mark.parametrize(
+    "x", [object(), None, torch.zeros(2, dtype=torch.complex64), np.zeros(2, complex), ["a", "b"], np.array(["a"])]
+)
 def test_things_that_are_not_numbers(x):
     with pytest.raises(TypeError, match="`x` must be"):
         rows(x)

@@ -195,3 +195,10 @@ def test_tensors_that_nobody_asked_for(tmp_path):
     mx.Mixture(tensor(0.3, 0.7), GAUSSIANS["full"]).save(path)
     rewritten(path, spare=torch.zeros(2))
     assert "spare" in refused(path)
+
+
+def test_a_perfect_fit_of_k_means_is_saved(tmp_path):
+    """Its scale is zero: no density, but centres all the same."""
+    fit = mx.fit(torch.tensor([[0.0, 1.0], [5.0, 2.0]]), 2, method=mx.KMeans(), restarts=2)
+    fit.save(tmp_path / "model.safetensors")
+    assert torch.equal(mx.load(tmp_path / "model.safetensors").components.mean, fit.mixture.components.mean)

@@ -27,10 +27,10 @@ def whole_file(path: str | Path, argument: str = "path", wait: bool = True) -> I
         MixtureError: If the folder does not exist, cannot be written or is full, ``path`` is a folder, or another
             process writes it.
     """
-    path = Path(path).expanduser()
-    if path.is_dir():
-        raise MixtureError(f"`{argument}` must be a file; got the folder {path}. Add a name for the file.")
+    path = _place(path, argument)
     with _temporary(path, argument, wait) as folder:
+        if path.is_dir():
+            raise MixtureError(f"`{argument}` must be a file; got the folder {path}. Add a name for the file.")
         temporary = folder / path.name
         yield temporary
         os.chmod(temporary, 0o666 & ~_umask())  # some writers make files that only their owner can read
@@ -47,7 +47,7 @@ def whole_folder(path: str | Path, argument: str = "path") -> Iterator[Path]:
         MixtureError: If the folder that ``path`` lies in does not exist, cannot be written or is full, or another
             process writes ``path``.
     """
-    path = Path(path).expanduser()
+    path = _place(path, argument)
     with _temporary(path, argument, wait=False) as folder:
         new, old = folder / "new", folder / OLD
         new.mkdir()
@@ -57,10 +57,17 @@ def whole_folder(path: str | Path, argument: str = "path") -> Iterator[Path]:
         os.rename(new, path)
 
 
+def _place(path: str | Path, argument: str) -> Path:
+    """The path from the root; refused where it has no name or lies in no folder."""
+    path = Path(path).expanduser().absolute()
+    if not path.name:
+        raise MixtureError(f"`{argument}` must have a name; got {path}. Add one.")
+    return path
+
+
 @contextmanager
 def _temporary(path: Path, argument: str, wait: bool) -> Iterator[Path]:
     """A folder beside ``path`` that is removed at the end; what was renamed away in it comes back after a failure."""
-    path = path.absolute()
     if not path.parent.is_dir():
         raise MixtureError(f"`{argument}` must lie in an existing folder; {path.parent} is none. Create it first.")
     began = False

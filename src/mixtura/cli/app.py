@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
 from .. import report as reports
@@ -178,7 +177,7 @@ def sample(
     mixture = load(model)
     features = mixture.event_shape.numel()
     names = mixture.columns or (("x",) if features == 1 else tuple(f"x{d}" for d in range(features)))
-    write_table(out, draws(mixture, count, names, torch.Generator().manual_seed(seed)))
+    write_table(out, draws(mixture, count, names, o.generator(seed)))
     say(f"Wrote {count} draws to {out}.")
 
 

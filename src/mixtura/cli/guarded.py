@@ -23,9 +23,11 @@ _OPTIONS = (
     "restarts",
     "max_iterations",
     "tolerance",
+    "method",
 )
 _WORDS = {
     "`x`": "DATA",
+    "`path`": "--out",
     **{f"`{name}`": "--" + name.replace("_", "-") for name in _OPTIONS},
     "(`mx.EM(prior=mx.Prior.weak(x, components))`)": "(--prior weak)",
 }

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 
 from ..errors import refuse
 
-__all__ = ["counts", "joined", "listed"]
+__all__ = ["counts", "generator", "joined", "listed"]
 
 Data = Annotated[
     Path, typer.Argument(metavar="DATA", help="A .csv, .tsv, .parquet, .arrow, .feather, .npy or .npz file.")
@@ -96,6 +97,13 @@ def counts(text: str) -> list[int]:
     """
     found = [k for part in text.split(",") for k in _span(part.strip(), text)]
     return list(dict.fromkeys(found))
+
+
+def generator(seed: int) -> torch.Generator:
+    """The source of randomness for a seed."""
+    if not -(2**63) <= seed < 2**64:
+        refuse("--seed", "a whole number from -2**63 to 2**64 - 1", seed)
+    return torch.Generator().manual_seed(seed)
 
 
 def _span(part: str, text: str) -> range:

@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
 from ..data import Rows
 from ..learning import Fit, Reason, Selection
 from ..learning.fit import fit
@@ -18,7 +16,7 @@ from ..learning.select import EVERY, select
 from ..observation import Observation
 from .errors_of import observation_of
 from .methods import Learner, looked_up
-from .options import counts, listed
+from .options import counts, generator, listed
 from .reading import chosen, read, seen
 
 __all__ = ["Outcome", "Question"]
@@ -87,7 +85,7 @@ class Question:
         components, covariance, method = counts(self.components), self._shapes, self._learner.build(**self._limits)
         common: dict[str, Any] = {"method": method, "restarts": self.restarts, "progress": self._shows_progress}
         common["observation"] = self.observation
-        common["generator"] = torch.Generator().manual_seed(self.seed)
+        common["generator"] = generator(self.seed)
         if len(components) * len(covariance) == 1:
             return Outcome(_ordered(fit(self.recorded, components[0], covariance[0], **common)), None)
         found = select(self.recorded, components, covariance, self.criterion, **common)

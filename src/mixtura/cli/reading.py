@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from ..data import Rows, TextColumns, check_finite, column_names, names_but
+from ..data import Rows, TextColumns, arrow, check_finite, column_names, names_but
 from ..data import rows as as_rows
 from ..errors import MixtureError, refuse
 from ..mixture import Mixture, read_model
@@ -34,6 +35,7 @@ def read(
 ) -> Rows:
     """The rows of a file; one named column gives single numbers."""
     single = columns[0] if columns is not None and len(columns) == 1 else columns
+    _heed_interrupts()
     try:
         with warnings.catch_warnings(action="ignore", category=UserWarning):  # a command says what was left out
             return as_rows(data, single, weight, dtype=dtype)
@@ -43,6 +45,12 @@ def read(
         numeric = f" or choose others: --columns {joined(error.numeric)}"
         left = f"Leave out what is no number: --drop {joined(error.text)},{numeric}."
         raise MixtureError(f"{error.complaint} {left if error.numeric else 'No column holds numbers.'}") from error
+
+
+def _heed_interrupts() -> None:
+    """Ctrl-C is heard while pyarrow reads, too: by itself it would swallow it where the reading is soon done."""
+    with suppress(ImportError):
+        arrow.pyarrow().enable_signal_handlers(False)
 
 
 def chosen(

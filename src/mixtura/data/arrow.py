@@ -88,4 +88,7 @@ def to_tensor(batch: Any, names: Sequence[str], dtype: torch.dtype) -> Tensor:
 def column_tensor(column: Any, dtype: torch.dtype) -> Tensor:
     """One numeric column as a tensor (n,) of its own; gaps become NaN."""
     kind = pyarrow().float32() if dtype == torch.float32 else pyarrow().float64()
-    return torch.from_numpy(np.array(column.cast(kind, safe=False).to_numpy(zero_copy_only=False)))
+    found = column.cast(kind, safe=False)
+    found = found.fill_null(float("nan")) if found.null_count else found
+    whole = getattr(found, "combine_chunks", lambda: found)()
+    return torch.from_numpy(np.array(np.from_dlpack(whole)))  # `to_numpy` would import pandas

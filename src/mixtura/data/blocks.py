@@ -177,7 +177,11 @@ class Rows(ABC):
 
     def faults(self, wrong: Callable[[Tensor], Tensor]) -> Faults:
         """The entries of which a function of rows ``(n, *event)`` says that they cannot be used."""
-        return self.reduce(lambda block: Faults.of(block.vectors, wrong(block.x).reshape(len(block), -1), block.start))
+
+        def of(block: Block) -> Faults:
+            return Faults.of(block.vectors, wrong(block.x).reshape(block.vectors.shape), block.start)
+
+        return self.reduce(of)
 
     def gather(self, function: Callable[[Block], Tensor], size: int | None = None) -> Tensor:
         """What a function says of each row, ``(n, ...)`` for a block of n, in the order of the rows."""

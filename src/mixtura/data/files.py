@@ -7,6 +7,7 @@ for has it.
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ from mixtura.data.names import choose
 from mixtura.data.row_numbers import leave_out, numbering
 from mixtura.data.weights import as_weight, check_weight, check_weights
 from mixtura.errors import refuse
+
+_SMALL = 2**20  # bytes
 
 __all__ = ["ArrowRows", "CsvRows", "ParquetRows", "StreamedRows"]
 
@@ -134,8 +137,21 @@ class StreamedRows(Rows):
         return arrow.to_tensor(batch, (name,), self.dtype)[:, 0].to(self.device)
 
     def _blocks(self, size: int) -> Iterator[Block]:
-        blocks = reblock((self._piece(batch) for batch in self._batches(self._choice.read)), size)
+        pieces = [self._held] if self._small else self._pieces()
+        blocks = reblock(pieces, size)
         return blocks if self._given is None else _beside(blocks, self._given)
+
+    @cached_property
+    def _small(self) -> bool:
+        """Whether the file is so small that it is read once, and not in every pass."""
+        return self.path.stat().st_size <= _SMALL
+
+    @cached_property
+    def _held(self) -> Block:
+        return next(reblock(self._pieces(), sys.maxsize), Block(self._no_rows()))
+
+    def _pieces(self) -> Iterator[Block]:
+        return (self._piece(batch) for batch in self._batches(self._choice.read))
 
     def _piece(self, batch: Any) -> Block:
         x = arrow.to_tensor(batch, self._choice.names, self.dtype).to(self.device)
@@ -197,6 +213,7 @@ class ArrowRows(StreamedRows):
     def table(cls, path: Path, names: Sequence[str] | None = None) -> Any:
         with _arrow_reader(path) as reader:
             whole = reader.read_all()
+        whole.validate(full=True)
         return whole if names is None else whole.select(list(names))
 
     def _schema(self) -> Any:
@@ -207,7 +224,10 @@ class ArrowRows(StreamedRows):
         included = [self._schema().get_field_index(name) for name in names]
         with arrow.reading(self.path), _arrow_reader(self.path, included_fields=included) as reader:
             random_access = hasattr(reader, "get_batch")
-            yield from (map(reader.get_batch, range(reader.num_record_batches)) if random_access else reader)
+            batches = map(reader.get_batch, range(reader.num_record_batches)) if random_access else reader
+            for batch in batches:
+                batch.validate(full=True)  # a damaged file may point outside of itself
+                yield batch
 
 
 @contextmanager

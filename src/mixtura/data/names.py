@@ -112,6 +112,8 @@ def first_text(values: Iterable[object]) -> object:
 
 
 def _is_number(value: object) -> bool:
+    if isinstance(value, complex):
+        return False
     try:
         float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):

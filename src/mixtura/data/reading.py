@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
-from zlib import error
 
 import numpy as np
 import torch
@@ -20,6 +17,7 @@ from mixtura.data.dtypes import check_dtype, floating
 from mixtura.data.files import ArrowRows, CsvRows, ParquetRows, TsvRows
 from mixtura.data.frames import columns_of, is_series, numbers, series_name, side_by_side
 from mixtura.data.names import choose
+from mixtura.data.numpy_files import array_names, arrays_of, mapped
 from mixtura.data.row_numbers import leave_out
 from mixtura.data.weights import as_weight
 from mixtura.errors import MixtureError, refuse
@@ -198,11 +196,11 @@ def _reader(path: Path, readers: Mapping[str, Callable[..., Any]]) -> Callable[.
 
 
 def _npy(path: Path, columns: Any, weight: Any, dtype: torch.dtype | None, device: Any) -> Rows:
-    return rows(_load(path), columns, weight, dtype=dtype, device=device)
+    return rows(mapped(path), columns, weight, dtype=dtype, device=device)
 
 
 def _npz(path: Path, columns: Any, weight: Any, dtype: torch.dtype | None, device: Any) -> Rows:
-    arrays = _arrays(path)
+    arrays = arrays_of(path)
     weight = arrays.pop(weight, weight) if isinstance(weight, str) else weight
     if len(arrays) == 1 and (columns is None or set(_listed(columns)) != set(arrays)):
         return _from_array(next(iter(arrays.values())), columns, weight, dtype, device)
@@ -217,25 +215,6 @@ def _npz(path: Path, columns: Any, weight: Any, dtype: torch.dtype | None, devic
 
 def _listed(columns: str | Sequence[str]) -> tuple[str, ...]:
     return (columns,) if isinstance(columns, str) else tuple(columns)
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    with _load(path) as archive, _opening(path):
-        return dict(archive)
-
-
-def _load(path: Path) -> Any:
-    with _opening(path):
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-
-
-@contextmanager
-def _opening(path: Path) -> Iterator[None]:
-    """Turns NumPy's complaint about a file into a MixtureError that names the file."""
-    try:
-        yield
-    except (ValueError, OSError, EOFError, BadZipFile, error) as wrong:
-        raise MixtureError(f"`x` must be a file that can be read; got {path}, where {wrong}") from wrong
 
 
 _ROWS: dict[str, Callable[..., Rows]] = {
@@ -304,18 +283,13 @@ def _numbering(x: Any) -> tuple[str, ...]:
     return frames.numbering(columns_of(x) or {})
 
 
-def _npz_names(path: Path) -> tuple[str, ...]:
-    with _load(path) as archive:
-        return tuple(archive.files)
-
-
 _NAMES: dict[str, Callable[[Path], tuple[str, ...]]] = {
     ".csv": CsvRows.names,
     ".tsv": TsvRows.names,
     ".parquet": ParquetRows.names,
     ".arrow": ArrowRows.names,
     ".feather": ArrowRows.names,
-    ".npz": _npz_names,
+    ".npz": array_names,
 }
 
 
@@ -347,13 +321,15 @@ def read_column(path: str | Path, name: str) -> Any:
 
 
 def _npz_column(path: Path, name: str) -> Any:
-    return _arrays(path)[name]
+    return arrays_of(path)[name]
 
 
 def _table_column(source: Callable[..., Any]) -> Callable[[Path, str], Any]:
     def column(path: Path, name: str) -> Any:
         with arrow.reading(path):
-            return source(path, [name]).column(0)
+            column = source(path, [name]).column(0)
+            column.validate(full=True)
+        return column
 
     return column
 

@@ -53,7 +53,7 @@ class Full(Structure):
         return cls._of(factor=lead(scale_tril.tril(), 2, tied), tied=tied)
 
     @property
-    def positive(self) -> Tensor:
+    def nonnegative(self) -> Tensor:
         return self.given.diagonal(dim1=-2, dim2=-1)
 
     def verify(self) -> None:

@@ -101,7 +101,7 @@ class LowRank(Structure):
         return cls._packed(factor.unsqueeze(0) if tied and factor.ndim == 2 else factor, tied)
 
     @property
-    def positive(self) -> Tensor:
+    def nonnegative(self) -> Tensor:
         return self.given[..., -1]
 
     def verify(self) -> None:

@@ -78,12 +78,12 @@ class Structure(Value, ABC):
 
     def verify(self) -> None:
         super().verify()
-        if not bool(self.given.isfinite().all() & (self.positive > 0).all()):
-            refuse("factor", "finite, with positive scales", "numbers that are not")
+        if not bool(self.given.isfinite().all() & (self.nonnegative >= 0).all()):
+            refuse("factor", "finite, with scales of at least zero", "numbers that are not")
 
     @property
-    def positive(self) -> Tensor:
-        """The numbers of the factor that are positive: all of them, where they are scales."""
+    def nonnegative(self) -> Tensor:
+        """The numbers of the factor that are no less than zero: all of them, where they are scales."""
         return self.given
 
     @property
