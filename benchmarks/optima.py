@@ -6,9 +6,9 @@ to its sources and give it a name), ``peer`` scikit-learn's GaussianMixture from
 kept in optima.json, and every command writes the table anew.
 
 A fit has *reached* the best known optimum if its log-likelihood is within 0.05 nats of it, or above. A fit is
-*spurious* if a component holds fewer than D + 2 rows, has a variance below 1e-5 of the pooled one in some direction
-(scikit-learn adds 1e-6), or shrank on until the fit ended: such ends are artefacts of a few rows, are never best known,
-and count as failures.
+*spurious* if a component shrank on until the fit ended or, covariances not being tied, holds fewer than D + 2 rows, or
+fewer than 4 (D + 1) and has a variance below 1e-3 of the data's in some direction, or one below 1e-5 however many it
+holds (scikit-learn adds 1e-6): such ends are artefacts of a few rows, are never best known, and count as failures.
 """
 
 from __future__ import annotations
@@ -149,9 +149,11 @@ class Optimum:
         """From parameters ``(K,)``, ``(K, D)`` and ``(K, D, D)``, whoever found them."""
         law = torch.distributions.MultivariateNormal(mean, covariance)
         joint = law.log_prob(x.unsqueeze(1)) + weights.log()
-        rows = torch.softmax(joint, -1).sum(0).min().item()
-        thinnest = torch.linalg.eigvals(torch.linalg.solve(torch.cov(x.mT), covariance)).real.min().item()
-        return cls(torch.logsumexp(joint, -1).sum().item(), rows < x.shape[-1] + 2 or thinnest < 1e-5)
+        rows = torch.softmax(joint, -1).sum(0)
+        thin = torch.linalg.eigvals(torch.linalg.solve(torch.cov(x.mT), covariance)).real.amin(-1)
+        few = (rows < x.shape[-1] + 2) | (rows < 4 * (x.shape[-1] + 1)) & (thin < 1e-3)
+        tied = bool((covariance == covariance[:1]).all())
+        return cls(torch.logsumexp(joint, -1).sum().item(), not tied and bool((few | (thin < 1e-5)).any()))
 
 
 def _of(x: Tensor, fit: mx.Fit) -> Optimum:

@@ -20,7 +20,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
@@ -341,16 +341,26 @@ def _gone_on(fit: mx.Fit, further: int) -> tuple[str, str]:
     if not method.monotone:
         return "CONVERGED", "an objective that may fall"
     floor = torch.zeros(fit.rows.clean_shape, dtype=fit.rows.dtype)
-    again = run(replace(method, max_iterations=further, tolerance=0), fit.rows, stack([state]), floor)[0]
+    plain = {"acceleration": False} if "acceleration" in {field.name for field in fields(method)} else {}
+    method = replace(method, max_iterations=further, tolerance=0, **plain)
+    again = run(method, fit.rows, stack([state]), floor, watch=lambda *_: None)[0]  # watched, it takes no short cut
     trace = torch.tensor(again.trace, dtype=torch.float64)
     slack = rounding(fit)
     if again.reason.name in ("FELL", "NOT_FINITE"):
         return f"then {again.reason.name}", f"after {len(trace)} of {further} updates; {again.detail}"
-    if (gain := (trace.max() - trace[0]).item()) > HONEST * method.tolerance + slack:
+    if isinstance(method, mx.KMeans) and _perfect(fit):
+        return "CONVERGED", "a perfect fit"
+    if (gain := (trace.max() - trace[0]).item()) > HONEST * fit.method.tolerance + slack:
         return "then gains", f"{gain:.2g} nats per row in {len(trace) - 1} updates after {fit.iterations}"
     if abs(off := (trace[0] - fit.trace[-1]).item()) > max(slack, 1e-9):
         return "then elsewhere", f"the objective is {off:.2g} nats per row from what the trace says"
     return "CONVERGED", ""
+
+
+def _perfect(fit) -> bool:
+    """Whether clusters are points but for rounding, so that the likelihood has no limit."""
+    x = fit.rows.tensor()
+    return fit.inertia < x.numel() * (8 * torch.finfo(x.dtype).eps * x.abs().max().item()) ** 2
 
 
 def _plain(fit: mx.Fit) -> tuple:

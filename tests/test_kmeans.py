@@ -106,3 +106,17 @@ def test_the_chapters_start_leads_to_its_local_optimum_and_ours_to_a_better_one(
     best = mx.fit(x, 3, method=mx.KMeans(), generator=torch.Generator().manual_seed(0))
     assert best.inertia == pytest.approx(545.7281, abs=2e-3)
     assert math.isclose(brute(x, best.mixture.components.mean).values.sum().item(), best.inertia, rel_tol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_perfect_fit_has_a_likelihood(dtype):
+    x = torch.tensor([[0.3, 1.7], [5.1, 0.2], [0.3, 1.7], [9.4, 9.9]], dtype=dtype)
+    fit = mx.fit(x, 3, method=mx.KMeans(), generator=torch.Generator().manual_seed(0))
+    assert fit.inertia == pytest.approx(0.0, abs=1e-10)
+    assert 0 < fit.log_likelihood < 1e4 and fit.mixture.components.variance.gt(0).all()
+    assert (
+        mx.fit(x[:1].expand(2, -1) + torch.eye(2, dtype=dtype), 2, method=mx.KMeans())
+        .mixture.log_prob(x)
+        .isfinite()
+        .all()
+    )

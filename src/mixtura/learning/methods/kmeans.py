@@ -137,6 +137,14 @@ class KMeans(Method):
         """A cluster may be a point; only a centre that is not finite has collapsed."""
         return ~state.components.gaussian_law.location.isfinite().all(-1)
 
+    def mixture(self, state: Mixture) -> Mixture:
+        """Returns clusters no narrower than what rounding tells of their centres: a perfect fit would be points."""
+        gaussian = state.components.gaussian_law
+        least = torch.finfo(state.dtype).eps * gaussian.location.abs().amax((-2, -1)).unsqueeze(-1)
+        factor = torch.maximum(gaussian.structure.factor, least)
+        wide = gaussian._of(location=gaussian.location, structure=gaussian.structure._replace(factor=factor))
+        return Mixture._of(state.logits, state.components.with_gaussian(wide))
+
     def result(self, runs: list[Run], rows: Rows, family: Family) -> KMeansFit:
         account = self.account(runs, rows, _CLUSTERS.bind(rows, None))
         return KMeansFit(self.mixture(runs[0].state), **{**account, "method": self})

@@ -86,7 +86,7 @@ class KMeansStart:
         self, x: Tensor, weight: Tensor, components: int, restarts: int, generator: Generator | None
     ) -> Tensor:
         means = KMeansPlusPlus()(x, weight, components, restarts, generator)
-        start = centres(means, x.var(0).mean())
+        start = centres(means, x.var(0, correction=0).mean())
         floor = torch.zeros_like(x[0])
         method = KMeans(max_iterations=self.iterations, tolerance=0)
         runs = run(method, TensorRows(x, weight), start, floor)
