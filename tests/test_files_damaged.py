@@ -152,6 +152,19 @@ def test_scales_and_probabilities_below_zero_are_refused(name, tmp_path):
         pytest.skip("the family has no positive parameter of its own")
 
 
+@pytest.mark.parametrize("change", [lambda t: -1 - t, lambda t: t[..., :1], lambda t: t / 0 - t / 0])
+@pytest.mark.parametrize("name", ["noise", "offset"])
+def test_impossible_errors_of_rows(name, change, tmp_path):
+    path = tmp_path / "model.safetensors"
+    fitted(path)
+    key = f"recording.through.{name}"
+    value = rewritten(path)[key]
+    if name == "offset" and value.shape == change(value).shape and not change(value).isnan().any():
+        pytest.skip("an offset may have any sign")
+    rewritten(path, **{key: change(value)})
+    assert refused(path)
+
+
 WEIGHTS = {
     "sum to 1.46": tensor(0.73, 0.73).log(),
     "sum to less": tensor(0.2, 0.7).log(),

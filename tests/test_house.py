@@ -3,6 +3,8 @@
 import ast
 import importlib.util
 import re
+import shlex
+import shutil
 import sys
 from graphlib import TopologicalSorter
 from operator import attrgetter
@@ -28,6 +30,19 @@ def test_python_examples_run(page, tmp_path, monkeypatch):
     assert blocks
     for block in blocks:
         exec(compile(block, page, "exec"), {})
+
+
+def test_commands_of_the_guide_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("table.csv", "more.csv"):
+        shutil.copy(mixtura.datasets.path("old_faithful"), name)
+    typed = re.findall(r"^    mixtura (\S.*?)(?: {2,}.*)?$", read("docs/commands.md"), re.MULTILINE)
+    assert len(typed) > 5
+    for command in typed:
+        if command != "demo":  # it has a test of its own
+            quick = ["--covariance", "full", "--restarts", "1"] if command.startswith(("fit", "select")) else []
+            result = CliRunner().invoke(app, [*shlex.split(command), *quick])
+            assert result.exit_code == 0, (command, result.output)
 
 
 def test_every_public_name_is_in_the_reference():

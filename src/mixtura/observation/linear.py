@@ -57,6 +57,13 @@ class Linear(Observation):
         nothing = torch.zeros(1, 1, frame.features, dtype=frame.dtype, device=frame.device)
         return cls._of(matrix=None, offset=nothing, noise=nothing, missing=False)
 
+    def verify(self) -> None:
+        super().verify()
+        size, variances = self.width, self.noise if self.diagonal else self.noise.diagonal(dim1=-2, dim2=-1)
+        wide = self.matrix is None or self.matrix.shape[-2] == size
+        if not wide or set(self.noise.shape[2:]) != {size} or not bool((variances >= 0).all()):
+            refuse("noise", f"variances of at least zero of {size} recorded numbers", tuple(self.noise.shape))
+
     @property
     def gaps(self) -> bool:
         return self.missing
