@@ -94,6 +94,36 @@ def test_the_posterior_is_that_of_exact_arithmetic(name, whole, matrix, size):
             assert (moved <= 1e-7 * scale + 1e-13 * (mean.abs() + clean.components.mean[k].abs())).all()
 
 
+SCALES = [(1e-12, 1.0, 1e12), (1e12, 1e-12, 1.0), (1e6, 1e12, 1e-6)]
+ERRORS = {
+    "like the scales": lambda scale: 0.3 * scale,
+    "far below": lambda scale: 1e-6 * scale,
+    "far above": lambda scale: 1e6 * scale,
+    "all alike": lambda scale: torch.ones(3),
+    "all tiny": lambda scale: torch.full((3,), 1e-12),
+    "against the scales": lambda scale: 1 / scale,
+}
+
+
+@pytest.mark.parametrize("scales", SCALES)
+@pytest.mark.parametrize("errors", ERRORS)
+@pytest.mark.parametrize("name", ["full", "tied-full", "diagonal", "low-rank-1", "eigen", "VVE"])
+def test_the_posterior_is_exact_where_scales_differ_by_24_digits(name, errors, scales):
+    """To rounding: of covariances relative to their own scales, of means relative to the numbers themselves."""
+    scale = torch.tensor(scales)
+    clean, noise = mixture(name).affine(torch.diag(scale), torch.zeros(3)), ERRORS[errors](scale)
+    observation = AdditiveNoise(scale=noise)
+    y = clean.observed(observation).sample()
+    posterior = clean.posterior(observation, y)
+    for k in range(2):
+        prior = clean.components.mean[k], clean.components.covariance[k]
+        mean, covariance = exact(*prior, torch.eye(3), torch.diag(noise.square()), y)
+        own = covariance.diagonal().sqrt()
+        assert ((posterior.components.covariance[k] - covariance).abs() <= 1e-13 * own * own[:, None]).all()
+        moved = (posterior.components.mean[k] - mean).abs()
+        assert (moved <= 1e-13 * (own + mean.abs() + prior[0].abs() + y.abs())).all()
+
+
 @pytest.mark.parametrize("matrix", MATRICES)
 @pytest.mark.parametrize("name", sorted(GAUSSIANS))
 def test_bayes_rule_holds(name, matrix):

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...errors import MixtureError, refuse
 from ...kernels import FULL, Step
 from .columns import cholesky_divided, divided, times
-from .posterior import Gain, Measurement, by_coordinates, by_triangles
+from .posterior import Gain, Measurement, by_coordinates, by_precisions, by_triangles, is_sharp
 from .structure import Structure, lead
 
 __all__ = ["Full", "factored"]
@@ -140,12 +140,13 @@ class Full(Structure):
         return factored(covariance, self._tied_still(covariance))
 
     def posterior(self, measurement: Measurement, features: int) -> tuple[Structure, Gain]:
-        coordinates = measurement.coordinates() if self.elementwise else None
-        if coordinates is None:
-            factor, gain = by_triangles(self.given, measurement)
-        else:
-            variance, gain = by_coordinates(self.variance(features), coordinates)
+        coordinates, prior = measurement.coordinates(), self.variance(features)
+        if self.elementwise and coordinates is not None:
+            variance, gain = by_coordinates(prior, coordinates)
             factor = variance.sqrt().unsqueeze(-1)
+        else:
+            factor, gain = by_triangles(self.given, measurement)
+            factor = by_precisions(self.given, coordinates) if is_sharp(prior, coordinates) else factor
         return Full._of(factor=factor, tied=self._tied_still(factor)), gain
 
 

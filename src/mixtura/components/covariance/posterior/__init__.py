@@ -5,6 +5,7 @@ from .coordinates import by_coordinates
 from .factors import by_factors
 from .gain import Gain
 from .measurement import Coordinates, Measurement
+from .precisions import by_precisions, is_sharp
 from .singular import refuse_singular
 from .triangles import by_triangles
 
@@ -15,7 +16,9 @@ __all__ = [
     "by_axes",
     "by_coordinates",
     "by_factors",
+    "by_precisions",
     "by_triangles",
     "is_round",
+    "is_sharp",
     "refuse_singular",
 ]
