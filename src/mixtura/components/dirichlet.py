@@ -33,7 +33,7 @@ from .special.gamma_draws import gamma
 
 __all__ = ["Beta", "Dirichlet"]
 
-_MOST = 1e12  # of a learned concentration
+_MOST = 1e12  # of a learned total concentration
 _POINT = 1e10  # a total concentration from which on a component is a point
 _STEPS = 25
 
@@ -52,9 +52,11 @@ def _solve(mean_log: Tensor, current: Tensor) -> Tensor:
     alpha = torch.where(value(current) > value(guess), current, guess)
     for _ in range(_STEPS):
         step = _newton(alpha, mean_log)
-        alpha = torch.where(step > 0, alpha + step, alpha * (step / alpha).clamp_min(-3).exp()).clamp_max(_MOST)
-        rounding = torch.finfo(alpha.dtype).eps * alpha.sum(-1, keepdim=True)
-        if not bool((step.abs() > (1e-9 + 8 * rounding) * alpha).any()):
+        alpha = torch.where(step > 0, alpha + step, alpha * (step / alpha).clamp_min(-3).exp())
+        whole = alpha.sum(-1, keepdim=True)
+        alpha = alpha * (_MOST / whole).clamp_max(1)
+        rounding = 8 * torch.finfo(alpha.dtype).eps * whole
+        if not bool(((step.abs() > (1e-9 + rounding) * alpha) & (whole < _POINT)).any()):
             break
     return torch.where(value(alpha) < value(current), current, alpha)
 
