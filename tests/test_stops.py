@@ -74,3 +74,14 @@ def test_rows_that_are_alike_end_soundly(name):
     fit = mx.fit(x, 3, family=family, generator=torch.Generator().manual_seed(0))
     assert fit.reason is reason
     assert torch.isfinite(torch.tensor(fit.log_likelihood))
+
+
+@pytest.mark.parametrize(
+    "family", [mx.Bernoulli, mx.Poisson, mx.Geometric, mx.Categorical.template(categories=2)], ids=str
+)
+def test_a_bound_exists_where_columns_hold_one_value(family):
+    x = torch.randint(0, 2, (50, 3), generator=torch.Generator().manual_seed(0)).double()
+    x[:, 0], x[:, 1] = 0, (0 if family is mx.Poisson else 1)
+    fit = mx.fit(x, 2, family=family, method=mx.Variational(), generator=torch.Generator().manual_seed(0))
+    assert fit.reason is Reason.CONVERGED
+    assert fit.bound < fit.log_likelihood < 0

@@ -106,6 +106,9 @@ class Binomial(Counts, ExponentialFamily):
     def prior_draw(self, strength: Tensor, total: Tensor, generator: Generator | None) -> Binomial:
         return self._replace(probs=interior(beta(total, strength * self.total_count - total, generator)))
 
+    def middling(self) -> Tensor:
+        return torch.full_like(self.probs[(0,) * len(self.batch_shape)], self.total_count / 2)
+
     @property
     def mean(self) -> Tensor:
         return self.total_count * self.probs

@@ -134,6 +134,9 @@ class Categorical(_Shares):
     def base(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
 
+    def middling(self) -> Tensor:
+        return torch.full_like(self.logits[(0,) * len(self.batch_shape)], 1 / self.categories)
+
     @property
     def mean(self) -> Tensor:
         return self.probs @ torch.arange(self.categories, dtype=self.dtype, device=self.device)

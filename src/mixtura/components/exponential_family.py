@@ -102,6 +102,11 @@ class ExponentialFamily(Component):
         """Draws members from the conjugate law of those parameters."""
         raise self._no("conjugate law")
 
+    def middling(self) -> Tensor:
+        """Returns the statistics ``(*event, *P)`` of a row, or a mean of rows, that lies within the support."""
+        inside = torch.full(self.event_shape, self._inside(), dtype=self.dtype, device=self.device)
+        return self.sufficient(inside)
+
     # -- what follows
 
     def log_prob(self, x: Tensor) -> Tensor:

@@ -55,9 +55,10 @@ def run(
     leapt = method.leap(rows, start, floor, report) if watch is None else None
     if leapt is not None:
         return leapt
-    runs = [Run(method, start, entry) for entry in range(len(method.expected(start).logits))]
+    state = method.begin(start, rows)
+    runs = [Run(method, state, entry) for entry in range(len(method.expected(start).logits))]
     try:
-        _iterate(method, rows, method.begin(start, rows), floor, runs, report, watch)
+        _iterate(method, rows, state, floor, runs, report, watch)
     except KeyboardInterrupt:
         for one in runs:
             if one.reason is Reason.MAX_ITERATIONS:

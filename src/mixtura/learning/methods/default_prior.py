@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
+from torch import Tensor
+
 from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
@@ -18,7 +23,8 @@ __all__ = ["conjugate", "informed"]
 def informed(prior: Prior | None, rows: Rows, start: Mixture, concentration: float | WeightsPrior) -> Prior:
     """Returns the prior with components' priors from the data where it has none.
 
-    Gaussians get `Prior.weak`; exponential families one pseudo-row whose statistics are the mean ones of the data.
+    Gaussians get `Prior.weak`; exponential families one pseudo-row whose statistics are the mean ones of the data, and of
+    one row more where these say that some outcomes are impossible.
 
     Arguments:
         prior: The prior, or none.
@@ -41,9 +47,21 @@ def _weak(rows: Rows, start: Mixture) -> ConjugatePrior:
         return weak_components(found.mean, found.variance, components.batch_shape[-1])
     if components.has_natural:
         statistics = expect(start.batch([0]), rows, soft)
-        return Conjugate(1.0, statistics.moments[0][0].sum(0) / statistics.weight.sum())
+        return Conjugate(1.0, _mean_row(components, statistics.moments[0][0].sum(0), statistics.weight.sum()))
     name = type(components).__name__
     refuse("prior", f"given for {name} components", None, "Give `mx.Prior(components=...)` a conjugate prior.")
+
+
+def _mean_row(components: Any, total: Tensor, weight: Tensor) -> Tensor:
+    """The mean statistics of rows, of which one more lies in the middle of the support if the others have no law."""
+    mean = total / weight
+    if not components.has_conjugate_law or bool(_law(components, mean).isfinite().all()):
+        return mean
+    return (total + components.middling().to(total)) / (weight + 1)
+
+
+def _law(components: Any, mean: Tensor) -> Tensor:
+    return components.prior_log_normaliser(torch.ones_like(mean), mean)
 
 
 def conjugate(prior: Prior) -> ComponentsPrior:
