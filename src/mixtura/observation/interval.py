@@ -8,9 +8,10 @@ taken in the tail in which they do not cancel, and by Gauss-Legendre quadrature 
 
 In several dimensions each coordinate of a row is recorded (a point), known to lie between limits, or not known at
 all. Given the recorded ones the others are Gaussian; given those between limits, the rest is linear in them. So a row
-with one coordinate between limits is exact. For two or more that are correlated, the probability of the box and the
-moments in it come from sequential sampling (Geweke, Hajivassiliou and Keane: see Genz and Bretz, 2009) on a fixed set
-of quasi-random points, the last coordinate integrated exactly.
+with one coordinate between limits is exact. For two or more that are correlated, with covariance :math:`LL^\top`, the
+integral over :math:`z = L^{-1}x` is taken one coordinate after the other, the last exactly: by Gauss-Legendre nodes in
+each, as many as its widest interval needs, while all together are few; and otherwise by sequential sampling (Geweke,
+Hajivassiliou and Keane: see Genz and Bretz, 2009) on a fixed set of quasi-random points.
 """
 
 from __future__ import annotations
@@ -23,12 +24,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import narrow_boxes
+from .narrow_boxes import MOST, product, sides
+
 __all__ = ["InBox", "in_box", "independent", "interval"]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 _NARROW = 1.0
 _END = 40.0  # scales beyond which a normal distribution has nothing left in double precision
 _BYTES = 2**25
+_LONG = 39  # coordinates from which on their kinds are more than a whole number can tell
+_FAR = 80.0  # squared scales beyond the nearest point of an interval that leave nothing of its probability
 
 
 class InBox(NamedTuple):
@@ -46,6 +52,9 @@ def interval(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     flip = low + high > 0  # in the lower tail probabilities do not cancel
     a, b = torch.where(flip, -high, low), torch.where(flip, -low, high)
     narrow = b - a < _NARROW
+    if bool(narrow.all()):
+        found = _narrow(a, b)
+        return found[0], torch.where(flip, -found[1], found[1]), found[2]
     found = _wide(a, torch.where(narrow, a + _NARROW, b))
     if bool(narrow.any()):
         fine = _narrow(a, torch.minimum(b, a + _NARROW))
@@ -145,8 +154,13 @@ def in_box(mean: Tensor, covariance: Tensor, low: Tensor, high: Tensor, draws: i
 
 
 def _groups(kind: Tensor) -> list[tuple[Tensor, Tensor]]:
-    patterns, which = torch.unique(kind, dim=0, return_inverse=True)
-    return [(pattern, (which == i).nonzero().squeeze(-1)) for i, pattern in enumerate(patterns)]
+    code = kind @ 3 ** torch.arange(kind.shape[-1], device=kind.device) if kind.shape[-1] < _LONG else _numbered(kind)
+    index = [(code == one).nonzero().squeeze(-1) for one in code.unique()]
+    return [(kind[rows[0]], rows) for rows in index]
+
+
+def _numbered(kind: Tensor) -> Tensor:
+    return torch.unique(kind, dim=0, return_inverse=True)[1]
 
 
 def _pattern(
@@ -171,7 +185,7 @@ def _given(covariance: Tensor, gap: Tensor, points: list[int], between: list[int
     """The log-density of the recorded coordinates, and mean shift and covariance of those between limits given them."""
     own = covariance[..., points, :][..., points]
     cross = covariance[..., between, :][..., points]
-    factor = torch.linalg.cholesky(own)
+    factor = _cholesky(own)
     z = torch.linalg.solve_triangular(factor, gap.unsqueeze(-1), upper=False)
     half = torch.linalg.solve_triangular(factor, cross.mT, upper=False)
     log_prob = -0.5 * z.square().sum((-2, -1)) - factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
@@ -183,7 +197,7 @@ def _regression(covariance: Tensor, known: list[int]) -> tuple[Tensor, Tensor]:
     """The gain of all coordinates from the known ones, and what covariance it leaves."""
     back = covariance[..., known]
     own = covariance[..., known, :][..., known]
-    gain = torch.cholesky_solve(back.mT, torch.linalg.cholesky(own)).mT
+    gain = torch.cholesky_solve(back.mT, _cholesky(own)).mT
     return gain, covariance - gain @ back.mT
 
 
@@ -192,29 +206,97 @@ def _box(covariance: Tensor, low: Tensor, high: Tensor, draws: int) -> tuple[Ten
     count = low.shape[-1]
     if count == 0:
         return low.new_zeros(low.shape[:-1]), low, low.new_zeros(*low.shape, 0)
-    factor = torch.linalg.cholesky(covariance).unsqueeze(-3)  # a dimension for draws
+    factor = _cholesky(covariance).unsqueeze(-3)  # a dimension for points
     a, b = low.unsqueeze(-2), high.unsqueeze(-2)
-    uniform = _uniform(draws if count > 1 else 1, count - 1).to(low)
-    log_weight, z = low.new_zeros(*low.shape[:-1], len(uniform)), []
+    width = ((b - a) / factor.diagonal(dim1=-2, dim2=-1)).nan_to_num(torch.inf).flatten(0, -2)
+    if len(factor) == 1 and _fine(width, low, high):
+        return narrow_boxes.nodes(factor.squeeze(-3), low, high, sides(width.amax().item()))
+    points = _points(width[:, :-1], draws, low)
+    log_weight, z = low.new_zeros(*low.shape[:-1], points.count), []
     for j in range(count):
         done = sum((factor[..., j, i] * z[i] for i in range(j)), low.new_zeros(()))
         below, above = (_standard(end[..., j], done, factor[..., j, j]) for end in (a, b))
-        log_mass, first, square = interval(below, above)
-        log_weight = log_weight + log_mass
         if j < count - 1:
-            z.append(_inside(below, above, uniform[:, j]))
+            node, log_mass = points.inside(*_finite(below, above), j)
+            z.append(node)
+        else:
+            log_mass, first, square = interval(below, above)
+        log_weight = log_weight + log_mass
     z = torch.stack([one.expand(log_weight.shape) for one in (*z, first)], -1)
     share = torch.softmax(log_weight, -1).unsqueeze(-1)
     outer = (share * z).mT @ z
     outer[..., -1, -1] += (share.squeeze(-1) * (square - first.square())).sum(-1)
     lower = factor.squeeze(-3)
     mean = (lower @ (share * z).sum(-2).unsqueeze(-1)).squeeze(-1)
-    return torch.logsumexp(log_weight, -1) - math.log(len(uniform)), mean, lower @ outer @ lower.mT
+    return torch.logsumexp(log_weight, -1), mean, lower @ outer @ lower.mT
+
+
+def _cholesky(covariance: Tensor) -> Tensor:
+    """The factor; NaN where rounding leaves a matrix without one."""
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    return factor.masked_fill((failed > 0)[..., None, None], torch.nan)
+
+
+def _fine(width: Tensor, low: Tensor, high: Tensor) -> bool:
+    """Tells whether boxes are of one size, and narrow beside the scales ``(n, d)`` in units of which they are given."""
+    widest, size = width.amax().item(), high - low
+    few = width.shape[-1] > 1 and widest < _NARROW and sides(widest) ** width.shape[-1] <= MOST
+    return few and bool((size - size[0] <= 1e-9 * size[0]).all())
+
+
+class _Nodes(NamedTuple):
+    """Points of an integral over several coordinates, on which all but the last one are put one after the other.
+
+    Attributes:
+        place: Where in its interval, from -1 to 1, each coordinate of each point lies, ``(P, d)``.
+        log_weight: The logarithms of the weights of those places, which for each coordinate sum to 2.
+    """
+
+    place: Tensor
+    log_weight: Tensor
+
+    @property
+    def count(self) -> int:
+        """The number of points."""
+        return len(self.place)
+
+    def inside(self, low: Tensor, high: Tensor, j: int) -> tuple[Tensor, Tensor]:
+        """Returns standard normals between limits at the places, and their log-weights."""
+        reach = (torch.maximum(low, -high).clamp_min(0).square() + _FAR).sqrt()
+        low, high = torch.maximum(low, -reach), torch.minimum(high, reach)
+        half = (high - low) / 2
+        z = low + half * (1 + self.place[:, j])
+        return z, _log_density(z) + half.log() + self.log_weight[:, j]
+
+
+class _Draws(NamedTuple):
+    """Equally likely points, ``(P, d)`` numbers between 0 and 1: sequential sampling."""
+
+    uniform: Tensor
+
+    @property
+    def count(self) -> int:
+        """The number of points."""
+        return len(self.uniform)
+
+    def inside(self, low: Tensor, high: Tensor, j: int) -> tuple[Tensor, Tensor]:
+        """Returns standard normals between limits, and the log-weight of the interval, shared among the points."""
+        share = math.log(self.count) if j == 0 else 0.0
+        return _inside(low, high, self.uniform[:, j]), interval(low, high)[0] - share
+
+
+def _points(width: Tensor, draws: int, like: Tensor) -> _Nodes | _Draws:
+    """Nodes, as many in each dimension as intervals of these widths need, or draws where that would be too many."""
+    dimensions = width.shape[-1]
+    side = sides(width.amax().item()) if dimensions else 1
+    if side**dimensions > MOST:
+        return _Draws(_uniform(draws, dimensions).to(like))
+    place, log_weight = product(side, dimensions)
+    return _Nodes(place.to(like), log_weight.to(like))
 
 
 def _inside(a: Tensor, b: Tensor, uniform: Tensor) -> Tensor:
     """Standard normals between limits by inverting the distribution function, from the tail that keeps its digits."""
-    a, b = _finite(a, b)
     flip = a + b > 0
     low, high = torch.where(flip, -b, a), torch.where(flip, -a, b)
     lower, upper = torch.special.ndtr(low), torch.special.ndtr(high)
@@ -225,7 +307,5 @@ def _inside(a: Tensor, b: Tensor, uniform: Tensor) -> Tensor:
 
 @lru_cache
 def _uniform(draws: int, dimensions: int) -> Tensor:
-    if dimensions == 0:
-        return torch.full((1, 0), 0.5, dtype=torch.float64)
     points = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=0).draw(draws, dtype=torch.float64)
     return points.clamp(1e-12, 1 - 1e-12)

@@ -23,8 +23,8 @@ __all__ = ["conjugate", "informed"]
 def informed(prior: Prior | None, rows: Rows, start: Mixture, concentration: float | WeightsPrior) -> Prior:
     """Returns the prior with components' priors from the data where it has none.
 
-    Gaussians get `Prior.weak`; exponential families one pseudo-row whose statistics are the mean ones of the data, and of
-    one row more where these say that some outcomes are impossible.
+    Gaussians get `Prior.weak`; exponential families one pseudo-row whose statistics are the mean ones of the data, and
+    of one row more where these say that some outcomes are impossible.
 
     Arguments:
         prior: The prior, or none.
