@@ -141,7 +141,10 @@ class Box(Observation):
 
 
 def _moments(gaussian: Gaussian, low: Tensor, high: Tensor) -> InBox:
-    """The box elementwise where coordinates are independent, and otherwise row by row."""
+    """The box elementwise where coordinates are independent, and otherwise row by row; always in double precision."""
+    if gaussian.dtype is not torch.float64:
+        inside = _moments(gaussian.to(torch.float64), low.double(), high.double())
+        return InBox(*(tensor.to(gaussian.dtype) for tensor in inside))
     if gaussian.structure.elementwise:
         scale = gaussian.variance.sqrt()
         return independent(gaussian.location, scale, low.unsqueeze(-2), high.unsqueeze(-2))

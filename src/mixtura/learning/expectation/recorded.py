@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -96,7 +96,8 @@ def check_each_component(rows: Rows, components: int) -> None:
 def check_recorded(rows: Rows, components: int | None) -> int:
     """Returns the number of rows that count, after checks: enough rows, no infinity, gaps only where they are meant.
 
-    A row of which nothing was recorded is allowed; a column of which nothing was recorded is not.
+    A row of which nothing was recorded is allowed; a column of which nothing was recorded is not, nor one that holds
+    one value in every row unless errors stand before it, which would make it a law without spread.
 
     Arguments:
         rows: The rows.
@@ -107,19 +108,30 @@ def check_recorded(rows: Rows, components: int | None) -> int:
     """
     if components is not None:
         check_each_component(rows, components)
-    count, seen = 0, torch.zeros(rows.features, dtype=torch.bool, device=rows.device)
-    for some, columns in rows.reduce(lambda block: [_counted(block, rows)]):
-        count, seen = count + some, seen | columns
+    blocks = rows.reduce(lambda block: [_counted(block, rows)])
+    count = sum(one.count for one in blocks)
+    low, high = torch.stack([one.low for one in blocks]).amin(0), torch.stack([one.high for one in blocks]).amax(0)
+    seen = low <= high
     if count < (components or 1):
         refuse("components", f"at most the number of rows that count, {count}", components or 1)
     if not bool(seen.all()):
         names = [f"column {rows.named(j)}" for j in (~seen).nonzero().squeeze(-1).tolist()]
         refuse("x", "recorded somewhere in every column", f"nothing at all in {', '.join(names)}", "Leave it out.")
+    if bool((low == high).any()) and not rows.observation.carries:
+        names = [f"column {rows.named(j)}" for j in (low == high).nonzero().squeeze(-1).tolist()]
+        refuse("x", "varied in every column", f"one value in every row of {', '.join(names)}", "Leave it out.")
     return count
 
 
-def _counted(block: Block, rows: Rows) -> tuple[int, Tensor]:
-    """How many rows of a block count, and in which columns something was recorded of them."""
+class _Counted(NamedTuple):
+    """How many rows of a block count, and the least and the greatest value recorded of them in each column."""
+
+    count: int
+    low: Tensor
+    high: Tensor
+
+
+def _counted(block: Block, rows: Rows) -> _Counted:
     values = block.vectors if block.weight is None else block.vectors[block.weight > 0]
     if bool(values.isinf().any()):
         column = int(values.isinf().any(0).nonzero()[0])
@@ -128,4 +140,7 @@ def _counted(block: Block, rows: Rows) -> tuple[int, Tensor]:
         column = int(values.isnan().any(0).nonzero()[0])
         advice = "Where a gap is meant, add `mixtura.observation.Missing()` as the last observation."
         refuse("x", "free of NaN under this observation", f"NaN in column {rows.named(column)}", advice)
-    return len(values), (~values.isnan()).any(0)
+    if not len(values):
+        return _Counted(0, values.new_full(values.shape[1:], torch.inf), values.new_full(values.shape[1:], -torch.inf))
+    low, high = values.nan_to_num(nan=torch.inf).amin(0), values.nan_to_num(nan=-torch.inf).amax(0)
+    return _Counted(len(values), low, high)
