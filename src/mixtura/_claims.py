@@ -90,7 +90,7 @@ def _alone(claim: _Claim, argument: str, wait: bool) -> Iterator[None]:
     try:
         file = _locked(claim.lock, wait)
     except BlockingIOError as error:
-        by = claim.lock.read_text() if claim.lock.exists() else "that has just ended"
+        by = claim.lock.read_text().strip() or "that has just begun"
         advice = "Wait until it is done, or choose another name."
         came = f"{claim.path} is being written by process {by}"
         raise MixtureError(f"`{argument}` must be free to write; {came}. {advice}") from error
@@ -121,9 +121,9 @@ def _locked(lock: Path, wait: bool, create: int = os.O_CREAT) -> int | None:
                 return file
         except OSError as error:
             os.close(file)
-            if isinstance(error, BlockingIOError):
+            if isinstance(error, BlockingIOError) or not create:
                 raise
-            return lock.unlink(missing_ok=True)
+            return lock.unlink(missing_ok=True)  # there are no locks here
         except BaseException:
             os.close(file)
             raise
