@@ -185,6 +185,22 @@ def test_impossible_weights(kind, tmp_path):
     assert "weights" in refused(path)
 
 
+def test_entries_of_a_batch_that_are_no_mixtures(tmp_path):
+    """A group that could not be fitted is NaN throughout, and is kept so; some NaN in an entry is damage."""
+    path = tmp_path / "model.safetensors"
+    one = mx.Mixture(tensor(0.3, 0.7), GAUSSIANS["tied-full"])
+    batch = one.map(lambda t: torch.stack([t, torch.full_like(t, torch.nan), t]))
+    batch.save(path)
+    again = mx.load(path)
+    assert again.batch_shape == (3,) and repr(again.batch(0)) == repr(one) and bool(again.weights[1].isnan().all())
+    rewritten(path)
+    assert mx.load(path).batch_shape == (3,)
+    rewritten(path, logits=torch.stack([one.logits, one.logits, one.logits]))
+    assert "NaN" in refused(path)
+    with pytest.raises(mx.errors.MixtureError, match="NaN"):
+        one.map(lambda t: torch.stack([t, torch.full_like(t, torch.nan)])).batch(1).save(path)
+
+
 HEADERS = {
     "unknown": lambda header: header | {"colour": "red"},
     "'sacle'": lambda header: json.loads(json.dumps(header).replace('"factor"', '"sacle"')),
