@@ -22,7 +22,7 @@ from .compiled import compiled_module
 from .steps import Step
 from .threads import in_threads, workers
 
-__all__ = ["Clusters", "End", "Limits", "Outcome", "Starts", "Table", "clusters", "small"]
+__all__ = ["Clusters", "End", "Limits", "Outcome", "Starts", "Table", "clusters", "seeded", "small"]
 
 Array = NDArray[Any]
 
@@ -94,8 +94,11 @@ class Table:
     floor: Array
 
     @classmethod
-    def of(cls, x: Tensor, weight: Tensor | None, floor: Tensor, sizes: Sequence[int] | None = None) -> Table:
-        """Lays out rows (N, D), and weights (N,), of groups of so many rows each; one group if nothing is said."""
+    def of(cls, x: Tensor, weight: Tensor | None, floor: Tensor | float, sizes: Sequence[int] | None = None) -> Table:
+        """Lays out rows (N, D), and weights (N,), of groups of so many rows each; one group if nothing is said.
+
+        The floor is that of each column, (D,), or a share of the variance of each column in its group.
+        """
         values, weights = _counted(x, weight)
         counts = np.array([len(values)] if sizes is None else sizes)
         begin = np.cumsum(counts) - counts
@@ -104,8 +107,9 @@ class Table:
         centred = np.where(weights[:, None] > 0, values - np.repeat(origin, counts, 0), 0.0)
         spread = np.sqrt(np.add.reduceat(weights[:, None] * centred * centred, begin, 0) / total[:, None])
         rows, places = _panelled(centred, weights, counts, begin)
-        floors = np.broadcast_to(floor.double().numpy(), origin.shape)
-        return cls(rows, places, total, origin, np.where(spread > 0, spread, 1.0), np.ascontiguousarray(floors))
+        unit = np.where(spread > 0, spread, 1.0)
+        least = floor * spread**2 if isinstance(floor, float) else floor.double().numpy()
+        return cls(rows, places, total, origin, unit, np.broadcast_to(least, origin.shape).copy())
 
     @property
     def features(self) -> int:
@@ -132,6 +136,35 @@ def _panelled(x: Array, weight: Array, counts: Array, begin: Array) -> tuple[tup
     columns[at], weights[at] = x, weight
     flat = np.ascontiguousarray(columns.reshape(-1, width, x.shape[1]).swapaxes(1, 2)).reshape(-1)
     return (flat, weights), places
+
+
+def seeded(x: Tensor, weight: Tensor | None, table: Table, sizes: Array, step: Step, uniforms: Array) -> Starts:
+    """Starts of every group, from its own rows.
+
+    Arguments:
+        x, weight: The rows (N, D), those of a group together, and their weights (N,).
+        table: The same rows, laid out.
+        sizes: How many rows each group has, (G,).
+        step: What the covariances are to look like.
+        uniforms: Numbers in [0, 1) from which centres are drawn, (G, B, K).
+    """
+    values, weights = _counted(x, weight)
+    ends, (groups, count, components), features = np.cumsum(sizes), uniforms.shape, table.features
+    places = np.stack([ends - sizes, ends], 1)
+    scaled = (values - np.repeat(table.origin, sizes, 0)) / np.repeat(table.unit, sizes, 0)
+    scaled = np.where(weights[:, None] > 0, scaled, 0.0)
+    logits, mean = np.empty((groups, count, components)), np.empty((groups, count, components, features))
+    covariance = np.empty((groups, count, features, features))
+
+    def run(first: int, last: int) -> None:
+        given = scaled, weights, places, table.total, table.unit, uniforms
+        _given("small.seeds").seed(*given, logits, mean, covariance, first, last)
+
+    in_threads(run, groups, workers(scaled.size * count * components * 10, _GRAIN))
+    group = np.repeat(np.arange(groups), count)
+    means = mean.reshape(-1, components, features) + table.origin[group][:, None]
+    like = step.like(covariance.reshape(-1, 1, features, features))
+    return Starts.of(table, step, logits.reshape(-1, components), means, like, group)
 
 
 @dataclass(frozen=True, eq=False)

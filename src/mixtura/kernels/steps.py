@@ -1,6 +1,10 @@
 """The M-steps that are compiled for small tables, by what the covariances look like."""
 
 from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["Step"]
 
@@ -30,3 +34,12 @@ class Step(IntEnum):
     def tied(self) -> bool:
         """Whether all components have one covariance."""
         return self in (Step.TIED_DIAGONAL, Step.TIED_SPHERICAL, Step.TIED_FULL)
+
+    def like(self, covariance: NDArray[Any]) -> NDArray[Any]:
+        """The nearest covariances (..., D, D) of this kind to those that all components have in common."""
+        if self >= Step.FULL:
+            return covariance
+        axes = np.eye(covariance.shape[-1])
+        if self in (Step.SPHERICAL, Step.TIED_SPHERICAL):
+            return np.trace(covariance, axis1=-2, axis2=-1)[..., None, None] / len(axes) * axes
+        return covariance * axes

@@ -14,13 +14,16 @@ from torch import Generator
 from ..components import Family, Structure, structure
 from ..components.observation import EXACT
 from ..components.observation_sequence import as_one
-from ..data import Rows
+from ..data import Rows, grouping
+from ..data.reading import names_but
 from ..errors import refuse
 from ..mixture import Mixture
 from ..mixture.columns import names_of
 from .expectation.recorded import recorded
 from .families import families
-from .job import Job
+from .groups.fit_groups import fit_groups
+from .groups.group_fits import GroupFits
+from .job import Job, whole
 from .loop.method import FitT, Gives, Method
 from .loop.progress import progress_report
 from .methods.em import EM
@@ -68,6 +71,27 @@ def fit(
 ) -> FitT: ...
 
 
+@overload
+def fit(
+    x: Any,
+    components: int,
+    covariance: Structure | str = "full",
+    method: Method | None = None,
+    observation: Any = None,
+    sample_weight: Any = None,
+    init: Any = None,
+    restarts: int | None = None,
+    generator: Generator | None = None,
+    progress: bool = False,
+    columns: str | Sequence[str] | None = None,
+    family: Any = None,
+    labels: Any = None,
+    freeze: Freeze | None = None,
+    *,
+    groups: Any,
+) -> GroupFits: ...
+
+
 def fit(
     x: Any,
     components: int | None = None,
@@ -83,7 +107,8 @@ def fit(
     family: Any = None,
     labels: Any = None,
     freeze: Freeze | None = None,
-) -> Fit:
+    groups: Any = None,
+) -> Any:
     """Learns a mixture from rows.
 
     Arguments:
@@ -105,9 +130,11 @@ def fit(
             ``mx.Binomial.template(total_count=10)``, or the name of a class. Gaussians by default.
         labels: The component of each row where that is known and -1 elsewhere, whole numbers with shape ``(N,)``.
         freeze: What learning must not change of an ``init`` that is a mixture.
+        groups: The group of each row, or the name of the column that says it: one mixture is learned for each group,
+            from its rows alone. A group that cannot be fitted is told so in the table, and spoils no other.
 
     Returns:
-        A `Fit`. Ctrl-C ends the work and returns the best so far.
+        A `Fit`, or `GroupFits` where there are groups. Ctrl-C ends the work and returns the best so far.
 
     Raises:
         MixtureError: If the data or an argument cannot be used; the message says why and what to do.
@@ -118,9 +145,14 @@ def fit(
         -1126.316
     """
     columns = _known_by(init, x, observation) if columns is None else columns
+    if columns is None and isinstance(groups, str):
+        columns = names_but(x, [name for name in (groups, sample_weight) if isinstance(name, str)])
     rows = recorded(x, columns, sample_weight, observation, labels, components)
     method = frozen(EM() if method is None else method, freeze, init)
     (chosen,) = families(family, [structure(covariance)])
+    if groups is not None:
+        count, found = whole("components", components), grouping(x, groups)
+        return fit_groups(rows, found, method, chosen, count, learn, init, restarts, generator)
     return learn(rows, method, chosen, init, components, restarts, generator, progress)
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "described",
     "leap",
     "noted",
+    "plain_rows",
     "plain_table",
     "serves",
     "started",
@@ -51,10 +52,15 @@ REASONS = {
 }
 
 
+def plain_rows(rows: Rows) -> bool:
+    """Whether rows are in memory, as they were drawn, and no label is known."""
+    plain = type(rows) is TensorRows and rows.observation.exact and not rows.possible.known
+    return plain and rows.device.type == "cpu"
+
+
 def plain_table(rows: Rows) -> bool:
     """Whether rows are a small table in memory, as they were drawn, of which no label is known."""
-    plain = type(rows) is TensorRows and rows.observation.exact and not rows.possible.known
-    return plain and rows.device.type == "cpu" and small(len(rows), rows.features)
+    return plain_rows(rows) and small(len(rows), rows.features)
 
 
 def serves(method: Method, rows: Rows, start: Mixture) -> bool:

@@ -33,4 +33,5 @@ class Reason(Enum):
         "The objective became NaN or infinite: the start is too far from the data, or the values are too large. "
         "Rescale the data or give another `init`."
     )
+    REFUSED = "The rows of this group cannot be fitted; the other groups are not concerned."
     INTERRUPTED = "The fit was interrupted. The mixture is the best one so far; give it as `init` to go on."

@@ -7,33 +7,42 @@ others (see `spurious`).
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from ..loop.traces import Report
 from .flight import Array, Flight
 
-__all__ = ["distinct", "raced"]
+__all__ = ["LONG", "SHORT", "Course", "distinct", "raced"]
 
 FlightT = TypeVar("FlightT", bound=Flight)
 
-_LEGS = (10, 20)  # updates before each halving
-_FEWEST = 3  # starts that go on to the end
 _SAME = 0.05  # nats, over all rows
 
 
-def raced(flight: FlightT, total: Array, report: Report | None = None) -> tuple[FlightT, Array]:
+class Course(NamedTuple):
+    """How a race goes: updates before each halving, and how few starts go on to the end."""
+
+    legs: tuple[int, ...]
+    fewest: int
+
+
+LONG, SHORT = Course((10, 20), 3), Course((5, 10), 1)
+
+
+def raced(flight: FlightT, total: Array, report: Report | None = None, course: Course = LONG) -> tuple[FlightT, Array]:
     """Returns the starts that went to the end, best first, and how many came to each, (G, B).
 
     Arguments:
         flight: The starts.
         total: The weight of the rows of each group, (G,).
         report: Called after each iteration of the last leg.
+        course: How long the legs are.
     """
     counts = np.ones(flight.objective.shape, np.int64)
-    for updates in _LEGS:
-        keep = max(_FEWEST, counts.shape[1] // 2)
+    for updates in course.legs:
+        keep = max(course.fewest, counts.shape[1] // 2)
         if counts.shape[1] > 1 and not flight.interrupted:
             flight, counts = distinct(flight.advanced(min(updates, flight.method.max_iterations)), counts, total, keep)
     flight = flight if flight.interrupted else flight.finished(report)

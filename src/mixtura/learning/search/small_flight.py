@@ -117,6 +117,14 @@ class SmallFlight(Flight):
         found = spurious(weights, self.starts.mean, self.starts.covariance, each)
         return found.any(1).reshape(self.groups, -1)
 
+    def told(self) -> list[tuple[Reason, str, tuple[float, ...]]]:
+        """Returns why each start ended, the particulars, and its objective by update."""
+        ends = [REASONS[End(end)] for end in self.ends]
+        details = [described(reason, *note) for reason, note in zip(ends, self.notes, strict=True)]
+        known = ~np.isnan(self.traces)
+        traces = [tuple(line[seen]) for line, seen in zip(self.traces, known, strict=True)]
+        return list(zip(ends, details, traces, strict=True))
+
     def runs(self, like: Mixture, group: int = 0) -> list[Run]:
         """Returns how the starts of one group went, as the loop notes it; states are mixtures like another."""
         width = len(self.ends) // self.groups

@@ -1,0 +1,130 @@
+"""Groups of few rows, fitted together: EM for Gaussians by the kernels for small tables, a race for each group."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from ...components import Family
+from ...data import Rows
+from ...data.groups import Groups
+from ...errors import MixtureError
+from ...kernels import Step
+from ...kernels.small import Table, seeded, small
+from ...mixture import Mixture
+from ..loop.leaps import plain_rows, state_of
+from ..loop.method import Method
+from ..search.flight import Array
+from ..search.race import SHORT, raced
+from ..search.small_flight import SmallFlight
+from .group_fits import GroupFits, Told, refused
+
+__all__ = ["fitted_together", "together"]
+
+_STARTS = 4  # for each group
+
+
+def together(rows: Rows, groups: Groups, method: Method, family: Family) -> bool:
+    """Whether the kernels serve all groups at once."""
+    largest = int(torch.bincount(groups.codes).max())
+    if not (method.alone and plain_rows(rows) and small(largest, rows.features)):
+        return False
+    like = _like(rows, family, 1)
+    return like.components.is_gaussian and like.components.gaussian.structure.step is not None
+
+
+def fitted_together(
+    rows: Rows,
+    groups: Groups,
+    method: Method,
+    family: Family,
+    components: int,
+    restarts: int | None,
+    generator: Generator | None,
+) -> GroupFits:
+    """Learns a mixture for each group, all in the same few calls; see `fit_groups`."""
+    sizes = torch.bincount(groups.codes, minlength=len(groups.names)).numpy()
+    x, weight = _sorted(rows, groups)
+    faults = _faults(x, weight, sizes, components)
+    good = np.array([not fault for fault in faults])
+    if not good.any():
+        raise MixtureError(f"No group can be fitted; the first one, {groups.names[0]!r}: {faults[0]}")
+    keep = torch.from_numpy(np.repeat(good, sizes))
+    x, weight, sizes = x[keep], None if weight is None else weight[keep], sizes[good]
+    starts = _STARTS if restarts is None else restarts
+    uniforms = torch.rand(len(sizes), starts, components, generator=generator, dtype=torch.float64).numpy()
+    step = _like(rows, family, 1).components.gaussian.structure.step
+    flight, total = _flown(x, weight, sizes, method, step, rows.dtype, uniforms)
+    return _gathered(rows, groups, flight, total, faults, family, _like(rows, family, components))
+
+
+def _flown(
+    x: Tensor, weight: Tensor | None, sizes: Array, method: Method, step: Step, dtype: torch.dtype, uniforms: Array
+) -> tuple[SmallFlight, Array]:
+    """The best start of each group, where it ended, and the weight of each group's rows."""
+    table = Table.of(x, weight, 16 * torch.finfo(dtype).eps, sizes)
+    starts = seeded(x, weight, table, sizes, step, uniforms)
+    flight, _ = raced(SmallFlight.of(method, starts, len(sizes)), table.total, course=SHORT)
+    return flight.kept(np.zeros((len(sizes), 1), np.int64)), table.total
+
+
+def _gathered(
+    rows: Rows, groups: Groups, flight: SmallFlight, total: Array, faults: list[str], family: Family, like: Mixture
+) -> GroupFits:
+    """The fits of all groups, with those between that could not be fitted."""
+    good = np.array([not fault for fault in faults])
+    places, told = torch.from_numpy(np.flatnonzero(good)), iter(flight.told())
+
+    def spread(tensor: Tensor) -> Tensor:
+        whole = tensor.new_full((len(good), *tensor.shape[1:]), torch.nan)
+        whole[places] = tensor
+        return whole
+
+    return GroupFits(
+        state_of(flight.starts, like).map(spread).named(rows.columns),
+        groups.names,
+        tuple(Told(*next(told)) if sound else refused(fault) for sound, fault in zip(good, faults, strict=True)),
+        spread(torch.from_numpy(flight.last * total)),
+        tuple(torch.bincount(groups.codes, minlength=len(good)).tolist()),
+        torch.bincount(groups.codes, rows.weight, len(good)).double(),
+        flight.method,
+        family,
+        rows,
+        groups.codes,
+    )
+
+
+def _sorted(rows: Rows, groups: Groups) -> tuple[Tensor, Tensor | None]:
+    """Rows (N, D) and weights with those of a group together."""
+    order = torch.from_numpy(np.argsort(groups.codes.numpy(), kind="stable"))
+    x = rows.tensor().reshape(len(rows), -1)[order]
+    return x, None if rows.weight is None else rows.weight[order]
+
+
+def _faults(x: Tensor, weight: Tensor | None, sizes: Array, components: int) -> list[str]:
+    """What keeps each group from being fitted; nothing, mostly."""
+    values, begin = x.double().numpy(), np.cumsum(sizes) - sizes
+    counts = np.ones(len(x), bool) if weight is None else (weight > 0).numpy()
+    finite = np.logical_and.reduceat(np.isfinite(values).all(1) | ~counts, begin)
+    shown = np.where(counts[:, None] & np.isfinite(values), values, np.nan)
+    with np.errstate(invalid="ignore"):
+        spread = np.fmax.reduceat(shown, begin, 0) > np.fmin.reduceat(shown, begin, 0)
+    enough = np.add.reduceat(counts.astype(int), begin)
+    each = zip(enough.tolist(), finite.tolist(), spread.all(1).tolist(), strict=True)
+    return [_fault(count, sound, wide, components) for count, sound, wide in each]
+
+
+def _fault(count: int, finite: bool, wide: bool, components: int) -> str:
+    if not finite:
+        return "It has values that are NaN or infinite."
+    if count < components:
+        return f"It has {count} rows, fewer than {components} components."
+    return "" if wide else "A column is constant."
+
+
+def _like(rows: Rows, family: Family, components: int) -> Mixture:
+    """Some mixture of the family, in a batch of one."""
+    x = torch.rand(4 * rows.features + 4, *rows.event_shape, generator=Generator().manual_seed(0), dtype=rows.dtype)
+    r = torch.ones(len(x), 1, components, dtype=rows.dtype)
+    return Mixture._of(torch.zeros(1, components, dtype=rows.dtype), family.start(x, r))
