@@ -114,7 +114,7 @@ def _fit(best: Fit) -> dict[str, Any]:
         "advice": best.advice,
         "iterations": best.iterations,
         "trace": best.trace.tolist(),
-        "restarts": best.restarts.tolist(),
+        "restarts": [{**one._asdict(), "reason": one.reason.name} for one in best.restarts],
         "method": report.described(best.method),
     }
 

@@ -5,6 +5,7 @@ from .expectation.expect import expect, log_density, log_joint
 from .expectation.labels import Tempered, hard, soft
 from .expectation.sampled_labels import Sampled
 from .fit import fit
+from .groups.group_fits import GroupFit, GroupFits
 from .loop.method import Method
 from .loop.reason import Reason
 from .methods.annealed import AnnealedEM
@@ -20,6 +21,7 @@ from .methods.variational import Posterior, Variational, VariationalFit
 from .results.evidence import Evidence, evidence
 from .results.fit import Fit
 from .results.likelihood_ratio import LikelihoodRatio, likelihood_ratio_test
+from .results.optimum import Optimum
 from .results.relabel import average, relabel
 from .results.reorder import reorder
 from .results.uncertainty import Bootstrap, Uncertainty, bootstrap, standard_errors
@@ -36,6 +38,9 @@ __all__ = [
     "CrossValidation",
     "Evidence",
     "Fit",
+    "GroupFit",
+    "GroupFits",
+    "Optimum",
     "Freeze",
     "Gibbs",
     "GibbsFit",

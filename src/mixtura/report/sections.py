@@ -13,6 +13,7 @@ from .. import plots
 from .._version import __version__
 from ..errors import NotClosedForm
 from ..learning import Candidate, Reason, Selection
+from ..learning.results.optimum import told_of
 from ..plots.style import matplotlib
 from .describe import described, flat
 from .digits import amount, number, rounded
@@ -205,9 +206,8 @@ def trace(story: Story) -> Html:
         return Html()
     drawn, ax = _axes(6.8, 2.8)
     plots.trace(story.fit, ax)
-    ends = ", ".join(number(value, 8) for value in story.fit.restarts.tolist())
-    several = f" The starts that were continued ended at {ends} nats per row." if len(story.fit.restarts) > 1 else ""
-    drawing = figure(drawn, "The objective at each iteration", "What the method ascends." + several)
+    words = " ".join(("What the method ascends.", told_of(story.fit.restarts))).strip()
+    drawing = figure(drawn, "The objective at each iteration", words)
     return section("How the fit went", drawing)
 
 

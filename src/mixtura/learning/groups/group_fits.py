@@ -16,6 +16,7 @@ from ...mixture import Mixture
 from ..loop.method import Method
 from ..loop.reason import Reason
 from ..results.fit import Fit
+from ..results.optimum import Optimum
 
 __all__ = ["GroupFit", "GroupFits", "Told", "refused"]
 
@@ -108,9 +109,10 @@ class GroupFits:
         if told.reason is Reason.REFUSED:
             refuse("name", "a group that could be fitted", f"{name!r}: {told.detail}")
         trace = torch.tensor(told.trace, dtype=torch.float64)
+        only = (Optimum(told.trace[-1], 1, told.reason, False),)
         rows = self.rows.take((self.codes == g).nonzero().squeeze(-1))
         mixture = self.mixture.batch(g).named(self.mixture.columns)
-        return Fit(mixture, self.method, told.reason, told.detail, trace, trace[-1:], rows, self.family)
+        return Fit(mixture, self.method, told.reason, told.detail, trace, only, rows, self.family)
 
     def __repr__(self) -> str:
         reasons = [told.reason for told in self.told]

@@ -16,6 +16,7 @@ from ...mixture import Mixture
 from ..expectation.expect import expect
 from ..methods.freeze import Freeze
 from ..results.fit import Fit
+from ..results.optimum import optima
 from .run import run
 from .traces import Report, Run, State, no_gain_left
 
@@ -177,7 +178,7 @@ class Method(ABC):
             "reason": best.reason,
             "detail": best.detail,
             "trace": torch.tensor(best.trace, dtype=torch.float64),
-            "restarts": torch.tensor([one.objective for one in runs], dtype=torch.float64),
+            "restarts": optima(runs),
             "rows": rows,
             "family": family,
         }

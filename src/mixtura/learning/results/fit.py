@@ -27,6 +27,8 @@ from ...observation.recording import Recording, recording_of
 from ..expectation.expect import expect, log_joint
 from ..expectation.labels import soft
 from ..loop.reason import Reason
+from ..search.spurious import spurious_components
+from .optimum import Optimum
 
 if TYPE_CHECKING:
     from ...components import Family
@@ -45,7 +47,7 @@ class Fit:
         reason: Why it stopped.
         detail: The particulars of the reason, such as the component that collapsed.
         trace: What the method ascends, in nats per row, before each update and at the end.
-        restarts: The final objective of every start that was continued, in nats per row, best first.
+        restarts: What the starts that went to the end came to, best first, and how many came to each `Optimum`.
         rows: The data and how they were recorded, kept for the criteria that need another pass.
         family: What was learned, as it was before there were numbers.
 
@@ -60,7 +62,7 @@ class Fit:
     reason: Reason
     detail: str
     trace: Tensor
-    restarts: Tensor
+    restarts: tuple[Optimum, ...]
     rows: Rows = field(repr=False)
     family: Family = field(repr=False)
 
@@ -77,8 +79,22 @@ class Fit:
     @property
     def advice(self) -> str:
         """The reason in words, with its particulars and what to do."""
-        parts = (f"{self.reason.name}:", self.detail, self.reason.value, self.mixture.components.remark)
+        remarks = self._doubt, self.mixture.components.remark
+        parts = (f"{self.reason.name}:", self.detail, self.reason.value, *remarks)
         return " ".join(part for part in parts if part)
+
+    @property
+    def spurious(self) -> list[int]:
+        """The components that are on a handful of rows or a plane of points: then the optimum is none of the data's."""
+        return spurious_components(self.mixture, self.rows.total_weight)
+
+    @property
+    def _doubt(self) -> str:
+        if not self.spurious:
+            return ""
+        weights = self.mixture.weights.tolist()
+        each = [f"component {k} holds {weights[k] * self.rows.total_weight:.3g} rows" for k in self.spurious]
+        return f"The optimum is spurious: {', '.join(each)}, in hardly any volume. Use fewer components or a prior."
 
     @property
     def parameters(self) -> int:
