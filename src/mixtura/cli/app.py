@@ -15,12 +15,13 @@ from ..mixture import load
 from ..plots.style import matplotlib
 from . import options as o
 from .errors_of import told_of
+from .groups import write_groups
 from .guarded import Guarded, said
 from .passes import assignments, draws, log_densities
-from .printing import say, show_components, show_found, show_recorded, shown_path
+from .printing import say, show_components, show_found, show_groups, show_recorded, shown_path
 from .question import Outcome, Question
 from .reading import Reading, read_for
-from .results import assignments_name, new_folder, write_results
+from .results import SUMMARY, assignments_name, new_folder, write_results
 from .tables import check_table, write_table
 
 __all__ = ["app"]
@@ -67,6 +68,7 @@ def fit(
     tolerance: o.Tolerance = None,
     assignments_format: Annotated[str | None, typer.Option(help="parquet (the default with pyarrow) or csv.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier result of mixtura at DIR.")] = False,
+    by: o.By = None,
     progress: o.Progress = None,
 ) -> None:
     """Find the best mixture for DATA and write model.safetensors, assignments, summary.json and report.html to DIR.
@@ -75,9 +77,9 @@ def fit(
     """
     asked = Question(
         data, columns, weight, components, covariance, criterion, method, prior, seed, restarts, max_iterations,
-        tolerance, progress, errors, drop,
+        tolerance, progress, errors, drop, by,
     )  # fmt: skip
-    _fit(asked, out, assignments_format, force)
+    (_fit if by is None else _fit_groups)(asked, out, assignments_format, force)
 
 
 def _fit(asked: Question, out: Path, assignments_format: str | None, force: bool) -> None:
@@ -94,6 +96,17 @@ def _fit(asked: Question, out: Path, assignments_format: str | None, force: bool
     _stop_if_interrupted(found, "The best so far was written.")
     if not found.best.converged:
         say(said(found.best.advice))
+
+
+def _fit_groups(asked: Question, out: Path, assignments_format: str | None, force: bool) -> None:
+    if assignments_format is not None:
+        refuse("--assignments-format", "left out together with --by", assignments_format)
+    with new_folder(out, force) as folder:
+        found = asked.ask_groups()
+        write_groups(folder, asked, found)
+    show_groups(found)
+    show_recorded(told_of(asked.rows, o.listed(asked.errors)))
+    say(f"\nWrote model.safetensors, groups.csv and {SUMMARY} to {shown_path(out.absolute())}.")
 
 
 def _stop_if_interrupted(found: Outcome, kept: str) -> None:
@@ -120,15 +133,18 @@ def select(
     tolerance: o.Tolerance = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write what `fit` writes, too.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier result of mixtura at DIR.")] = False,
+    by: o.By = None,
     progress: o.Progress = None,
 ) -> None:
     """Try numbers and shapes of components on DATA and print how each scores; writes nothing without --out."""
     asked = Question(
         data, columns, weight, components, covariance, criterion, method, prior, seed, restarts, max_iterations,
-        tolerance, progress, errors, drop,
+        tolerance, progress, errors, drop, by,
     )  # fmt: skip
     if out is not None:
-        return _fit(asked, out, None, force)
+        return (_fit if by is None else _fit_groups)(asked, out, None, force)
+    if by is not None:
+        return show_groups(asked.ask_groups())
     found = asked.ask()
     show_found(found)
     show_recorded(told_of(asked.rows, o.listed(asked.errors)))

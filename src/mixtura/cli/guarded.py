@@ -28,6 +28,7 @@ _OPTIONS = (
 _WORDS = {
     "`x`": "DATA",
     "`path`": "--out",
+    "`groups`": "--by",
     **{f"`{name}`": "--" + name.replace("_", "-") for name in _OPTIONS},
     "(`mx.EM(prior=mx.Prior.weak(x, components))`)": "(--prior weak)",
 }

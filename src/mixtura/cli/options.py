@@ -45,6 +45,10 @@ Covariance = Annotated[
     str | None,
     typer.Option(metavar="NAMES", help="Shapes to try: full, diagonal, spherical, tied-full, ... All by default."),
 ]
+By = Annotated[
+    str | None,
+    typer.Option("--by", metavar="COLUMN", help="One mixture for each group of rows; the column that says which."),
+]
 Criterion = Annotated[str, typer.Option(help="What chooses among models: bic, aic or icl.")]
 Method = Annotated[str, typer.Option(help="How to learn: em or kmeans.")]
 Prior = Annotated[str, typer.Option(help="none, or weak: keeps components from collapsing (Fraley and Raftery, 2007).")]

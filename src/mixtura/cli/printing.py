@@ -9,13 +9,23 @@ from rich.console import Console
 from rich.table import Table
 
 from ..learning import Candidate, Fit, Selection
+from ..learning.groups.group_fits import GroupFits
 from ..report.digits import amount, rounded
 from ..report.story import Story
 from .question import Outcome
 
-__all__ = ["say", "show_components", "show_fit", "show_found", "show_models", "show_recorded", "shown_path"]
+__all__ = [
+    "say",
+    "show_components",
+    "show_fit",
+    "show_found",
+    "show_groups",
+    "show_models",
+    "show_recorded",
+    "shown_path",
+]
 
-_MOST = 15  # models listed
+_MOST = 15  # models or groups listed
 
 
 def say(text: str, wrap: bool = False) -> None:
@@ -56,6 +66,18 @@ def show_components(told: Story) -> None:
         cells = [f"{rounded(m, s)} ± {rounded(s, s)}" for m, s in zip(mean[k], scale[k], strict=True)]
         table.add_row(str(k), f"{100 * weight:.2f} %", amount(told.survey.assigned[k].item()), *cells)
     _show(table)
+
+
+def show_groups(fits: GroupFits) -> None:
+    """Prints how many groups there are and how their fits ended, and the first of them, one a line."""
+    say(f"{fits!r}\n")
+    table = _table("group", "rows", "log-likelihood", "BIC", "ended")
+    for line in fits.table[:_MOST]:
+        scores = [f"{value:.2f}" for value in (line.log_likelihood, line.bic)]
+        table.add_row(str(line.name), str(line.rows), *scores, line.reason.name.lower().replace("_", " "))
+    _show(table)
+    if len(fits) > _MOST:
+        say(f"... and {len(fits) - _MOST} more.")
 
 
 def show_recorded(told: Mapping[str, str]) -> None:

@@ -9,9 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..data import Rows
+import numpy
+
+from ..data import Rows, grouping
+from ..errors import refuse
 from ..learning import Fit, Reason, Selection
 from ..learning.fit import fit
+from ..learning.groups.group_fits import GroupFits
 from ..learning.select import EVERY, select
 from ..observation import Observation
 from .errors_of import observation_of
@@ -58,12 +62,14 @@ class Question:
     progress: bool | None
     errors: str | None = None
     drop: str | None = None
+    by: str | None = None
 
     @cached_property
     def chosen(self) -> Sequence[str] | None:
         """The columns to use; none for all."""
-        apart = [*(listed(self.errors) or []), *filter(None, [self.weight])]
-        return chosen(self.data, listed(self.columns), listed(self.drop), apart)
+        apart = [*(listed(self.errors) or []), *filter(None, [self.weight, self.by])]
+        drop = listed(self.drop) if self.by is None else [*(listed(self.drop) or []), self.by]
+        return chosen(self.data, listed(self.columns), drop, apart)
 
     @cached_property
     def recorded(self) -> Rows:
@@ -82,15 +88,36 @@ class Question:
 
     def ask(self) -> Outcome:
         """Fits every model, and orders the best one's components by falling weight."""
-        components, covariance, method = counts(self.components), self._shapes, self._learner.build(**self._limits)
-        common: dict[str, Any] = {"method": method, "restarts": self.restarts, "progress": self._shows_progress}
-        common["observation"] = self.observation
-        common["generator"] = generator(self.seed)
+        components, covariance, common = counts(self.components), self._shapes, self._common
         if len(components) * len(covariance) == 1:
             return Outcome(_ordered(fit(self.recorded, components[0], covariance[0], **common)), None)
         found = select(self.recorded, components, covariance, self.criterion, **common)
         best = _ordered(found.best)
         return Outcome(best, replace(found, best=best, fits=(best, *found.fits[1:])))
+
+    def ask_groups(self) -> GroupFits:
+        """Fits one model to each group of rows, and orders its components by falling weight."""
+        components, covariance = counts(self.components), self._shapes
+        if len(components) * len(covariance) > 1:
+            came = f"{len(components)} numbers and {len(covariance)} shapes"
+            advice = "For example: --components 2 --covariance full."
+            refuse("--components and --covariance", "one number and one shape together with --by", came, advice)
+        groups = grouping(self.data, self.by)
+        labels = numpy.asarray(groups.names)[groups.codes.numpy()]
+        found = fit(self.recorded, components[0], covariance[0], **self._common, groups=labels)
+        order = (-found.mixture.logits).argsort(dim=-1, stable=True)
+        return replace(found, mixture=found.mixture.reordered(order))
+
+    @property
+    def _common(self) -> dict[str, Any]:
+        """What every fit is told."""
+        return {
+            "method": self._learner.build(**self._limits),
+            "restarts": self.restarts,
+            "progress": self._shows_progress,
+            "observation": self.observation,
+            "generator": generator(self.seed),
+        }
 
     @property
     def _learner(self) -> Learner:
@@ -117,6 +144,7 @@ class Question:
             "weight": self.weight,
             "errors": listed(self.errors),
             "drop": listed(self.drop),
+            "by": self.by,
             "components": counts(self.components),
             "covariance": self._shapes,
             "criterion": self.criterion,

@@ -24,10 +24,10 @@ from .passes import assignments
 from .question import Outcome, Question
 from .tables import write_table
 
-__all__ = ["FORMATS", "assignments_name", "new_folder", "summary", "write_results"]
+__all__ = ["FORMATS", "SUMMARY", "assignments_name", "finite", "new_folder", "summary", "write_results"]
 
 FORMATS = {"parquet": "assignments.parquet", "csv": "assignments.csv"}
-_SUMMARY = "summary.json"
+SUMMARY = "summary.json"
 _NEW = "--out must be a new folder"
 
 
@@ -48,7 +48,7 @@ def new_folder(path: Path, force: bool) -> Iterator[Path]:
 def _check_free(path: Path, force: bool) -> None:
     if not (path.exists() or path.is_symlink()):
         return
-    ours = path.is_dir() and not path.is_symlink() and _is_ours(path / _SUMMARY)
+    ours = path.is_dir() and not path.is_symlink() and _is_ours(path / SUMMARY)
     if not ours:
         raise MixtureError(f"{_NEW}; {path} exists and was not written by mixtura. Choose another name.")
     if not force:
@@ -76,8 +76,8 @@ def write_results(folder: Path, question: Question, found: Outcome, table: str) 
     told = story(found.model, source=question.data.name, made=_made(question))
     found.best.save(folder / "model.safetensors", listed(question.errors))
     write_table(folder / table, assignments(mixture, rows))
-    text = json.dumps(_finite(summary(question, found, told)), indent=2, allow_nan=False)
-    (folder / _SUMMARY).write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(finite(summary(question, found, told)), indent=2, allow_nan=False)
+    (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
     (folder / "report.html").write_text(report.render(told), encoding="utf-8")
     return told
 
@@ -140,10 +140,10 @@ def _made(question: Question) -> dict[str, str]:
     return {**made, "seed": str(question.seed), "starts for each model": str(question.restarts)}
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The same with null for numbers that JSON does not have."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
