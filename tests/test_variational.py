@@ -143,3 +143,14 @@ def test_a_component_that_has_a_label_is_kept_however_few_its_rows():
     fit = mx.fit(x, 5, method=mx.Variational(), labels=labels, sample_weight=weight)
     assert fit.mixture.assign(x[[0, 31]]).tolist() == [0, 2]
     assert torch.isfinite(torch.tensor(fit.log_likelihood))
+
+
+@pytest.mark.parametrize("strength", [0.5, 2.0, 7.0])
+def test_the_bound_of_a_dirichlet_process_never_falls_whatever_order_its_sticks_are_in(strength):
+    """Larger components first is the best order, but for the last one, which takes what is left of the stick."""
+    generator = torch.Generator().manual_seed(1)
+    x = torch.poisson(torch.tensor([0.5, 3.0, 9.0], dtype=torch.float64).repeat(50), generator=generator)
+    method = mx.Variational(prior=mx.Prior(StickBreaking(strength)), elimination=False, tolerance=1e-9)
+    for seed in range(4):
+        fit = mx.fit(x, 3, family=mx.Poisson, method=method, restarts=4, generator=torch.Generator().manual_seed(seed))
+        assert fit.trace.diff().min() > -1e-12 and fit.converged

@@ -24,6 +24,7 @@ from .statistics import Statistics
 
 __all__ = ["Laplace"]
 
+_BLEND = 0.01  # how much of the deviation of all rows is mixed into that of a first guess
 _FINE, _LEAST, _MOST = 4, -200, 80  # shells per octave; exponents of the innermost and outermost edge, over _FINE
 
 
@@ -109,8 +110,10 @@ class LaplaceFamily(Family, of=[Laplace]):
         x = x.reshape(len(x), *(1,) * (r.ndim - 1), *x.shape[1:])
         vectors, r = x.ndim > r.ndim, r.reshape(*r.shape, *(1,) * (x.ndim - r.ndim))
         total, pooled = r.sum(0), r.sum((0, 2), keepdim=True)[0]
-        mean = torch.where(total > 0, (r * x).sum(0) / total, (r * x).sum((0, 2), keepdim=True)[0] / pooled)
-        scale = (r * (x - mean).abs()).sum((0, 2), keepdim=True)[0] / pooled
+        middle = (r * x).sum((0, 2), keepdim=True)[0] / pooled
+        mean = torch.where(total > 0, (r * x).sum(0) / total, middle)
+        within, whole = ((r * (x - at).abs()).sum((0, 2), keepdim=True)[0] / pooled for at in (mean, middle))
+        scale = (1 - _BLEND) * within + _BLEND * whole
         return Laplace._of(loc=mean, scale=scale.expand(mean.shape), vectors=vectors)
 
 

@@ -43,7 +43,7 @@ from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior
 from ...priors import ConjugatePosterior
-from ...priors.weights import WeightsPosterior
+from ...priors.weights import WeightsPosterior, WeightsPrior
 from ..expectation.expect import expect
 from ..expectation.labels import soft
 from ..loop.improve import improved
@@ -225,7 +225,7 @@ class Variational(Method):
     def _posterior(self, statistics: Statistics, centre: Component) -> Posterior:
         """Returns the conjugate posterior given sums taken about ``centre``."""
         if self.settled.weights.ordered:
-            statistics, centre = _by_size(statistics, centre)
+            statistics, centre = _by_size(self.settled.weights, statistics, centre)
         components = conjugate(self.settled).posterior(statistics, centre)
         return Posterior._of(
             weights=self.settled.weights.posterior(statistics.weight), components=components, rows=statistics.weight
@@ -300,6 +300,15 @@ def _emptied(mixture: Mixture, component: int) -> Mixture:
     return Mixture._of(torch.log_softmax(logits, -1), mixture.components)
 
 
-def _by_size(statistics: Statistics, centre: Component) -> tuple[Statistics, Component]:
+def _by_size(prior: WeightsPrior, statistics: Statistics, centre: Component) -> tuple[Statistics, Component]:
+    """Puts larger components first, where that makes the counts likelier: mostly, but for what the last one takes."""
     order = torch.argsort(statistics.weight, dim=-1, descending=True, stable=True)
+    better = _evidence(prior, statistics.weight.gather(-1, order)) > _evidence(prior, statistics.weight)
+    order = torch.where(better.unsqueeze(-1), order, torch.arange(order.shape[-1], device=order.device))
     return reorder_statistics(statistics, order), reorder(centre, order)
+
+
+def _evidence(prior: WeightsPrior, weight: Tensor) -> Tensor:
+    """How likely counts of components are, the sticks integrated out, but for a constant."""
+    broken, left = prior.posterior(weight).breaks
+    return (broken.lgamma() + left.lgamma() - (broken + left).lgamma()).sum(-1)
