@@ -276,3 +276,13 @@ def test_loadings_and_noise_must_agree():
         mx.LowRank.from_loadings(torch.ones(2, 3, 1), torch.ones(2, 4))
     with pytest.raises(MixtureError, match="noise"):
         mx.LowRank.from_loadings(torch.ones(2, 3, 1), torch.zeros(2, 3))
+
+
+def test_noise_of_factors_at_its_bound_lets_no_update_lower_the_likelihood():
+    """Columns that are all but proportional: the noise would vanish, and its bound must not grow with a component."""
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(80, 2, generator=generator, dtype=torch.float64) + 4.0 * (torch.arange(80) % 3)[:, None]
+    x = x[:, :1] + 1e-7 * x
+    for seed in range(4):
+        fit = mx.fit(x, 3, covariance="low-rank-1", restarts=3, generator=torch.Generator().manual_seed(seed))
+        assert fit.reason is not mx.Reason.FELL and fit.trace.diff().min() > -1e-9

@@ -57,6 +57,8 @@ def factor_analysis(moment: Tensor, rank: int, noise: Tensor | None, steps: int)
         Loadings ``(*L, D, q)`` and noise ``(*L, D)``.
     """
     least = (_LEAST * moment.diagonal(dim1=-2, dim2=-1)).log()
+    if noise is not None:
+        least = torch.minimum(least, noise.log())  # the bound never rises, or the likelihood would fall with it
     now = spectrum(moment, torch.maximum(_principal(moment, rank) if noise is None else noise.log(), least), rank)
     for _ in range(steps):
         last, now = now, _lower(moment, now, least, rank)
