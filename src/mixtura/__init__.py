@@ -1,5 +1,8 @@
 """Mixtura: a mixture is one value, learning is one loop, and everything else reads or produces a mixture."""
 
+from ._collecting import resume
+
+# isort: split
 from . import (
     components,
     data,
@@ -70,6 +73,9 @@ from .learning import (
 from .learning.results.evidence import evidence
 from .mixture import Mixture, Prior, load
 from .priors import Conjugate, NormalInverseWishart, StickBreaking
+
+resume()
+del resume
 
 __all__ = [
     "EM",

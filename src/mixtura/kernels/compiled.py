@@ -84,6 +84,7 @@ def compiled_module(name: str) -> ModuleType | None:
     try:
         config, vector = import_module("numba.core.config"), import_module(".numba.vector", __package__)
         found = import_module(f".numba.{name}", __package__)
+        import_module(".numba.telling", __package__).tell()
     except (ImportError, RuntimeError):  # numba's error where no directory for compiled code can be written
         return None
     return found if vector.has_fused_multiply_add() and not vars(config)["DISABLE_JIT"] else None

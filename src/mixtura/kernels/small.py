@@ -29,6 +29,7 @@ Array = NDArray[Any]
 _MOST_NUMBERS = 2**18  # of rows times columns: what passes quickly from the second cache
 _MOST_FEATURES = 16
 _DRIVER = "small.driver"
+_SHARED = "small.covariances"
 _GRAIN = 2_000_000  # row-components worth another thread: about some milliseconds
 
 
@@ -231,12 +232,19 @@ class Starts:
         numbers = limits.updates, limits.tolerance, np.finfo(np.float64).eps, limits.accelerated
 
         def run(first: int, last: int) -> None:
+            room = self._room()
             _driver().advance(
-                table.rows, *given, int(self.step), shape, states, numbers, traces, ends, notes, first, last
+                table.rows, *given, int(self.step), room, shape, states, numbers, traces, ends, notes, first, last
             )
 
         in_threads(run, count, workers(self._work(limits.updates), _GRAIN))
         return replace(self, states=states), Outcome(traces, ends[:, 1], ends[:, 0], notes)
+
+    def _room(self) -> Array | None:
+        """Scratch of steps whose code compiles for a table that needs them, and for no other."""
+        if not self.step.partly_shared:
+            return None
+        return np.empty(compiled_module(_SHARED).covariances_room.py_func(self.components, self.table.features))
 
     def _work(self, updates: int) -> float:
         rows = (self.table.places[self.group, 1] - self.table.places[self.group, 0]).sum() * _driver().WIDTH

@@ -35,6 +35,11 @@ class Step(IntEnum):
         """Whether all components have one covariance."""
         return self in (Step.TIED_DIAGONAL, Step.TIED_SPHERICAL, Step.TIED_FULL)
 
+    @property
+    def partly_shared(self) -> bool:
+        """Whether components share a volume, a shape or an orientation, but not all of them."""
+        return self in (Step.VEI, Step.EVI) or self >= Step.VEE
+
     def like(self, covariance: NDArray[Any]) -> NDArray[Any]:
         """The nearest covariances (..., D, D) of this kind to those that all components have in common."""
         if self >= Step.FULL:

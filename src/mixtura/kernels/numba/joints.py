@@ -35,7 +35,7 @@ __all__ = [
     "whiten",
 ]
 
-part = njit(error_model="numpy", forceinline=True)
+part = njit(error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 kernel = njit(error_model="numpy", nogil=True, cache=True)
 
 

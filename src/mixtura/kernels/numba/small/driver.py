@@ -17,7 +17,6 @@ import numpy as np
 from numba import njit
 
 from ..vector import lanes
-from .covariances import covariances_room
 from .gaussian_step import collect, factorise, size_of_sums, update
 from .gaussian_sums import expect
 
@@ -122,10 +121,11 @@ class Room(NamedTuple):
 
 
 _LONGEST, _STEP, _FAR = range(3)
+_ZERO = np.int64(0)  # a number like others: for a literal zero numba would compile what it is given to anew
 
 
 @plain
-def furnished(shape, numbers):
+def furnished(shape, numbers, shared):
     """Scratch for starts of a shape and so many parameters."""
     components, features, _, width = shape
     size, square = size_of_sums(components, features), features * features
@@ -133,7 +133,7 @@ def furnished(shape, numbers):
         np.empty(numbers), np.empty(numbers), np.empty(numbers),
         np.empty(size), np.empty(size), np.empty(size), np.empty(size), np.empty(size), np.empty(size), np.empty(size),
         np.empty(size * width), np.empty(components * width), np.empty(components * features * width),
-        np.empty(components * square), np.empty(covariances_room(components, features)),
+        np.empty(components * square), shared,
         np.zeros(components * features), np.empty(components * features), np.empty(3),
     )  # fmt: skip
 
@@ -213,7 +213,7 @@ def guessed(known, code, floor, shape, room):
 def pursued(rows, place, total, floor, code, shape, limits, trace, room):
     """Advances the start in the room; returns how it ended, how many objectives it has, and two particulars."""
     updates, tolerance, precision, accelerated = limits
-    made, entries, known, guess = 0, 0, 0, False
+    made, entries, known, guess = _ZERO, _ZERO, _ZERO, np.bool_(False)
     copy(room.state, 0, room.good)
     if factorise(shape[2], shape[0], shape[1], room.state, room.origin) >= 0:
         return NOT_FINITE, 0, 0.0, 0.0
@@ -239,7 +239,7 @@ def pursued(rows, place, total, floor, code, shape, limits, trace, room):
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
-def advance(rows, places, total, floor, unit, code, shape, states, limits, traces, ends, notes, first, last):
+def advance(rows, places, total, floor, unit, code, shared, shape, states, limits, traces, ends, notes, first, last):
     """Advances the starts [first, last) until they end or have made so many updates.
 
     Arguments:
@@ -249,6 +249,7 @@ def advance(rows, places, total, floor, unit, code, shape, states, limits, trace
         floor: The variance of each column below which a component has collapsed, by start, (S, D).
         unit: The scale of each column, in which steps are measured, (S, D).
         code: What the covariances look like; see `codes`.
+        shared: Scratch of steps of a shared volume, shape or orientation; none for the other structures.
         shape: Components, features, whether covariances are matrices, rows in a panel.
         states: Parameters of the starts, (S, P), changed in place.
         limits: The largest number of updates, the gain still to come at which a start ends, the relative rounding of
@@ -257,7 +258,7 @@ def advance(rows, places, total, floor, unit, code, shape, states, limits, trace
         ends: How each start ended, and how many objectives it has, (S, 2).
         notes: Which component collapsed and its weight, or by how much the objective fell, (S, 2).
     """
-    room = furnished(shape, states.shape[1])
+    room = furnished(shape, states.shape[1], shared)
     for s in range(first, last):
         copy(states[s], 0, room.state)
         units(unit[s], shape[0], shape[1], room.measure)

@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import njit
 
-from .codes import EVI, SPHERICAL, TIED_DIAGONAL, TIED_FULL, TIED_SPHERICAL, VEE, VEI
+from .codes import SPHERICAL, TIED_DIAGONAL, TIED_FULL, TIED_SPHERICAL
 from .covariances import covariances as shared
 
 __all__ = ["FACTOR", "collect", "factorise", "size_of_state", "size_of_sums", "update"]
@@ -77,10 +77,13 @@ def round_off(moment, components, features):
 
 @plain
 def structured(code, weight, moment, components, features, previous, first, room):
-    """Covariances of each component's rows become those of a structure."""
+    """Covariances of each component's rows become those of a structure.
+
+    Without room for it, steps of a shared volume, shape or orientation are left out: numba never compiles them then.
+    """
     if code == TIED_FULL or code == TIED_DIAGONAL or code == TIED_SPHERICAL:
         pool(weight, moment, components, features * features)
-    elif code == VEI or code == EVI or code >= VEE:
+    if room is not None:
         shared(code, weight, moment, previous, first, components, features, room)
     if code == SPHERICAL or code == TIED_SPHERICAL:
         round_off(moment, components, features)
