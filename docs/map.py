@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1] / "src"
 PICTURE = Path(__file__).parent / "_static" / "map.svg"
 
 LAYERS = (
-    ("_version", "errors"),
+    ("_collecting", "_version", "errors"),
     ("_claims",),
     ("_value", "_writing", "datasets"),
     ("kernels",),
