@@ -85,3 +85,14 @@ def test_a_bound_exists_where_columns_hold_one_value(family):
     fit = mx.fit(x, 2, family=family, method=mx.Variational(), generator=torch.Generator().manual_seed(0))
     assert fit.reason is Reason.CONVERGED
     assert fit.bound < fit.log_likelihood < 0
+
+
+@pytest.mark.parametrize("family", [mx.Gamma, mx.InverseGamma])
+@pytest.mark.parametrize("restarts", [1, 3])
+def test_a_shape_that_grows_without_end_is_a_collapse(family, restarts):
+    """Half of the rows are alike: the likelihood grows with the shape, until rounding hides by how much."""
+    generator = torch.Generator().manual_seed(0)
+    x = (0.5 * torch.randn(40, generator=generator, dtype=torch.float64)).exp()
+    x[::2] = x[0]
+    fit = mx.fit(x, 2, family=family, restarts=restarts, generator=torch.Generator().manual_seed(0))
+    assert fit.reason is mx.Reason.COLLAPSED and torch.isfinite(torch.tensor(fit.log_likelihood))

@@ -27,6 +27,9 @@ from .special.gamma_shape import gamma_shape
 __all__ = ["Gamma", "InverseGamma"]
 
 
+_POINT = 1e10  # a shape from which on rounding of the normaliser is above any tolerance, and the law a point
+
+
 def _normaliser(shape: Tensor, rate: Tensor) -> Tensor:
     return torch.lgamma(shape) - shape * rate.log()
 
@@ -85,6 +88,11 @@ class Gamma(Coordinates, ExponentialFamily):
     @property
     def variance(self) -> Tensor:
         return self.concentration / self.rate.square()
+
+    def collapsed(self, floor: Tensor) -> Tensor:
+        """Tells which components are narrower than the floor, or so narrow for their size that they are a point."""
+        point = ~(self.concentration < _POINT)
+        return super().collapsed(floor) | point.reshape(*self.batch_shape, -1).any(-1)
 
     def _cdf(self, x: Tensor) -> Tensor:
         return gamma_below(self.concentration, self.rate * x.clamp_min(0))
@@ -155,7 +163,7 @@ class InverseGamma(Coordinates, ExponentialFamily):
     def collapsed(self, floor: Tensor) -> Tensor:
         """Tells which components are narrower than the floor, by the squared scale of their mode."""
         width = (self.rate / (self.concentration + 1)).square() / self.concentration
-        narrow = ~(width >= floor)
+        narrow = ~((width >= floor) & (self.concentration < _POINT))
         return narrow.reshape(*self.batch_shape, -1).any(-1)
 
     def _cdf(self, x: Tensor) -> Tensor:

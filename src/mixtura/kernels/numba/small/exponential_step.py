@@ -21,7 +21,7 @@ _LEAST = 1e-30  # of a Poisson rate
 _TINY = 2.2250738585072014e-308  # of a share
 _INSIDE = 2.220446049250313e-16  # between a probability and 0 or 1
 _LOW, _HIGH = 1e-8, 1e12  # of a shape or a concentration
-_POINT = 1e10  # a total concentration from which on shares are a point
+_POINT = 1e10  # a shape, or total concentration, from which on a law is a point
 _SHARP = 1e7  # a concentration from which on a direction is a point
 _STEPS = 25
 _DIGAMMA_OF_ONE, _FEW = -0.5772156649015329, -2.22
@@ -123,7 +123,7 @@ def gamma(code, mean, logarithm, state, e, floor):
     state[e] = -b
     state[e + 1] = a - 1 if code == GAMMA else -a - 1
     width = mean * mean / a if code == GAMMA else b * b / ((a + 1) * (a + 1) * a)
-    return math.lgamma(a) - a * math.log(b) if width >= floor else math.nan
+    return math.lgamma(a) - a * math.log(b) if width >= floor and a < _POINT else math.nan
 
 
 # -- concentrations of shares
