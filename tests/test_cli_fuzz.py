@@ -2,8 +2,9 @@
 
 import os
 import random
-import resource
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -259,7 +260,10 @@ def test_many_odd_commands(seed, room):
 # -- signals and full disks
 
 
-def child(folder, limit=None):
+OPTIONS_OF_A_FIT = ["--components", "2", "--covariance", "full", "--restarts", "2", "--force"]
+
+
+def child(folder):
     """Begins a fit in a process of its own; returns its number."""
     number = os.fork()
     if number:
@@ -269,11 +273,8 @@ def child(folder, limit=None):
         said = os.open(os.devnull, os.O_WRONLY)
         os.dup2(said, 1), os.dup2(said, 2)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        options = ["--components", "2", "--covariance", "full", "--restarts", "2", "--force"]
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("sys.argv", ["mixtura", "fit", FAITHFUL, *options, "--out", str(folder / "r")])
+            patch.setattr("sys.argv", ["mixtura", "fit", FAITHFUL, *OPTIONS_OF_A_FIT, "--out", str(folder / "r")])
             main()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
@@ -312,11 +313,23 @@ def test_signals_at_any_time(kind, tmp_path):
         assert ended(child(folder)) == 0 and os.listdir(folder) == ["r"] and is_whole(folder / "r")
 
 
+LIMITED = """
+import resource, sys
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+from mixtura.cli import main
+main()
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("limit", [0, 1, 100, 1000, 1500, 3000, 10_000, 30_000, 60_000])
 def test_a_disk_with_little_room(limit, tmp_path):
-    folder = tmp_path / "room"
-    folder.mkdir()
-    assert ended(child(folder)) == 0
-    assert ended(child(folder, limit)) == 1
-    assert os.listdir(folder) == ["r"] and is_whole(folder / "r")
+    typed = ["fit", FAITHFUL, *OPTIONS_OF_A_FIT, "--out", str(tmp_path / "r")]
+    assert run(*typed).exit_code == 0
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(limit), *typed], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and done.stderr.startswith("Error: --out must"), done.stderr
+    assert "Traceback" not in done.stderr and "File too large" in done.stderr
+    assert os.listdir(tmp_path) == ["r"] and is_whole(tmp_path / "r")
