@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .errors import refuse
 
-__all__ = ["Value", "registry"]
+__all__ = ["Value", "permuted", "registry"]
 
 registry: dict[str, type[Value]] = {}
 
@@ -169,3 +169,10 @@ def _align(mask: Tensor, tensor: Tensor) -> Tensor:
 
 def _describe(value: Any) -> str:
     return f"tensor{tuple(value.shape)}" if isinstance(value, Tensor) else repr(value)
+
+
+def permuted(tensor: Tensor, order: Tensor) -> Tensor:
+    """Returns a tensor ``(B, K, ...)`` with each entry in its own order ``(B, K)``; what is shared over K as it is."""
+    if tensor.ndim < 2 or tensor.shape[1] != order.shape[1]:
+        return tensor
+    return torch.take_along_dim(tensor, order.reshape(*order.shape, *(1,) * (tensor.ndim - 2)), 1)

@@ -18,7 +18,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import constraints
 
-from .._value import Value
+from .._value import Value, permuted
 from ..errors import NotClosedForm, refuse
 from ..kernels import Rule
 from .covariance.structure import Structure
@@ -29,7 +29,7 @@ from .transforms import transformed
 if TYPE_CHECKING:
     from .gaussian import Gaussian
 
-__all__ = ["Component", "Labels", "permuted"]
+__all__ = ["Component", "Labels"]
 
 Labels = Callable[[Tensor], Tensor]
 """A labels rule: log joint ``(..., K)`` to responsibilities ``(..., K)`` that sum to one over components."""
@@ -208,7 +208,7 @@ class Component(Value, ABC):
         return self
 
     def restated(self, statistics: Statistics, old: Self) -> Statistics:
-        """Returns sums taken about the parameters of ``old`` as sums about these: the same for uncentred families."""
+        """Returns sums about the parameters of ``old`` as sums about these: the same for uncentred families."""
         return statistics
 
     def expect(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
@@ -265,6 +265,15 @@ class Component(Value, ABC):
     def held_parameters(self, frozen: Sequence[int], means: bool, covariances: bool) -> int:
         """Returns how many parameters are not free, by the components frozen and the Gaussians' moments held."""
         return len(frozen) * self.parameters // self.batch_shape[-1]
+
+    @property
+    def sums_add(self) -> bool:
+        """Whether any weighted sum of sums is one, from which an update may be made: what extrapolation needs."""
+        return False
+
+    def sums_units(self, statistics: Statistics) -> tuple[Tensor, ...]:
+        """Returns the unit in which changes of each of the moments are measured, which broadcasts against it."""
+        return tuple(moment.abs().mean(len(self.batch_shape) - 1, keepdim=True) for moment in statistics.moments)
 
     @property
     def remark(self) -> str:
@@ -384,10 +393,3 @@ class Component(Value, ABC):
         """Rows ``(N, *event)`` as ``(N, 1, ..., *event)``, so that they broadcast against the batch."""
         batch = len(self.batch_shape) - 1
         return x.reshape(x.shape[0], *(1,) * batch, *x.shape[1:])
-
-
-def permuted(tensor: Tensor, order: Tensor) -> Tensor:
-    """Returns a tensor ``(B, K, ...)`` with each entry in its own order ``(B, K)``; what is shared over K as it is."""
-    if tensor.ndim < 2 or tensor.shape[1] != order.shape[1]:
-        return tensor
-    return torch.take_along_dim(tensor, order.reshape(*order.shape, *(1,) * (tensor.ndim - 2)), 1)

@@ -41,6 +41,10 @@ class ExponentialFamily(Component):
     law: ClassVar[Law | None] = None  # by which compiled M-steps know it; none where they do not
 
     @property
+    def sums_add(self) -> bool:
+        return True
+
+    @property
     def has_natural(self) -> bool:
         return True
 

@@ -97,6 +97,10 @@ class Gaussian(Component):
         return gaussian
 
     @property
+    def sums_add(self) -> bool:
+        return True
+
+    @property
     def has_gaussian(self) -> bool:
         return True
 
@@ -199,6 +203,14 @@ class Gaussian(Component):
         weighted = (r.unsqueeze(-1) * residual).double()
         moment = torch.einsum("n...i,n...j->...ij", weighted, residual.double())
         return weighted.sum(0), self.structure.pooled(moment)
+
+    def sums_units(self, statistics: Statistics) -> tuple[Tensor, Tensor]:
+        return self._units(statistics.weight, statistics.moments[-1])
+
+    def _units(self, weight: Tensor, scatter: Tensor) -> tuple[Tensor, Tensor]:
+        """The scales of the rows about their means, by column, times their weight; and their squares."""
+        squares = self.structure.dense_moment(scatter, self.features).diagonal(dim1=-2, dim2=-1).mean(-2, keepdim=True)
+        return (weight.mean(-1)[..., None, None] * squares).sqrt(), self.structure.outer(squares.sqrt())
 
     def restated(self, statistics: Statistics, old: Self) -> Statistics:
         shift, scatter = statistics.moments

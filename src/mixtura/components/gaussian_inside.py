@@ -50,6 +50,10 @@ class GaussianInside(Component):
         return self.inner
 
     @property
+    def sums_add(self) -> bool:
+        return True
+
+    @property
     def has_gaussian(self) -> bool:
         return True
 

@@ -97,6 +97,9 @@ class Normal(GaussianInside):
         """Returns the sums of :math:`x - \\mu_k` and of its square."""
         return self.gaussian.statistics(x.unsqueeze(-1), r)
 
+    def sums_units(self, statistics: Statistics) -> tuple[Tensor, ...]:
+        return self.gaussian.sums_units(statistics)
+
     def restated(self, statistics: Statistics, old: Self) -> Statistics:
         return self.gaussian.restated(statistics, old.gaussian)
 

@@ -161,6 +161,11 @@ class StudentT(GaussianInside):
         sums = (r * q.log()).sum(0).double(), (pull * u).sum(0).double(), pull.sum(0).double()
         return *sums, *self.gaussian.statistics(rows, pull)
 
+    def sums_units(self, statistics: Statistics) -> tuple[Tensor, ...]:
+        weight, scatter = statistics.weight, statistics.moments[-1]
+        total = weight.mean(-1, keepdim=True)
+        return total, total, total, *self.gaussian._units(weight, scatter)
+
     def restated(self, statistics: Statistics, old: Self) -> Statistics:
         logs, squares, pull, shift, scatter = statistics.moments
         about = self.gaussian._restated(pull, shift, scatter, old.gaussian)

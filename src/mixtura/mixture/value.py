@@ -15,8 +15,8 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import Distribution
 
+from .._value import permuted
 from ..components import Component, TorchComponent
-from ..components.base import permuted
 from ..components.observation_sequence import as_one
 from ..errors import refuse
 from . import algebra, convert, draws, entropy, implicit, imputing, quantile, saving

@@ -157,6 +157,14 @@ class Product(Component):
         updated = (part.update(one, law) for part, one, law in zip(self.parts, sums, priors, strict=True))
         return self._replace(parts=tuple(updated))
 
+    @property
+    def sums_add(self) -> bool:
+        return all(part.sums_add for part in self.parts)
+
+    def sums_units(self, statistics: Statistics) -> tuple[Tensor, ...]:
+        parts = zip(self.parts, self.split(statistics), strict=True)
+        return tuple(unit for part, sums in parts for unit in part.sums_units(sums))
+
     def split(self, statistics: Statistics) -> list[Statistics]:
         """Returns the sums of each part."""
         left, found = list(statistics.moments), []

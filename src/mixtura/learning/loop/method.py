@@ -84,7 +84,7 @@ class Method(ABC):
 
     def converged(self, one: Run, rounding: float) -> bool:
         """Tells whether a start has converged, judged by its trace since the objective began to be monotone."""
-        return self.tolerance > 0 and no_gain_left(one.trace[one.climb :], self.tolerance, rounding)
+        return self.tolerance > 0 and no_gain_left(one.trace[one.climb :], self.tolerance, rounding, one.far)
 
     def expect(self, state: State, rows: Rows) -> Statistics:
         """Returns the sums over all rows: what the labels rule makes of them under the expected mixture."""

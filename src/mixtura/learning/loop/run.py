@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ...components import Statistics
 from ...data import Rows
+from .extrapolation import extrapolation
 from .reason import Reason
 from .rounding import least, seen
 from .traces import Report, Run, State
@@ -69,24 +70,28 @@ def run(
 def _iterate(
     method: Method, rows: Rows, state: State, floor: Tensor, runs: list[Run], report: Report | None, watch: Watch | None
 ) -> None:
-    alive = list(range(len(runs)))
+    alive, ahead = list(range(len(runs))), extrapolation(method, state, runs)
     for iteration in range(method.max_iterations + 1):
         now = method.at(iteration)
         statistics = now.expect(state, rows)
         objective = (now.objective(statistics, state) / rows.total_weight).tolist()
-        going = [_record(runs[i], state, b, objective[b], now, rows) for b, i in enumerate(alive)]
+        refused = ahead.rejected(objective)
+        going = [refused[b] or _record(runs[i], state, b, objective[b], now, rows) for b, i in enumerate(alive)]
         if watch is not None:
             watch(iteration, alive, state, objective)
         if report is not None:
             report(iteration, max(one.objective for one in runs))
         if iteration == method.max_iterations or not any(going):
             return
-        proposed = now.update(statistics, state)
+        proposed = ahead.proposed(now, statistics, state, floor)
         collapsed = now.collapsed(proposed, floor)
         going = _judge_collapse(collapsed, statistics, going, [runs[i] for i in alive])
-        alive, state = _keep(alive, proposed, going)
-        if not alive:
+        if not any(going):
             return
+        if not all(going):
+            kept = [b for b, goes in enumerate(going) if goes]
+            alive, proposed, ahead = [alive[b] for b in kept], proposed.batch(kept), ahead.kept(kept)
+        state = proposed
 
 
 def _record(one: Run, state: State, entry: int, objective: float, method: Method, rows: Rows) -> bool:
@@ -119,10 +124,3 @@ def _judge_collapse(collapsed: Tensor, statistics: Statistics, going: list[bool]
             k = min((k for k, is_bad in enumerate(bad) if is_bad), key=statistics.weight[b].tolist().__getitem__)
             going[b] = one.ended(Reason.COLLAPSED, f"Component {k} holds {statistics.weight[b, k].item():.3g} rows.")
     return going
-
-
-def _keep(alive: list[int], state: State, going: list[bool]) -> tuple[list[int], State]:
-    if all(going):
-        return alive, state
-    kept = [b for b, goes in enumerate(going) if goes]
-    return [alive[b] for b in kept], state.batch(kept)

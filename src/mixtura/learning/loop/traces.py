@@ -19,7 +19,7 @@ from .reason import Reason
 if TYPE_CHECKING:
     from .method import Method
 
-__all__ = ["Report", "Run", "State", "no_gain_left", "small_change", "stack"]
+__all__ = ["Report", "Run", "State", "merged", "no_gain_left", "small_change", "stack"]
 
 State = Any
 """What a method carries from one iteration to the next: a mixture, or a value of tensors with `map` and `batch`."""
@@ -42,6 +42,7 @@ class Run:
     climb: int = 0  # where in the trace the objective began to be monotone
     spurious: bool = False  # at an optimum that is none of the data's
     found: int = 1  # how many starts came to the same optimum
+    far: float = 0.0  # how many plain updates the rest of the way was, by the last extrapolations
     kept: list[State] = field(default_factory=list)  # what a sampler keeps
 
     @property
@@ -70,6 +71,16 @@ def stack(states: list[State]) -> State:
     return states[0].map(lambda tensor: torch.stack(next(columns)))
 
 
+def merged(mask: Tensor, one: State, other: State) -> State:
+    """Returns a batch of states: those of one where the mask ``(B,)`` holds, those of the other elsewhere."""
+    others = iter(_tensors(other))
+
+    def choose(mine: Tensor) -> Tensor:
+        return torch.where(mask.to(mine.device).reshape(-1, *(1,) * (mine.ndim - 1)), mine, next(others))
+
+    return one.map(choose)
+
+
 def _tensors(state: State) -> list[Tensor]:
     found: list[Tensor] = []
     state.map(lambda tensor: found.append(tensor) or tensor)
@@ -81,8 +92,14 @@ def small_change(trace: list[float], tolerance: float) -> bool:
     return len(trace) > 1 and abs(trace[-1] - trace[-2]) < tolerance
 
 
-def no_gain_left(trace: list[float], tolerance: float, rounding: float) -> bool:
+def no_gain_left(trace: list[float], tolerance: float, rounding: float, far: float = 0.0) -> bool:
     """Tells whether the gain still to come is below the tolerance, or lost in rounding.
+
+    Arguments:
+        trace: The objectives.
+        tolerance: The least gain that is worth going on for.
+        rounding: The rounding of the objective.
+        far: How many plain updates the rest of the way was by extrapolation, zero where nothing is extrapolated.
 
     Where gains of the size of the tolerance are not clear of rounding, those of many updates are judged together.
     """
@@ -94,6 +111,8 @@ def no_gain_left(trace: list[float], tolerance: float, rounding: float) -> bool:
     gain, before = trace[-1] - trace[-1 - together], trace[-1 - together] - trace[-1 - 2 * together]
     if gain <= rounding:
         return True
+    if far > 0:  # after extrapolation gains shrink by no rate: plain ones may go on for so many updates
+        return max(gain, before) * far < tolerance * together
     rate = gain / before if before > 0 else 1.0
     return rate < 1 and gain < 10 * tolerance and gain * rate / (1 - rate) < tolerance
 

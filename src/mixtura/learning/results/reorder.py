@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from torch import Tensor
 
+from ..._value import permuted
 from ...components import Component, Statistics
-from ...components.base import permuted
 
 if TYPE_CHECKING:
     from ...mixture import Mixture

@@ -199,7 +199,7 @@ def guessed(known, code, floor, shape, room):
         return known + 1, False
     pace = room.pace
     pace[_STEP], far = extrapolate(room.one, room.two, room.three, room.measure, pace[_LONGEST], room.ahead)
-    pace[_FAR] = max(far, 0.7 * pace[_FAR])
+    pace[_FAR] = max(far, 0.85 * pace[_FAR])
     copy(room.sums, 0, room.held)
     copy(room.state, 0, room.tried)
     guess = pace[_STEP] > 1.01 and matched(code, room.ahead, room.origin, floor, shape, room.tried, room) < 0

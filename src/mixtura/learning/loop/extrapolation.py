@@ -1,0 +1,196 @@
+r"""Extrapolation: from three sums in a row, the loop tries where their updates would lead, and never goes down for it.
+
+EM is a fixed-point iteration that creeps where components overlap. SQUAREM (Varadhan and Roland, 2008) squares its
+steps: with :math:`u_0` the sums from whose update a pair of iterations begins, and :math:`u_1, u_2` those of the two
+E-steps that follow,
+
+.. math:: v = u_0 + 2 a r + a^2 w, \qquad r = u_1 - u_0,\quad w = (u_2 - u_1) - r,\quad a = |r| / |w| .
+
+At the end of a long valley, where only the slowest direction is left and shrinks by :math:`\lambda` each time,
+:math:`a = 1/(1-\lambda)` leads to its end. Sums are extrapolated, not parameters: a sum of any family can be added to
+another, and the M-step makes a member of the family of it. All three are stated about the current means, and each sum
+is measured in a unit of its own.
+
+The guess is followed only where its objective is no lower than that before it; else the update from :math:`u_2` is made
+after all, and the longest step that is tried shrinks. So what is monotone stays so, and the limit is the same. Gains
+after a guess say little about those to come, hence a, the number of plain steps that the valley is long, stretches
+them when convergence is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Self
+
+import torch
+from torch import Tensor
+
+from ...components import Statistics
+from .traces import Run, State, merged
+
+if TYPE_CHECKING:
+    from .method import Method
+
+__all__ = ["PLAIN", "Extrapolation", "Plain", "extrapolation"]
+
+_LONGEST = 4.0  # the longest step at first, and by how much it grows and shrinks
+_LEAST = 1.01  # a step that is worth a guess
+
+
+class Plain:
+    """Nothing is extrapolated."""
+
+    def rejected(self, objective: list[float]) -> list[bool]:
+        """Tells which starts followed a guess that is no better than where they came from."""
+        return [False] * len(objective)
+
+    def proposed(self, method: Method, statistics: Statistics, state: State, floor: Tensor) -> State:
+        """Returns the states to be tried next: plain updates, or guesses."""
+        return method.update(statistics, state)
+
+    def kept(self, index: list[int]) -> Plain:
+        """Returns the same for some of the starts."""
+        return self
+
+
+PLAIN = Plain()
+
+
+@dataclass
+class _Stated:
+    """Sums, and the states about whose means they are, by start."""
+
+    sums: Statistics
+    state: State
+
+    def about(self, method: Method, state: State) -> Statistics:
+        """The sums about the means of other states."""
+        components = method.expected(state).components
+        return components.restated(self.sums, method.expected(self.state).components)
+
+    def where(self, mask: Tensor, other: _Stated) -> _Stated:
+        """These where a mask over starts holds, and the others elsewhere."""
+        return _Stated(_chosen(mask, self.sums, other.sums), merged(mask, self.state, other.state))
+
+    def take(self, index: list[int]) -> _Stated:
+        return _Stated(_mapped(lambda tensor: tensor[index], self.sums), self.state.batch(index))
+
+
+@dataclass
+class Extrapolation(Plain):
+    """What a loop remembers of a batch of starts, all of which make guesses in the same iterations.
+
+    Attributes:
+        runs: How the starts went so far.
+        longest: The longest step allowed, by start.
+        step: The last step.
+        guess: Whether the state is a guess.
+        refused: Whether the last guess was no better.
+        row: The sums of the last iterations, from those where a pair of updates began.
+        held: Those from which the update is made where a guess is refused.
+    """
+
+    runs: list[Run]
+    longest: Tensor
+    step: Tensor
+    guess: Tensor
+    refused: Tensor
+    row: list[_Stated] = field(default_factory=list)
+    held: _Stated | None = None
+
+    @classmethod
+    def of(cls, runs: list[Run]) -> Extrapolation:
+        """Nothing is known yet of the starts."""
+        ones, no = torch.ones(len(runs), dtype=torch.float64), torch.zeros(len(runs), dtype=torch.bool)
+        return cls(runs, _LONGEST * ones, ones, no, no)
+
+    def rejected(self, objective: list[float]) -> list[bool]:
+        worse = [bool(one.trace) and not now >= one.trace[-1] for now, one in zip(objective, self.runs, strict=True)]
+        self.refused = self.guess & torch.tensor(worse)
+        longer = torch.where(self.guess & (self.step == self.longest), self.longest * _LONGEST, self.longest)
+        self.longest = torch.where(self.refused, (self.step / _LONGEST).clamp_min(2), longer)
+        self.guess = torch.zeros_like(self.guess)
+        return self.refused.tolist()
+
+    def proposed(self, method: Method, statistics: Statistics, state: State, floor: Tensor) -> State:
+        now = _Stated(statistics, state)
+        if self.held is not None and bool(self.refused.any()):
+            now, self.row = self.held.where(self.refused, now), []
+            back = method.update(self.held.sums, self.held.state)
+            proposed = merged(self.refused, back, method.update(statistics, state))
+        else:
+            proposed = method.update(statistics, state)
+        self.row = [*self.row, now]
+        return self._guessed(method, now, floor, proposed) if len(self.row) == 3 else proposed
+
+    def _guessed(self, method: Method, now: _Stated, floor: Tensor, plain: State) -> State:
+        """What lies far ahead, where an update leads there, and the plain updates elsewhere."""
+        ahead = self._ahead(method, now)
+        ready = (self.step > _LEAST) & (ahead.weight > 0).all(-1).cpu()
+        ahead = _chosen(ready, ahead, now.sums)
+        guess = method.update(ahead, now.state)
+        self.guess = ready & ~method.collapsed(guess, floor).any(-1).cpu()
+        self.row, self.held = [_Stated(_chosen(self.guess, ahead, now.sums), now.state)], now
+        return merged(self.guess, guess, plain)
+
+    def _ahead(self, method: Method, now: _Stated) -> Statistics:
+        """The extrapolated sums, about the current means."""
+        first, second = (stated.about(method, now.state) for stated in self.row[:2])
+        units = now.sums.weight.mean(-1, keepdim=True), *method.expected(now.state).components.sums_units(now.sums)
+        far = _steps(first, second, now.sums, units)
+        self.step = far.clamp_min(1).minimum(self.longest)
+        for one, length in zip(self.runs, far.tolist(), strict=True):
+            one.far = max(length, 0.85 * one.far)
+        a = self.step
+        terms = _scaled(first, (1 - a) ** 2), _scaled(second, 2 * a * (1 - a)), _scaled(now.sums, a * a)
+        return reduce(add, terms)
+
+    def kept(self, index: list[int]) -> Self:
+        longest, step, guess, refused = (t[index] for t in (self.longest, self.step, self.guess, self.refused))
+        row, held = [one.take(index) for one in self.row], None if self.held is None else self.held.take(index)
+        runs = [self.runs[b] for b in index]
+        return replace(self, runs=runs, longest=longest, step=step, guess=guess, refused=refused, row=row, held=held)
+
+
+def extrapolation(method: Method, state: State, runs: list[Run]) -> Plain:
+    """Returns what extrapolates for a method and its components, where these can."""
+    adds = method.accelerated and method.expected(state).components.sums_add
+    return Extrapolation.of(runs) if adds else PLAIN
+
+
+def _steps(first: Statistics, second: Statistics, third: Statistics, units: Sequence[Tensor]) -> Tensor:
+    """How many plain steps it is to where three sums in a row would end, by start; each sum in its own unit."""
+    squares = [_square_steps(*parts) for parts in zip(*map(_parts, (first, second, third)), units, strict=True)]
+    r, w = (torch.stack(parts).sum(0).cpu() for parts in zip(*squares, strict=True))
+    return torch.where(w > 0, (r / w).sqrt(), 1).nan_to_num(1.0)
+
+
+def _square_steps(first: Tensor, second: Tensor, third: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
+    one = torch.where(unit > 0, unit, 1)
+    r, w = (second - first) / one, (third - 2 * second + first) / one
+    return r.square().flatten(1).sum(1), w.square().flatten(1).sum(1)
+
+
+def _parts(sums: Statistics) -> list[Tensor]:
+    return [sums.weight, *sums.moments]
+
+
+def _mapped(function: Callable[..., Tensor], *sums: Statistics) -> Statistics:
+    moments = zip(*(one.moments for one in sums), strict=True)
+    likelihood, weight = function(*(one.log_likelihood for one in sums)), function(*(one.weight for one in sums))
+    return Statistics(likelihood, weight, tuple(function(*parts) for parts in moments))
+
+
+def _chosen(mask: Tensor, one: Statistics, other: Statistics) -> Statistics:
+    return _mapped(lambda a, b: torch.where(_column(mask, a), a, b), one, other)
+
+
+def _scaled(sums: Statistics, factor: Tensor) -> Statistics:
+    return _mapped(lambda tensor: tensor * _column(factor, tensor), sums)
+
+
+def _column(values: Tensor, like: Tensor) -> Tensor:
+    return values.to(like.device).reshape(-1, *(1,) * (like.ndim - 1))
