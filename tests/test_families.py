@@ -1,9 +1,13 @@
 """Families against scipy and torch, at the statistical rate, and at the border of their supports."""
 
+import itertools
+
+import mpmath
 import numpy as np
 import pytest
 import scipy.stats as st
 import torch
+from mpmath import mp
 from tables import COUNTS, LEARNABLE, POSITIVE, STEPWISE, STUDENTS, tensor
 
 import mixtura as mx
@@ -52,6 +56,67 @@ def test_density_is_scipys(name):
     for k in range(2):
         mine = family.log_prob(torch.from_numpy(rows))[:, k].numpy()
         np.testing.assert_allclose(mine, density(k)(rows), rtol=1e-9, atol=1e-9)
+
+
+def gamma_density(a, b, x):
+    return a * mp.log(b) - mp.loggamma(a) + (a - 1) * mp.log(x) - b * x
+
+
+def beta_density(a, b, x):
+    beta = mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b)
+    return (a - 1) * mp.log(x) + (b - 1) * mp.log(1 - x) - beta
+
+
+def circular_density(m, k, x):
+    bessel = (
+        mp.log(mp.besseli(0, k))
+        if k < 1000
+        else k - mp.log(2 * mp.pi * k) / 2 + mp.log1p((1 + (9 / mpmath.mpf(16) + 75 / (128 * k)) / k) / (8 * k))
+    )
+    return k * mp.cos(x - m) - mp.log(2 * mp.pi) - bessel
+
+
+# A family and its exact log-density in fifty digits; parameters are tried over sixteen powers of ten.
+SIZES = (1e-8, 1e-3, 3.7, 1e4, 1e8)
+EXTREMES = {
+    "exponential": (mx.Exponential, [SIZES], lambda r, x: mp.log(r) - r * x),
+    "laplace": (mx.Laplace, [(0.0, 1e8), SIZES], lambda m, s, x: -abs(x - m) / s - mp.log(2 * s)),
+    "normal": (
+        mx.Normal,
+        [(0.0, 1e8), SIZES],
+        lambda m, s, x: -(((x - m) / s) ** 2) / 2 - mp.log(s) - mp.log(2 * mp.pi) / 2,
+    ),
+    "gamma": (mx.Gamma, [SIZES, SIZES], gamma_density),
+    "inverse-gamma": (mx.InverseGamma, [SIZES, SIZES], lambda a, b, x: gamma_density(a, b, 1 / x) - 2 * mp.log(x)),
+    "weibull": (mx.Weibull, [SIZES, SIZES], lambda s, c, x: mp.log(c / s) + (c - 1) * mp.log(x / s) - (x / s) ** c),
+    "beta": (mx.Beta, [SIZES, SIZES], beta_density),
+    "poisson": (mx.Poisson, [SIZES], lambda r, x: x * mp.log(r) - r - mp.loggamma(x + 1)),
+    "negative-binomial": (
+        mx.NegativeBinomial,
+        [SIZES, (1e-8, 0.3, 0.999)],
+        lambda s, p, x: mp.loggamma(x + s) - mp.loggamma(s) - mp.loggamma(x + 1) + s * mp.log1p(-p) + x * mp.log(p),
+    ),
+    "von-mises": (mx.VonMises, [(0.0, 3.0), SIZES[1:]], circular_density),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", EXTREMES)
+@mpmath.workdps(50)
+def test_densities_and_draws_at_parameters_of_any_size(name, dtype):
+    kind, sizes, exact = EXTREMES[name]
+    tolerance = max(8 * torch.finfo(dtype).eps, 1e-12)
+    for given in itertools.product(*sizes):
+        components = kind(*(torch.tensor([value], dtype=dtype) for value in given))
+        mixture = mx.Mixture(torch.ones(1), components)
+        x = mixture.sample((4,), generator=torch.Generator().manual_seed(0))
+        assert bool((components.support.check(x) & x.isfinite()).all()), given
+        if not components.support.is_discrete:
+            assert bool(mixture.score(x).isfinite().all()), given
+        held = [mpmath.mpf(getattr(components, one).item()) for one in components.arguments or ("loc", "scale")]
+        for value, found in zip(x.tolist(), mixture.log_prob(x).tolist(), strict=True):
+            expected = exact(*held, mpmath.mpf(value))
+            assert abs(found - expected) <= tolerance * (1 + abs(expected)), (given, value, found, expected)
 
 
 def test_densities_of_vectors_are_scipys():

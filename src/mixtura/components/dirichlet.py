@@ -30,6 +30,7 @@ from .domains import OPEN_UNIT, SHARES
 from .exponential_family import ExponentialFamily, MatchedMeans
 from .family import OfVectors
 from .special.gamma_draws import gamma
+from .special.log_terms import log_beta_power
 
 __all__ = ["Beta", "Dirichlet"]
 
@@ -126,6 +127,13 @@ class Beta(Coordinates, ExponentialFamily):
 
     def base(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
+
+    def _density(self, x: Tensor) -> Tensor:
+        if self.vectors:
+            return super()._density(x)
+        rows = x.unsqueeze(-1)
+        power = log_beta_power(self.concentration1, self.concentration0, rows, 1 - rows)
+        return power - rows.log() - torch.log1p(-rows)
 
     def from_mean(self, mean: Tensor) -> Beta:
         one, other = _solve(mean, self.natural + 1).unbind(-1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-__all__ = ["OPEN_UNIT", "SHARES", "UNIT_LENGTH", "codes", "in_words", "trials"]
+__all__ = ["OPEN_UNIT", "SHARES", "UNIT_LENGTH", "codes", "in_words", "representable", "trials"]
 
 
 class _Entries(constraints.Constraint):
@@ -81,6 +81,12 @@ def in_words(domain: Any) -> str:
         'whole numbers of at least 0'
     """
     return next((words for known, words in _WORDS if domain is known), str(domain))
+
+
+def representable(x: Tensor) -> Tensor:
+    """Draws of positive numbers, those beyond what their type can hold as the least or the greatest that it holds."""
+    finfo = torch.finfo(x.dtype)
+    return x.clamp(finfo.tiny, finfo.max)
 
 
 def _rounding(value: Tensor) -> float:

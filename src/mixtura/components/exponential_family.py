@@ -116,9 +116,12 @@ class ExponentialFamily(Component):
     def log_prob(self, x: Tensor) -> Tensor:
         outside, exact = ~self.domain.check(x), self.to(torch.float64)  # terms may be far larger than their sum
         rows = torch.where(outside, self._inside(), x.double())
-        statistics, base = exact._read(rows, x.ndim - len(self.event_shape))
-        density = _pair(statistics, exact._flat_natural()) - exact._normaliser() + base.unsqueeze(-1)
-        return self._within(density.to(self.dtype), x, outside)
+        return self._within(exact._density(rows).to(self.dtype), x, outside)
+
+    def _density(self, x: Tensor) -> Tensor:
+        """The log-density of rows in the support; a family on numbers may know a form whose terms do not cancel."""
+        statistics, base = self._read(x, x.ndim - len(self.event_shape))
+        return _pair(statistics, self._flat_natural()) - self._normaliser() + base.unsqueeze(-1)
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         """Returns the sums of sufficient statistics, ``(*B, K, *event, *P)``."""

@@ -18,11 +18,13 @@ from torch.distributions import constraints
 
 from ..kernels.laws import Law
 from .coordinates import Coordinates
+from .domains import representable
 from .exponential_family import ExponentialFamily, MatchedMeans
 from .family import LogView
 from .special.gamma_cdf import gamma_above, gamma_below
 from .special.gamma_draws import gamma
 from .special.gamma_shape import gamma_shape
+from .special.log_terms import log_gamma_power
 
 __all__ = ["Gamma", "InverseGamma"]
 
@@ -70,6 +72,11 @@ class Gamma(Coordinates, ExponentialFamily):
     def log_normaliser(self, natural: Tensor) -> Tensor:
         return _normaliser(natural[..., 1] + 1, -natural[..., 0])
 
+    def _density(self, x: Tensor) -> Tensor:
+        if self.vectors:
+            return super()._density(x)
+        return log_gamma_power(self.concentration, self.rate * x.unsqueeze(-1)) - x.log().unsqueeze(-1)
+
     def base(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
 
@@ -101,7 +108,7 @@ class Gamma(Coordinates, ExponentialFamily):
         return gamma_above(self.concentration, self.rate * x.clamp_min(0))
 
     def _draw(self, generator: Generator | None) -> Tensor:
-        return (gamma(self.concentration, generator) / self.rate).clamp_min(torch.finfo(self.dtype).tiny)
+        return representable(gamma(self.concentration, generator) / self.rate)
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -140,6 +147,11 @@ class InverseGamma(Coordinates, ExponentialFamily):
     def log_normaliser(self, natural: Tensor) -> Tensor:
         return _normaliser(-natural[..., 1] - 1, -natural[..., 0])
 
+    def _density(self, x: Tensor) -> Tensor:
+        if self.vectors:
+            return super()._density(x)
+        return log_gamma_power(self.concentration, self.rate / x.unsqueeze(-1)) - x.log().unsqueeze(-1)
+
     def base(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
 
@@ -173,7 +185,7 @@ class InverseGamma(Coordinates, ExponentialFamily):
         return gamma_below(self.concentration, self.rate / x.clamp_min(0))
 
     def _draw(self, generator: Generator | None) -> Tensor:
-        return self.rate / gamma(self.concentration, generator).clamp_min(torch.finfo(self.dtype).tiny)
+        return representable(self.rate / gamma(self.concentration, generator))
 
 
 class GammaFamily(LogView, MatchedMeans, of=[Gamma, InverseGamma]):

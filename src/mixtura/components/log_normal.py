@@ -18,6 +18,7 @@ from torch.distributions import constraints
 from .base import Component, Labels
 from .covariance.diagonal import Diagonal
 from .covariance.structure import Structure
+from .domains import representable
 from .family import LogView, StructuredFamily
 from .gaussian_inside import GaussianInside, starting_gaussian
 from .statistics import Statistics
@@ -71,12 +72,12 @@ class LogNormal(GaussianInside):
 
     def log_prob(self, x: Tensor) -> Tensor:
         bad = ~(x > 0)
-        logarithm = self._vector(torch.where(bad, 1, x).log())
-        density = self.gaussian.log_prob(logarithm) - logarithm.sum(-1, keepdim=True)
-        return self._within(density, x, bad)
+        logarithm = self._vector(torch.where(bad, 1, x).double().log())  # narrow ones tell logarithms' last digits
+        density = self.gaussian.to(torch.float64).log_prob(logarithm) - logarithm.sum(-1, keepdim=True)
+        return self._within(density.to(self.dtype), x, bad)
 
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
-        return self._event(self.gaussian.draw(labels, generator).exp())
+        return representable(self._event(self.gaussian.draw(labels, generator).exp()))
 
     def expect(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
         logarithm = self._vector(x.log())

@@ -25,6 +25,7 @@ from .family import Family
 from .special.beta_cdf import beta_below
 from .special.gamma_draws import gamma
 from .special.gamma_shape import gamma_shape
+from .special.log_terms import log_beta_power
 from .statistics import Statistics
 
 __all__ = ["NegativeBinomial"]
@@ -64,9 +65,9 @@ class NegativeBinomial(Counts):
     def log_prob(self, x: Tensor) -> Tensor:
         bad = ~self.domain.check(x)
         rows, s = self._rows(torch.where(bad, 1, x)), self.total_count
-        many = s.double()  # near Poisson's, s is large, and two numbers of millions differ by a few
-        ways = (torch.lgamma(rows + many) - torch.lgamma(many) - torch.lgamma(rows + 1)).to(s)
-        density = ways + s * torch.log1p(-self.probs) + rows * self.probs.log()
+        s, p, n = s.double(), self.probs.double(), rows.double().clamp_min(1)
+        some = log_beta_power(s, n, 1 - p, p) - n.log()
+        density = torch.where(rows > 0, some, s * torch.log1p(-p)).to(self.dtype)
         return self._within(self._sum(density), x, bad)
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:

@@ -21,6 +21,7 @@ from .counts import Counts
 from .exponential_family import ExponentialFamily
 from .special.gamma_cdf import gamma_above, gamma_below
 from .special.gamma_draws import gamma
+from .special.log_terms import log_gamma_power
 
 __all__ = ["Poisson"]
 
@@ -61,6 +62,12 @@ class Poisson(Counts, ExponentialFamily):
 
     def base(self, x: Tensor) -> Tensor:
         return -torch.lgamma(x + 1)
+
+    def _density(self, x: Tensor) -> Tensor:
+        if self.vectors:
+            return super()._density(x)
+        n = x.clamp_min(1).unsqueeze(-1)
+        return torch.where(x.unsqueeze(-1) > 0, log_gamma_power(n, self.rate) - n.log(), -self.rate)
 
     def from_mean(self, mean: Tensor) -> Poisson:
         return self._replace(rate=mean.clamp_min(_LEAST))

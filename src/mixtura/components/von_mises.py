@@ -24,7 +24,7 @@ from .coordinates import Coordinates
 from .domains import UNIT_LENGTH
 from .exponential_family import ExponentialFamily, MatchedMeans
 from .family import OfVectors
-from .special.bessel import log_bessel, mean_length, mean_length_inverse
+from .special.bessel import log_bessel, log_bessel_rest, mean_length, mean_length_inverse
 
 __all__ = ["VonMises", "VonMisesFisher"]
 
@@ -34,21 +34,21 @@ def _normaliser(features: int, concentration: Tensor) -> Tensor:
     return half * math.log(2 * math.pi) + log_bessel(half - 1, concentration) - (half - 1) * concentration.log()
 
 
-def _draw_cosines(concentration: Tensor, features: int, generator: Generator | None) -> Tensor:
-    """Draws cosines of the angle to the mean direction by rejection (Wood, 1994)."""
+def _draw_bends(concentration: Tensor, features: int, generator: Generator | None) -> Tensor:
+    """Draws 1 - cos of the angle to the mean direction by rejection (Wood, 1994), in terms that small angles keep."""
     d = features - 1
     b = d / (2 * concentration + (4 * concentration.square() + d * d).sqrt())
-    x = (1 - b) / (1 + b)
-    c = concentration * x + d * torch.log1p(-x.square())
+    least, top = 2 * b / (1 + b), (4 * b / (1 + b).square()).log()
     out, left = torch.empty_like(concentration), torch.ones_like(concentration, dtype=torch.bool)
     half = torch.full_like(concentration, d / 2)
     while bool(left.any()):
         z = beta(half, half, generator)
-        w = (1 - (1 + b) * z) / (1 - (1 - b) * z)
+        bend = 2 * b * z / (1 - (1 - b) * z)
         u = torch.rand(z.shape, dtype=z.dtype, device=z.device, generator=generator)
-        good = left & (concentration * w + d * torch.log1p(-x * w) - c >= u.log())
-        out, left = torch.where(good, w, out), left & ~good
-    return out
+        gain = concentration * (least - bend) + d * ((least + (1 - least) * bend).log() - top)
+        good = left & (gain >= u.log())
+        out, left = torch.where(good, bend, out), left & ~good
+    return out.clamp(0, 2)
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -94,6 +94,12 @@ class VonMises(Coordinates, ExponentialFamily):
     def base(self, x: Tensor) -> Tensor:
         return torch.zeros_like(x)
 
+    def _density(self, x: Tensor) -> Tensor:
+        if self.vectors:
+            return super()._density(x)
+        chord = (0.5 * (x.unsqueeze(-1) - self.loc)).sin()
+        return -2 * self.concentration * chord.square() - math.log(2 * math.pi) - log_bessel_rest(0, self.concentration)
+
     def from_mean(self, mean: Tensor) -> VonMises:
         loc = torch.atan2(mean[..., 1], mean[..., 0])
         return self._replace(loc=loc, concentration=mean_length_inverse(2, mean.norm(dim=-1)))
@@ -114,9 +120,9 @@ class VonMises(Coordinates, ExponentialFamily):
         return ~((self.concentration < _MANY) & self.loc.isfinite()).reshape(*self.batch_shape, -1).all(-1)
 
     def _draw(self, generator: Generator | None) -> Tensor:
-        cosine = _draw_cosines(self.concentration, 2, generator).clamp(-1, 1)
-        sign = torch.rand(cosine.shape, dtype=self.dtype, device=self.device, generator=generator) - 0.5
-        turned = self.loc + sign.sign() * cosine.acos()
+        angle = 2 * (0.5 * _draw_bends(self.concentration, 2, generator)).sqrt().asin()
+        sign = torch.rand(angle.shape, dtype=self.dtype, device=self.device, generator=generator) - 0.5
+        turned = self.loc + sign.sign() * angle
         return torch.remainder(turned + math.pi, 2 * math.pi) - math.pi
 
 
@@ -226,11 +232,11 @@ class VonMisesFisher(ExponentialFamily):
 
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         chosen: Any = self.chosen(labels)
-        cosine = _draw_cosines(chosen.concentration, self.direction.shape[-1], generator).unsqueeze(-1)
+        bend = _draw_bends(chosen.concentration, self.direction.shape[-1], generator).unsqueeze(-1)
         noise = torch.randn(chosen.direction.shape, dtype=self.dtype, device=self.device, generator=generator)
         across = noise - (noise * chosen.direction).sum(-1, keepdim=True) * chosen.direction
         across = across / across.norm(dim=-1, keepdim=True)
-        return cosine * chosen.direction + (1 - cosine.square()).clamp_min(0).sqrt() * across
+        return (1 - bend) * chosen.direction + (bend * (2 - bend)).sqrt() * across
 
 
 class VonMisesFamily(MatchedMeans, of=[VonMises]):

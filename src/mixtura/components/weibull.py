@@ -22,6 +22,7 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from .coordinates import Coordinates
+from .domains import representable
 from .exponential_family import _column
 from .family import LogView
 from .statistics import Statistics
@@ -60,8 +61,9 @@ class Weibull(Coordinates):
 
     def log_prob(self, x: Tensor) -> Tensor:
         bad = ~self.domain.check(x)
-        logarithm = self._rows(torch.where(bad, 1, x).log())
-        y = logarithm - self.scale.log()
+        rows = self._rows(torch.where(bad, 1, x))
+        gap, logarithm = (rows - self.scale) / self.scale, rows.log()
+        y = torch.where(gap.abs() < 0.5, torch.log1p(gap.clamp(-0.5, 0.5)), logarithm - self.scale.log())
         density = self.concentration.log() + self.concentration * y - logarithm - (self.concentration * y).exp()
         return self._within(self._sum(density), x, bad)
 
@@ -107,7 +109,7 @@ class Weibull(Coordinates):
     def _draw(self, generator: Generator | None) -> Tensor:
         uniform = torch.rand(self.scale.shape, dtype=self.dtype, device=self.device, generator=generator)
         waiting = -torch.log1p(-uniform)
-        return self.scale * waiting.clamp_min(torch.finfo(self.dtype).tiny) ** (1 / self.concentration)
+        return representable(self.scale * waiting.clamp_min(torch.finfo(self.dtype).tiny) ** (1 / self.concentration))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -27,9 +27,10 @@ _WHOLE = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of a n
 
 
 def cdf(mixture: Mixture, x: Tensor) -> Tensor:
-    """Returns the cumulative probability, above the median by what is left."""
-    below, above = _below(mixture, x), _above(mixture, x)
-    return torch.where(below < 0.5, below, 1 - above)
+    """Returns the cumulative probability, above the median by what is left; in double precision up to the end."""
+    exact, rows = mixture.to(torch.float64), x.double()
+    below, above = _below(exact, rows), _above(exact, rows)
+    return torch.where(below < 0.5, below, 1 - above).to(mixture.dtype)
 
 
 def icdf(mixture: Mixture, q: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["log_bessel", "mean_length", "mean_length_inverse"]
+__all__ = ["log_bessel", "log_bessel_rest", "mean_length", "mean_length_inverse"]
 
 _SWITCH = 60.0
 _TERMS = 100  # of the power series, enough up to the switch
@@ -38,11 +38,17 @@ def log_bessel(order: float, x: Tensor) -> Tensor:
         >>> log_bessel(0.0, torch.tensor([1.0])).exp()
         tensor([1.2661])
     """
-    return _scaled(order, x) + x
+    return log_bessel_rest(order, x) + x
 
 
-def _scaled(order: float, x: Tensor) -> Tensor:
-    r"""Returns :math:`\log I_\nu(x) - x`, which keeps its digits where x is large."""
+def log_bessel_rest(order: float, x: Tensor) -> Tensor:
+    r"""Returns :math:`\log I_\nu(x) - x`, which keeps its digits where x is large.
+
+    Example:
+        >>> from mixtura.components.special.bessel import log_bessel_rest
+        >>> log_bessel_rest(0.0, torch.tensor([1e8]).double())
+        tensor([-10.1293], dtype=torch.float64)
+    """
     small, near, far = _sides(order, x)
     series = order * (near / 2).log() - math.lgamma(order + 1) + _powers(order, near).sum(-1).log() - near
     return torch.where(small, series, _debye(order, far))

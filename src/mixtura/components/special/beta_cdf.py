@@ -5,24 +5,17 @@ r"""The beta distribution function with both tails kept: the regularised incompl
 of which the tail that ends before the mean is :math:`D = x^a (1 - x)^b / B(a, b)` times the continued fraction of
 DiDonato and Morris (1992), which neither subtracts nor overflows. It takes shapes of at least 1, to which smaller ones
 are led by :math:`I_x(a, b) = I_x(a + 1, b) + D/a` and :math:`I_x(a, b) = I_x(a, b + 1) - D/b`.
-
-The logarithm of D is a difference of millions where
-shapes are; Loader (2000) takes it apart: with :math:`\delta = xb - (1 - x)a` and s what Stirling's formula leaves out,
-
-.. math:: \log D = a\,\ell(\delta/a) + b\,\ell(-\delta/b) + \tfrac12\log\frac{ab}{2\pi(a + b)} + s(a+b) - s(a) - s(b),
-    \qquad \ell(u) = \log(1 + u) - u .
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...errors import NotClosedForm
-from .log_terms import log1p_rest, stirling_rest
+from .log_terms import log_beta_power
 
 __all__ = ["beta_below"]
 
@@ -60,14 +53,14 @@ class _Below(torch.autograd.Function):
         if any(ctx.needs_input_grad[:2]):
             raise NotClosedForm("Beta probabilities have no closed-form gradients in the shapes in Mixtura.")
         a, b, x, y = ctx.saved_tensors
-        density = (_log_power(*(t.double() for t in (a, b, x, y))).to(x.dtype) - x.log() - y.log()).exp()
+        density = (log_beta_power(*(t.double() for t in (a, b, x, y))).to(x.dtype) - x.log() - y.log()).exp()
         return None, None, incoming[0] * density, None
 
 
 def _below(a: Tensor, b: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    more = torch.where(a < 1, _log_power(a, b, x, y).exp() / a, 0.0)
+    more = torch.where(a < 1, log_beta_power(a, b, x, y).exp() / a, 0.0)
     a = torch.where(a < 1, a + 1, a)
-    more = more - torch.where(b < 1, _log_power(a, b, x, y).exp() / b, 0.0)
+    more = more - torch.where(b < 1, log_beta_power(a, b, x, y).exp() / b, 0.0)
     b = torch.where(b < 1, b + 1, b)
     early = x * b <= y * a  # before the mean
     tail = _tail(*(torch.where(early, t, s) for t, s in ((a, b), (b, a), (x, y), (y, x))))
@@ -77,23 +70,8 @@ def _below(a: Tensor, b: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 def _tail(a: Tensor, b: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """I_x(a, b) with x before the mean, for shapes of at least 1."""
-    power = _log_power(a, b, x, y).exp()
+    power = log_beta_power(a, b, x, y).exp()
     return torch.where(power > 0, power * _fraction(a, b, x, y), power)
-
-
-def _log_power(a: Tensor, b: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """log D, kept finite at the ends."""
-    tiny = torch.finfo(x.dtype).tiny
-    x, y, total = x.clamp_min(tiny), y.clamp_min(tiny), a + b
-    gap = x * b - y * a
-    stirling = stirling_rest(total) - stirling_rest(a) - stirling_rest(b)
-    spread = 0.5 * (a.log() + b.log() - total.log() - math.log(2 * math.pi))
-    return a * _rest(gap / a, x / a * total) + b * _rest(-gap / b, y / b * total) + spread + stirling
-
-
-def _rest(u: Tensor, ratio: Tensor) -> Tensor:
-    """log(1 + u) - u, where 1 + u is known as a ratio, too."""
-    return torch.where(u.abs() < 0.5, log1p_rest(u.clamp(-0.5, 0.5)), ratio.log() - u)
 
 
 def _fraction(a: Tensor, b: Tensor, x: Tensor, y: Tensor) -> Tensor:

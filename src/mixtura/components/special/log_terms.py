@@ -1,7 +1,15 @@
 r"""Differences of logarithms and their leading terms, without the loss of digits of the difference.
 
 .. math:: \log(1 + u) - u, \qquad \log\Gamma(1 + a), \qquad
-    \log\Gamma(z) - \big(z - \tfrac12\big)\log z + z - \tfrac12\log 2\pi .
+    \log\Gamma(z) - \big(z - \tfrac12\big)\log z + z - \tfrac12\log 2\pi = s(z) .
+
+Of these are the logarithms of the powers in gamma and beta densities, which are differences of millions where shapes
+are (Loader, 2000, Fast and accurate computation of binomial probabilities): with :math:`\ell(u) = \log(1 + u) - u` and
+:math:`\delta = xb - (1 - x)a`,
+
+.. math:: \log\frac{x^a e^{-x}}{\Gamma(a)} = a\,\ell\Big(\frac{x - a}{a}\Big) + \tfrac12\log\frac{a}{2\pi} - s(a), \\
+    \log\frac{x^a (1 - x)^b}{B(a, b)} = a\,\ell\Big(\frac\delta a\Big) + b\,\ell\Big(\frac{-\delta}b\Big)
+    + \tfrac12\log\frac{ab}{2\pi(a + b)} + s(a + b) - s(a) - s(b) .
 """
 
 from __future__ import annotations
@@ -11,7 +19,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["log1p_rest", "log_gamma_of_one_more", "stirling_rest"]
+__all__ = ["log1p_rest", "log_beta_power", "log_gamma_of_one_more", "log_gamma_power", "stirling_rest"]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
@@ -64,6 +72,38 @@ def stirling_rest(z: Tensor) -> Tensor:
     near = torch.where(far, 1.0, z)
     plain = torch.lgamma(near) - (near - 0.5) * near.log() + near - _HALF_LOG_TWO_PI
     return torch.where(far, total / large, plain)
+
+
+def log_gamma_power(a: Tensor, x: Tensor) -> Tensor:
+    r"""Returns :math:`\log(x^a e^{-x}/\Gamma(a))` for positive a and x.
+
+    Example:
+        >>> from mixtura.components.special.log_terms import log_gamma_power
+        >>> log_gamma_power(torch.tensor([2.0, 1e8]).double(), torch.tensor([2.0, 1e8]).double())
+        tensor([-0.6137,  8.2914], dtype=torch.float64)
+    """
+    return a * _rest((x - a) / a, x / a) + 0.5 * (a.log() - math.log(2 * math.pi)) - stirling_rest(a)
+
+
+def log_beta_power(a: Tensor, b: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    r"""Returns :math:`\log(x^a y^b / B(a, b))` for y = 1 - x, kept finite at the ends.
+
+    Example:
+        >>> from mixtura.components.special.log_terms import log_beta_power
+        >>> log_beta_power(*(torch.tensor(value) for value in (1.0, 1.0, 0.25, 0.75))).exp()
+        tensor(0.1875)
+    """
+    tiny = torch.finfo(x.dtype).tiny
+    x, y, total = x.clamp_min(tiny), y.clamp_min(tiny), a + b
+    gap = x * b - y * a
+    stirling = stirling_rest(total) - stirling_rest(a) - stirling_rest(b)
+    spread = 0.5 * (a.log() + b.log() - total.log() - math.log(2 * math.pi))
+    return a * _rest(gap / a, x / a * total) + b * _rest(-gap / b, y / b * total) + spread + stirling
+
+
+def _rest(u: Tensor, ratio: Tensor) -> Tensor:
+    """log(1 + u) - u, where 1 + u is known as a ratio, too."""
+    return torch.where(u.abs() < 0.5, log1p_rest(u.clamp(-0.5, 0.5)), ratio.log() - u)
 
 
 def _zeta_coefficients(count: int) -> list[float]:
