@@ -21,6 +21,7 @@ from torch.distributions import constraints
 from .._value import Value, permuted
 from ..errors import NotClosedForm, refuse
 from ..kernels import Rule
+from ..kernels.laws import Matching
 from .covariance.structure import Structure
 from .family import Family, family
 from .statistics import Statistics
@@ -138,6 +139,11 @@ class Component(Value, ABC):
         if self.is_gaussian:
             return self.gaussian
         raise NotClosedForm(f"{type(self).__name__} components have no closed form here; Gaussian and Normal have.")
+
+    @property
+    def matching(self) -> Matching | None:
+        """What a compiled M-step needs to know of the family; none where there is no such step."""
+        return None
 
     # -- density and draws
 

@@ -8,6 +8,7 @@ of their own: a `Table` holds groups of rows one after another.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -22,14 +23,25 @@ from .compiled import compiled_module
 from .steps import Step
 from .threads import in_threads, workers
 
-__all__ = ["Clusters", "End", "Limits", "Outcome", "Starts", "Table", "clusters", "seeded", "small"]
+__all__ = [
+    "Clusters",
+    "End",
+    "Limits",
+    "Outcome",
+    "Starts",
+    "States",
+    "Table",
+    "clusters",
+    "compiled",
+    "seeded",
+    "small",
+]
 
 Array = NDArray[Any]
 
 _MOST_NUMBERS = 2**18  # of rows times columns: what passes quickly from the second cache
 _MOST_FEATURES = 16
 _DRIVER = "small.driver"
-_SHARED = "small.covariances"
 _GRAIN = 2_000_000  # row-components worth another thread: about some milliseconds
 
 
@@ -85,6 +97,7 @@ class Table:
         origin: What was subtracted, (G, D).
         unit: The standard deviation of each column, one where that is zero, (G, D).
         floor: The variance below which a component has collapsed, (G, D).
+        base: What log-likelihoods lack for parts of densities that are the same for all components, (G,).
     """
 
     rows: tuple[Array, Array]
@@ -93,6 +106,7 @@ class Table:
     origin: Array
     unit: Array
     floor: Array
+    base: Array
 
     @classmethod
     def of(cls, x: Tensor, weight: Tensor | None, floor: Tensor | float, sizes: Sequence[int] | None = None) -> Table:
@@ -102,15 +116,31 @@ class Table:
         """
         values, weights = _counted(x, weight)
         counts = np.array([len(values)] if sizes is None else sizes)
-        begin = np.cumsum(counts) - counts
-        total = np.add.reduceat(weights, begin)
-        origin = np.add.reduceat(weights[:, None] * values, begin, 0) / total[:, None]
-        centred = np.where(weights[:, None] > 0, values - np.repeat(origin, counts, 0), 0.0)
-        spread = np.sqrt(np.add.reduceat(weights[:, None] * centred * centred, begin, 0) / total[:, None])
-        rows, places = _panelled(centred, weights, counts, begin)
-        unit = np.where(spread > 0, spread, 1.0)
-        least = floor * spread**2 if isinstance(floor, float) else floor.double().numpy()
-        return cls(rows, places, total, origin, unit, np.broadcast_to(least, origin.shape).copy())
+        origin = _sums(weights[:, None] * values, counts) / _sums(weights, counts)[:, None]
+        return cls._about(origin, values, weights, counts, floor, np.zeros(len(counts)))
+
+    @classmethod
+    def of_statistics(cls, statistics: Tensor, base: Tensor, weight: Tensor | None, floor: Tensor) -> Table:
+        """Lays out statistics (N, F) of rows, as they are, and what their densities have beside, (N,)."""
+        values, weights = _counted(statistics, weight)
+        beside, counts = _counted(base.unsqueeze(-1), weight)[0][:, 0], np.array([len(values)])
+        return cls._about(
+            np.zeros((1, values.shape[1])), values, weights, counts, floor, _sums(weights * beside, counts)
+        )
+
+    @classmethod
+    def _about(
+        cls, origin: Array, values: Array, weights: Array, counts: Array, floor: Tensor | float, base: Array
+    ) -> Table:
+        total, moved = _sums(weights, counts), values - np.repeat(origin, counts, 0)
+        centred = np.where(weights[:, None] > 0, moved, 0.0)
+        mean = _sums(weights[:, None] * centred, counts) / total[:, None]
+        second = _sums(weights[:, None] * (centred - np.repeat(mean, counts, 0)) ** 2, counts) / total[:, None]
+        least = floor * second if isinstance(floor, float) else floor.double().numpy()
+        floors = np.broadcast_to(least, (len(counts), least.shape[-1])).copy()
+        rows, places = _panelled(centred, weights, counts)
+        unit = np.sqrt(np.where(second > 0, second, 1.0))
+        return cls(rows, places, total, origin, unit, floors, base)
 
     @property
     def features(self) -> int:
@@ -127,8 +157,13 @@ def _counted(x: Tensor, weight: Tensor | None) -> tuple[Array, Array]:
     return np.where(weights[:, None] > 0, values, 0.0), weights
 
 
-def _panelled(x: Array, weight: Array, counts: Array, begin: Array) -> tuple[tuple[Array, Array], Array]:
-    width = _driver().WIDTH
+def _sums(values: Array, counts: Array) -> Array:
+    """Sums over the rows of each group."""
+    return np.add.reduceat(values, np.cumsum(counts) - counts, 0)
+
+
+def _panelled(x: Array, weight: Array, counts: Array) -> tuple[tuple[Array, Array], Array]:
+    width, begin = _width(), np.cumsum(counts) - counts
     panels = -(-counts // width)
     ends = np.cumsum(panels)
     places = np.stack([ends - panels, ends], 1)
@@ -159,7 +194,7 @@ def seeded(x: Tensor, weight: Tensor | None, table: Table, sizes: Array, step: S
 
     def run(first: int, last: int) -> None:
         given = scaled, weights, places, table.total, table.unit, uniforms
-        _given("small.seeds").seed(*given, logits, mean, covariance, first, last)
+        compiled("small.seeds").seed(*given, logits, mean, covariance, first, last)
 
     in_threads(run, groups, workers(scaled.size * count * components * 10, _GRAIN))
     group = np.repeat(np.arange(groups), count)
@@ -169,33 +204,28 @@ def seeded(x: Tensor, weight: Tensor | None, table: Table, sizes: Array, step: S
 
 
 @dataclass(frozen=True, eq=False)
-class Starts:
-    """Mixtures of Gaussians under way: S of them, each with the rows of its group.
+class States(ABC):
+    """Mixtures under way: S of them, each with the rows of its group.
 
     Attributes:
         table: The rows.
-        step: What the covariances look like.
         components: The number of components K.
-        states: All parameters, a start a line.
+        states: All parameters, a start a line; log weights come first.
         group: The group of each start, (S,).
     """
 
     table: Table
-    step: Step
     components: int
     states: Array
     group: Array
 
-    @classmethod
-    def of(cls, table: Table, step: Step, logits: Array, mean: Array, covariance: Array, group: Array) -> Starts:
-        """Starts of log weights (S, K), means (S, K, D) and covariances that broadcast to (S, K, D, D)."""
-        count, components, features = mean.shape
-        centred = mean - table.origin[group][:, None]
-        read = np.zeros((count, components * (1 + features * features)))  # constants and factors, made by the driver
-        whole = np.broadcast_to(covariance, (count, components, features, features))
-        constants, factors = read[:, :components], read[:, components:]
-        parts = logits, constants, centred.reshape(count, -1), factors, whole.reshape(count, -1)
-        return cls(table, step, components, np.concatenate(parts, 1), group)
+    @abstractmethod
+    def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
+        """Addresses of the steps, their shape, and the scratch that they take."""
+
+    @abstractmethod
+    def _measure(self) -> Array:
+        """The unit of each sum of each group, from those of the columns."""
 
     def __len__(self) -> int:
         return len(self.states)
@@ -208,6 +238,48 @@ class Starts:
     def logits(self) -> Array:
         """Log weights, (S, K)."""
         return self.states[:, : self.components]
+
+    def advanced(self, limits: Limits) -> tuple[Self, Outcome]:
+        """The starts after so many updates, or where they ended before, and what became of them."""
+        table, group, states, count = self.table, self.group, self.states.copy(), len(self)
+        traces, ends = np.full((count, limits.updates + 3), np.nan), np.zeros((count, 2), np.int64)
+        notes = np.zeros((count, 2))
+        numbers = limits.updates, limits.tolerance, np.finfo(np.float64).eps, limits.accelerated
+        given = table.places[group], table.total[group], table.base[group], table.floor[group], self._measure()[group]
+        found = traces, ends, notes
+        driver, steps = compiled(_DRIVER), self._steps()
+
+        def run(first: int, last: int) -> None:
+            driver.advance(table.rows, *given, *steps, states, numbers, *found, first, last)
+
+        in_threads(run, count, workers(self._work(limits.updates), _GRAIN))
+        return replace(self, states=states), Outcome(traces, ends[:, 1], ends[:, 0], notes)
+
+    def _work(self, updates: int) -> float:
+        rows = (self.table.places[self.group, 1] - self.table.places[self.group, 0]).sum() * _width()
+        return float(rows) * self.components * min(updates, 50)
+
+
+@dataclass(frozen=True, eq=False)
+class Starts(States):
+    """Mixtures of Gaussians under way.
+
+    Attributes:
+        step: What the covariances look like.
+    """
+
+    step: Step
+
+    @classmethod
+    def of(cls, table: Table, step: Step, logits: Array, mean: Array, covariance: Array, group: Array) -> Starts:
+        """Starts of log weights (S, K), means (S, K, D) and covariances that broadcast to (S, K, D, D)."""
+        count, components, features = mean.shape
+        centred = mean - table.origin[group][:, None]
+        read = np.zeros((count, components * (1 + features * features)))  # constants and factors, made by the driver
+        whole = np.broadcast_to(covariance, (count, components, features, features))
+        constants, factors = read[:, :components], read[:, components:]
+        parts = logits, constants, centred.reshape(count, -1), factors, whole.reshape(count, -1)
+        return cls(table, components, np.concatenate(parts, 1), group, step)
 
     @property
     def mean(self) -> Array:
@@ -222,33 +294,15 @@ class Starts:
         k, d = self.components, self.table.features
         return self.states[:, -k * d * d :].reshape(-1, k, d, d)
 
-    def advanced(self, limits: Limits) -> tuple[Self, Outcome]:
-        """The starts after so many updates, or where they ended before, and what became of them."""
-        table, group, states, count = self.table, self.group, self.states.copy(), len(self)
-        traces, ends = np.full((count, limits.updates + 3), np.nan), np.zeros((count, 2), np.int64)
-        notes = np.zeros((count, 2))
-        shape = self.components, table.features, self.step >= Step.FULL, _driver().WIDTH
-        given = table.places[group], table.total[group], table.floor[group], table.unit[group]
-        numbers = limits.updates, limits.tolerance, np.finfo(np.float64).eps, limits.accelerated
+    def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
+        kind, k, d, width = compiled("small.gaussian_kind"), self.components, self.table.features, _width()
+        shape = np.array([k, d, width, self.step, kind.shared_step() if self.step.partly_shared else 0])
+        return kind.calls(), shape, (k * d * max(d, width), 2 * (k + 1) * d * d + k)
 
-        def run(first: int, last: int) -> None:
-            room = self._room()
-            _driver().advance(
-                table.rows, *given, int(self.step), room, shape, states, numbers, traces, ends, notes, first, last
-            )
-
-        in_threads(run, count, workers(self._work(limits.updates), _GRAIN))
-        return replace(self, states=states), Outcome(traces, ends[:, 1], ends[:, 0], notes)
-
-    def _room(self) -> Array | None:
-        """Scratch of steps whose code compiles for a table that needs them, and for no other."""
-        if not self.step.partly_shared:
-            return None
-        return np.empty(compiled_module(_SHARED).covariances_room.py_func(self.components, self.table.features))
-
-    def _work(self, updates: int) -> float:
-        rows = (self.table.places[self.group, 1] - self.table.places[self.group, 0]).sum() * _driver().WIDTH
-        return float(rows) * self.components * min(updates, 50)
+    def _measure(self) -> Array:
+        unit, k = self.table.unit, self.components
+        square = (unit[:, :, None] * unit[:, None]).reshape(len(unit), -1)
+        return np.hstack((np.ones((len(unit), k)), np.tile(unit, k), np.tile(square, k)))
 
 
 class Clusters(NamedTuple):
@@ -270,28 +324,30 @@ def clusters(x: Tensor, weight: Tensor | None, mean: Tensor, limits: Limits) -> 
     numbers = limits.updates, limits.tolerance, np.finfo(np.float64).eps
 
     def run(first: int, last: int) -> None:
-        _lloyd().lloyd(*given, *numbers, traces, ends, first, last)
+        compiled("small.lloyd").lloyd(*given, *numbers, traces, ends, first, last)
 
     in_threads(run, count, workers(rows.size * means.shape[1] * count * min(limits.updates, 50), _GRAIN))
     return Clusters(means + origin, spread, Outcome(traces, ends[:, 1], ends[:, 0], np.zeros((count, 2))))
 
 
-def small(rows: int, features: int) -> bool:
+def small(rows: int, features: int, most: int = _MOST_FEATURES) -> bool:
     """Whether a table is small enough for many updates in a call, and numba compiles here."""
-    few = features <= _MOST_FEATURES and rows * features <= _MOST_NUMBERS
+    few = features <= most and rows * features <= _MOST_NUMBERS
     return few and compiled_module(_DRIVER) is not None
 
 
-def _driver() -> ModuleType:
-    return _given(_DRIVER)
+def compiled(name: str) -> ModuleType:
+    """A module of compiled loops.
 
-
-def _lloyd() -> ModuleType:
-    return _given("small.lloyd")
-
-
-def _given(name: str) -> ModuleType:
+    Raises:
+        ImportError: If numba is missing or cannot compile here; `small` tells.
+    """
     found = compiled_module(name)
     if found is None:
         raise ImportError("numba is missing or cannot compile here")
     return found
+
+
+def _width() -> int:
+    """Rows in a panel."""
+    return compiled(_DRIVER).WIDTH

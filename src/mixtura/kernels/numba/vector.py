@@ -16,6 +16,7 @@ from numba import types
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 __all__ = [
+    "data",
     "define",
     "exp",
     "fma",
@@ -75,9 +76,13 @@ class _VectorModel(models.PrimitiveModel):
 
 
 def _pointer(context: Any, builder: Any, signature: Any, args: Any, kind: Any) -> Any:
-    array = context.make_array(signature.args[0])(context, builder, args[0])
-    start = builder.gep(array.data, [args[1]])
+    start = builder.gep(data(context, builder, signature.args[0], args[0]), [args[1]])
     return builder.bitcast(start, kind.as_pointer())
+
+
+def data(context: Any, builder: Any, kind: Any, value: Any) -> Any:
+    """Where the numbers of an array are, or those that a pointer leads to."""
+    return value if isinstance(kind, types.CPointer) else context.make_array(kind)(context, builder, value).data
 
 
 def _loader(vectors: int) -> Any:

@@ -8,6 +8,7 @@ it ends, and why.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data import Rows, TensorRows
-from ...kernels.small import End, Limits, Outcome, Starts, Table, small
+from ...kernels.small import End, Limits, Outcome, Starts, States, Table, small
 from ...mixture import Mixture
+from .member_leaps import members, members_serve, mixture_of
 from .reason import Reason
 from .traces import Report, Run
 
@@ -71,25 +73,30 @@ def serves(method: Method, rows: Rows, start: Mixture) -> bool:
 
 def leap(method: Method, rows: Rows, start: Mixture, floor: Tensor, report: Report | None) -> list[Run] | None:
     """Runs EM from every entry of a batch of mixtures, as `run` does; none where the kernels do not serve them."""
-    if not serves(method, rows, start):
+    if serves(method, rows, start):
+        starts, back = started(tabled(rows, floor), start), state_of
+    elif plain_table(rows) and members_serve(rows, start):
+        starts, back = members(rows, floor, start), mixture_of
+    else:
         return None
-    starts = started(tabled(rows, floor), start)
     runs = [Run(method, start, entry) for entry in range(len(starts))]
     try:
-        _advance(method, starts, start, runs, report)
+        _advance(method, starts, lambda moved: back(moved, start), runs, report)
     except KeyboardInterrupt:
         for one in runs:
             one.reason = Reason.INTERRUPTED if one.reason is Reason.MAX_ITERATIONS else one.reason
     return runs
 
 
-def _advance(method: Method, starts: Starts, like: Mixture, runs: list[Run], report: Report | None) -> None:
+def _advance(
+    method: Method, starts: States, back: Callable[[Any], Mixture], runs: list[Run], report: Report | None
+) -> None:
     """Advances the starts to their ends, in stretches after which Ctrl-C is heard."""
     alive, made = np.arange(len(starts)), 0
     while len(alive) and made < method.max_iterations:
         limits = Limits(min(STRETCH, method.max_iterations - made), method.tolerance, method.accelerated)
         starts, found = starts.advanced(limits)
-        noted([runs[one] for one in alive], state_of(starts, like), found)
+        noted([runs[one] for one in alive], back(starts), found)
         made += limits.updates
         going = found.ends == End.RUNNING
         alive, starts = alive[going], starts.take(going)

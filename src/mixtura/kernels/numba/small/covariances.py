@@ -41,6 +41,8 @@ def covariances_room(components, features):
 def covariances(code, degrees, moment, previous, first, components, features, room):
     """Covariances of rows become those of a structure, sought from previous ones; all NaN where there are none.
 
+    Returns 0 there, and -1 where there are some.
+
     Arguments:
         code: The structure; see `codes`.
         degrees: The divisors n, (K,).
@@ -62,7 +64,7 @@ def covariances(code, degrees, moment, previous, first, components, features, ro
         share_volume(code, degrees, room, components, features)
     elif code != VVE:
         share_shape(code, degrees, room, previous, first, components, features)
-    unload(code, degrees, moment, components, features, room)
+    return unload(code, degrees, moment, components, features, room)
 
 
 @plain
@@ -234,3 +236,4 @@ def unload(code, degrees, moment, components, features, room):
             sound += 0.0 * value
     for e in range(components * square):
         moment[e] += sound
+    return -1 if sound == 0.0 else 0

@@ -17,8 +17,7 @@ import numpy as np
 from numba import njit
 
 from ..vector import lanes
-from .gaussian_step import collect, factorise, size_of_sums, update
-from .gaussian_sums import expect
+from .calls import expect_at, match_at
 
 __all__ = ["COLLAPSED", "CONVERGED", "FELL", "NOT_FINITE", "RUNNING", "WIDTH", "advance"]
 
@@ -29,25 +28,10 @@ plain = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
 
 
 @plain
-def copy(source, begin, target):
-    """As many numbers as the target has, from a place on."""
+def copy(source, target):
+    """As many numbers as the target has."""
     for i in range(target.size):
-        target[i] = source[begin + i]
-
-
-@plain
-def about_origin(sums, mean, components, features, out):
-    """Sums about the means as sums about the origin, by the row's weight in all."""
-    square = features * features
-    for k in range(components):
-        n, f, s = sums[k], components + k * features, components * (1 + features) + k * square
-        out[k] = n
-        for i in range(features):
-            mi, fi = mean[k * features + i], sums[f + i]
-            out[f + i] = fi + n * mi
-            for j in range(features):
-                mj = mean[k * features + j]
-                out[s + i * features + j] = sums[s + i * features + j] + fi * mj + mi * sums[f + j] + n * mi * mj
+        target[i] = source[i]
 
 
 @plain
@@ -71,19 +55,6 @@ def extrapolate(first, second, third, unit, longest, out):
 
 
 @plain
-def units(unit, components, features, out):
-    """The unit of each sum, from those of the columns."""
-    square = features * features
-    for k in range(components):
-        f, s = components + k * features, components * (1 + features) + k * square
-        out[k] = 1.0
-        for i in range(features):
-            out[f + i] = unit[i]
-            for j in range(features):
-                out[s + i * features + j] = unit[i] * unit[j]
-
-
-@plain
 def settled(trace, last, slow, tolerance, rounding):
     """Whether the gain still to come is below the tolerance or lost in rounding; as `loop.traces` has it."""
     if last < 2 or not tolerance > 0.0:
@@ -103,20 +74,19 @@ class Room(NamedTuple):
     state: Any  # where it is
     tried: Any  # where an extrapolation leads
     good: Any  # where its objective was last known
-    sums: Any  # of the last E-step, about the means `about`
+    about: Any  # where it was when the sums were made
+    origin: Any  # zeros
+    sums: Any  # of the last E-step
     held: Any  # those from which the update is made if an extrapolation fails
     ahead: Any
     one: Any  # sums in a row, about the origin
     two: Any
     three: Any
-    measure: Any
+    measure: Any  # their units
     lanes: Any
     joint: Any
-    residuals: Any
-    matrices: Any
-    shared: Any
-    origin: Any
-    about: Any
+    spare: Any
+    more: Any
     pace: Any  # the longest step allowed, the last step, and the longest that there was reason for of late
 
 
@@ -125,105 +95,95 @@ _ZERO = np.int64(0)  # a number like others: for a literal zero numba would comp
 
 
 @plain
-def furnished(shape, numbers, shared):
-    """Scratch for starts of a shape and so many parameters."""
-    components, features, _, width = shape
-    size, square = size_of_sums(components, features), features * features
+def furnished(shape, numbers, size, spare):
+    """Scratch for starts of so many parameters, sums, and what their steps take."""
     return Room(
-        np.empty(numbers), np.empty(numbers), np.empty(numbers),
+        np.empty(numbers), np.empty(numbers), np.empty(numbers), np.empty(numbers), np.zeros(numbers),
         np.empty(size), np.empty(size), np.empty(size), np.empty(size), np.empty(size), np.empty(size), np.empty(size),
-        np.empty(size * width), np.empty(components * width), np.empty(components * features * width),
-        np.empty(components * square), shared,
-        np.zeros(components * features), np.empty(components * features), np.empty(3),
+        np.empty(size * shape[2]), np.empty(shape[0] * shape[2]), np.empty(spare[0]), np.empty(spare[1]), np.empty(3),
     )  # fmt: skip
 
 
 @plain
-def expected(rows, begin, end, shape, room):
-    """Log-likelihood of the panels [begin, end) under a start; leaves the sums by lane."""
-    columns, weight = rows
-    components, features, dense, width = shape
-    t, joint, lanes = room.residuals, room.joint, room.lanes
-    return expect(columns, weight, begin, end, room.state, components, features, dense, width, t, joint, lanes)
+def judged(objective, trace, entries, precision, components, state):
+    """What an objective says of a start: that it is not finite, fell, or is to be noted.
 
-
-@plain
-def matched(code, sums, reference, floor, shape, state, room):
-    """The M-step: parameters from sums about a reference; the component that broke, or -1."""
-    components, features, dense, _ = shape
-    broken = update(code, sums, reference, components, features, state, room.matrices, room.shared)
-    return broken if broken >= 0 else factorise(dense, components, features, state, floor)
-
-
-@plain
-def judged(objective, trace, entries, precision):
-    """What an objective says of a start: that it is not finite, fell, or is to be noted."""
+    Its terms, which may cancel, are as large as the constants of log joints, which come after the log weights.
+    """
     if not math.isfinite(objective):
         return NOT_FINITE
-    fell = entries > 0 and objective < trace[entries - 1] - 100 * precision * max(1.0, abs(objective))
-    return FELL if fell else RUNNING
+    size = max(1.0, abs(objective))
+    for k in range(components, 2 * components):
+        size = max(size, abs(state[k]))
+    return FELL if entries > 0 and objective < trace[entries - 1] - 100 * precision * size else RUNNING
 
 
 @plain
 def noted(objective, trace, entries, guess, room):
     """Notes an objective and where it is; a guess that was as long as allowed allows longer ones."""
     trace[entries] = objective
-    copy(room.state, 0, room.good)
+    copy(room.state, room.good)
     if guess and room.pace[_STEP] == room.pace[_LONGEST]:
         room.pace[_LONGEST] *= 4
 
 
 @plain
-def read(rejected, shape, room):
-    """Makes ready the sums from which the next update is made: those of this E-step, or those held for a guess."""
-    components, features, _, width = shape
-    if rejected:
-        room.pace[_LONGEST] = max(2.0, room.pace[_STEP] / 4)
-        copy(room.held, 0, room.sums)
-        copy(room.good, 2 * components, room.about)
-        copy(room.three, 0, room.one)
-    else:
-        collect(room.lanes, components, features, width, room.sums)
-        copy(room.state, 2 * components, room.about)
-        about_origin(room.sums, room.about, components, features, room.three)
+def held_back(room):
+    """Back to where a guess was made from, and to the sums of which the plain update is made."""
+    room.pace[_LONGEST] = max(2.0, room.pace[_STEP] / 4)
+    copy(room.held, room.sums)
+    copy(room.two, room.one)
+    copy(room.good, room.state)
 
 
 @plain
-def guessed(known, code, floor, shape, room):
+def guessed(known, match, floor, shape, room):
     """Notes the sums of a plain update, the known-th in a row; of three it tries what lies far ahead.
 
     Returns how many sums in a row there are then, and whether there is a guess to be tried.
     """
     if known < 2:
-        copy(room.three, 0, room.one if known == 0 else room.two)
+        copy(room.three, room.one if known == 0 else room.two)
         return known + 1, False
     pace = room.pace
     pace[_STEP], far = extrapolate(room.one, room.two, room.three, room.measure, pace[_LONGEST], room.ahead)
     pace[_FAR] = max(far, 0.85 * pace[_FAR])
-    copy(room.sums, 0, room.held)
-    copy(room.state, 0, room.tried)
-    guess = pace[_STEP] > 1.01 and matched(code, room.ahead, room.origin, floor, shape, room.tried, room) < 0
-    copy(room.ahead if guess else room.three, 0, room.one)
+    copy(room.sums, room.held)
+    copy(room.three, room.two)
+    copy(room.state, room.tried)
+    guess = pace[_STEP] > 1.01
     if guess:
-        copy(room.tried, 0, room.state)
+        guess = match_at(match, room.ahead, room.origin, floor, shape, room.tried, room.spare, room.more) < 0
+    copy(room.ahead if guess else room.three, room.one)
+    if guess:
+        copy(room.tried, room.state)
     return 1, guess
 
 
 @plain
-def pursued(rows, place, total, floor, code, shape, limits, trace, room):
+def read(rows, place, expect, shape, room):
+    """The log-likelihood of the panels of a start; leaves the sums."""
+    columns, weight = rows
+    lanes, joint, spare, sums, plain = room.lanes, room.joint, room.spare, room.sums, room.three
+    return expect_at(expect, columns, weight, place[0], place[1], room.state, shape, lanes, joint, spare, sums, plain)
+
+
+@plain
+def pursued(rows, place, total, base, floor, calls, shape, limits, trace, room):
     """Advances the start in the room; returns how it ended, how many objectives it has, and two particulars."""
-    updates, tolerance, precision, accelerated = limits
+    (expect, match, begin), (updates, tolerance, precision, accelerated) = calls, limits
     made, entries, known, guess = _ZERO, _ZERO, _ZERO, np.bool_(False)
-    copy(room.state, 0, room.good)
-    if factorise(shape[2], shape[0], shape[1], room.state, room.origin) >= 0:
+    if match_at(begin, room.sums, room.about, room.origin, shape, room.state, room.spare, room.more) >= 0:
         return NOT_FINITE, 0, 0.0, 0.0
     broken = -1
     while broken < 0:
-        objective = expected(rows, place[0], place[1], shape, room) / total
+        objective = (read(rows, place, expect, shape, room) + base) / total
         made += 1
         rejected = guess and not objective >= trace[entries - 1]
-        if not rejected:
-            ended = judged(objective, trace, entries, precision)
+        if rejected:
+            held_back(room)
+        else:
+            ended = judged(objective, trace, entries, precision, shape[0], room.state)
             if ended != RUNNING:
                 return ended, entries, 0.0, trace[entries - 1] - objective if entries else 0.0
             noted(objective, trace, entries, guess, room)
@@ -232,25 +192,29 @@ def pursued(rows, place, total, floor, code, shape, limits, trace, room):
                 return CONVERGED, entries, 0.0, 0.0
             if made > updates:
                 return RUNNING, entries, 0.0, 0.0
-        read(rejected, shape, room)
-        known, guess = guessed(known, code, floor, shape, room) if accelerated and not rejected else (1, False)
-        broken = -1 if guess else matched(code, room.sums, room.about, floor, shape, room.state, room)
+        copy(room.state, room.about)
+        known, guess = guessed(known, match, floor, shape, room) if accelerated and not rejected else (1, False)
+        if not guess:
+            broken = match_at(match, room.sums, room.about, floor, shape, room.state, room.spare, room.more)
     return COLLAPSED, entries, float(broken), room.sums[broken]
 
 
 @njit(error_model="numpy", nogil=True, cache=True)
-def advance(rows, places, total, floor, unit, code, shared, shape, states, limits, traces, ends, notes, first, last):
+def advance(
+    rows, places, total, base, floor, measure, calls, shape, spare, states, limits, traces, ends, notes, first, last
+):
     """Advances the starts [first, last) until they end or have made so many updates.
 
     Arguments:
         rows: Rows in panels, and their weights, zero where there is no row.
         places: The first and the last panel of each start, exclusive, (S, 2).
         total: The weight of all rows of each start, (S,).
+        base: What is to be added to the log-likelihood of each start, (S,).
         floor: The variance of each column below which a component has collapsed, by start, (S, D).
-        unit: The scale of each column, in which steps are measured, (S, D).
-        code: What the covariances look like; see `codes`.
-        shared: Scratch of steps of a shared volume, shape or orientation; none for the other structures.
-        shape: Components, features, whether covariances are matrices, rows in a panel.
+        measure: The unit of each sum, in which steps are measured, by start, (S, M).
+        calls: Addresses of the E-step, of the M-step, and of what makes a state ready to be read.
+        shape: Components, columns, rows in a panel, and what else the steps ask for.
+        spare: Numbers of scratch for the steps, two arrays.
         states: Parameters of the starts, (S, P), changed in place.
         limits: The largest number of updates, the gain still to come at which a start ends, the relative rounding of
             an objective, and whether to extrapolate.
@@ -258,12 +222,13 @@ def advance(rows, places, total, floor, unit, code, shared, shape, states, limit
         ends: How each start ended, and how many objectives it has, (S, 2).
         notes: Which component collapsed and its weight, or by how much the objective fell, (S, 2).
     """
-    room = furnished(shape, states.shape[1], shared)
+    room = furnished(shape, states.shape[1], measure.shape[1], spare)
     for s in range(first, last):
-        copy(states[s], 0, room.state)
-        units(unit[s], shape[0], shape[1], room.measure)
+        copy(states[s], room.state)
+        copy(states[s], room.good)
+        copy(measure[s], room.measure)
         room.pace[_LONGEST], room.pace[_STEP], room.pace[_FAR] = 4.0, 1.0, 0.0
         ends[s, 0], ends[s, 1], notes[s, 0], notes[s, 1] = pursued(
-            rows, places[s], total[s], floor[s], code, shape, limits, traces[s], room
+            rows, places[s], total[s], base[s], floor[s], calls, shape, limits, traces[s], room
         )
-        copy(room.good, 0, states[s])
+        copy(room.good, states[s])

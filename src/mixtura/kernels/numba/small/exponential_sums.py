@@ -10,32 +10,16 @@ to which the base measure adds the same for all components. Parameters of a star
 """
 
 from ..joints import part
-from ..vector import exp, fma, largest, load_panel, log, number, splat, store, total
+from ..vector import fma, load_panel, number, splat, store, total
+from .gaussian_sums import softmax
 
 __all__ = ["expect"]
 
 
 @part
-def softmax(joint, components, width):
-    """Log joints of a panel become responsibilities; returns the log density."""
-    top = load_panel(joint, 0)
-    for k in range(1, components):
-        top = largest(load_panel(joint, k * width), top)
-    mass = splat(0.0, top)
-    for k in range(components):
-        value = exp(load_panel(joint, k * width) - top)
-        store(joint, k * width, value)
-        mass = mass + value
-    scale = splat(1.0, mass) / mass
-    for k in range(components):
-        store(joint, k * width, load_panel(joint, k * width) * scale)
-    return top + log(mass)
-
-
-@part
 def expect(columns, weight, begin, end, state, components, features, width, joint, lanes):
     """Log-likelihood of the panels [begin, end), base measure aside; leaves the sums of r and of r T by lane."""
-    for i in range(lanes.size):
+    for i in range(components * (1 + features) * width):
         lanes[i] = 0.0
     likelihood = splat(0.0, load_panel(weight, 0))
     for p in range(begin, end):

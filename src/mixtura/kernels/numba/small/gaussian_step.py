@@ -10,8 +10,8 @@ import math
 import numpy as np
 from numba import njit
 
-from .codes import SPHERICAL, TIED_DIAGONAL, TIED_FULL, TIED_SPHERICAL
-from .covariances import covariances as shared
+from .calls import covariances_at
+from .codes import EVI, SPHERICAL, TIED_DIAGONAL, TIED_FULL, TIED_SPHERICAL, VEE, VEI
 
 __all__ = ["FACTOR", "collect", "factorise", "size_of_state", "size_of_sums", "update"]
 
@@ -36,7 +36,7 @@ def size_of_state(components, features):
 @plain
 def collect(lanes, components, features, width, sums):
     """Adds up the lanes, and mirrors the lower triangles of S."""
-    for i in range(sums.size):
+    for i in range(size_of_sums(components, features)):
         value = 0.0
         for lane in range(i * width, (i + 1) * width):
             value += lanes[lane]
@@ -76,15 +76,12 @@ def round_off(moment, components, features):
 
 
 @plain
-def structured(code, weight, moment, components, features, previous, first, room):
-    """Covariances of each component's rows become those of a structure.
-
-    Without room for it, steps of a shared volume, shape or orientation are left out: numba never compiles them then.
-    """
+def structured(code, step, weight, moment, components, features, previous, first, room):
+    """Covariances of each component's rows become those of a structure."""
     if code == TIED_FULL or code == TIED_DIAGONAL or code == TIED_SPHERICAL:
         pool(weight, moment, components, features * features)
-    if room is not None:
-        shared(code, weight, moment, previous, first, components, features, room)
+    elif code == VEI or code == EVI or code >= VEE:
+        covariances_at(step, code, weight, moment, previous, first, components, features, room)
     if code == SPHERICAL or code == TIED_SPHERICAL:
         round_off(moment, components, features)
 
@@ -137,7 +134,7 @@ def factorise(dense, components, features, state, floor):
 
 
 @plain
-def update(code, sums, reference, components, features, state, covariances, room):
+def update(code, step, sums, reference, components, features, state, covariances, room):
     """Weights, means and covariances from sums about a reference; the first component that is broken, or -1."""
     square = features * features
     means = 2 * components
@@ -153,14 +150,14 @@ def update(code, sums, reference, components, features, state, covariances, room
         f, s = components + k * features, components * (1 + features) + k * square
         for i in range(features):
             shift = sums[f + i] / weight
-            state[means + k * features + i] = reference[k * features + i] + shift
+            state[means + k * features + i] = reference[means + k * features + i] + shift
             if not math.isfinite(shift):
                 return k
             for j in range(features):
                 covariances[k * square + i * features + j] = sums[s + i * features + j] / weight - shift * (
                     sums[f + j] / weight
                 )
-    structured(code, sums, covariances, components, features, state, matrices, room)
+    structured(code, step, sums, covariances, components, features, state, matrices, room)
     for e in range(components * square):
         state[matrices + e] = covariances[e]
     return -1

@@ -8,7 +8,7 @@ is a constant minus a squared length.
 from ..joints import part
 from ..vector import exp, fma, largest, load_panel, log, number, splat, store, total
 
-__all__ = ["expect"]
+__all__ = ["expect", "softmax"]
 
 
 @part
@@ -61,10 +61,10 @@ def moments(r, t, at, first, second, features, dense, width, lanes):
 @part
 def expect(columns, weight, begin, end, state, components, features, dense, width, t, joint, lanes):
     """Log-likelihood of the panels [begin, end); leaves the sums by lane."""
-    for i in range(lanes.size):
-        lanes[i] = 0.0
     likelihood = splat(0.0, load_panel(weight, 0))
     square, stretch = features * features, features * width
+    for i in range(components * (1 + features + square) * width):
+        lanes[i] = 0.0
     means, factors = 2 * components, components * (2 + features)
     first, second = components * width, components * (1 + features) * width
     for p in range(begin, end):

@@ -1,0 +1,63 @@
+"""Compiled steps that the driver calls by their address, so that each compiles once, alone, and only where it is used.
+
+What a numba function calls becomes part of it: its callers optimise it again, and theirs. An address is a number.
+Arrays are passed as pointers to their first number.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from llvmlite import ir
+from numba import cfunc, types
+
+from ..vector import data, define
+
+__all__ = ["COVARIANCES", "EXPECT", "MATCH", "address", "covariances_at", "expect_at", "match_at"]
+
+_NUMBERS, _WHOLE, _INTEGER = types.CPointer(types.float64), types.CPointer(types.int64), types.int64
+
+EXPECT = types.float64(
+    _NUMBERS, _NUMBERS, _INTEGER, _INTEGER, _NUMBERS, _WHOLE, _NUMBERS, _NUMBERS, _NUMBERS, _NUMBERS, _NUMBERS
+)
+MATCH = _INTEGER(_NUMBERS, _NUMBERS, _NUMBERS, _WHOLE, _NUMBERS, _NUMBERS, _NUMBERS)
+COVARIANCES = _INTEGER(_INTEGER, _NUMBERS, _NUMBERS, _NUMBERS, _INTEGER, _INTEGER, _INTEGER, _NUMBERS)
+
+
+@cache
+def _compiled(function: Callable[..., Any], signature: Any) -> Any:
+    return cfunc(signature, error_model="numpy", cache=True)(function)
+
+
+def address(function: Any, signature: Any) -> int:
+    """Where a numba function is, compiled for pointers at its first use."""
+    return _compiled(function.py_func, signature).address
+
+
+def _call(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """Code that calls what is at the first argument with the others."""
+    given = zip(signature.args[1:], args[1:], strict=True)
+    passed = [a if isinstance(kind, types.Integer) else data(context, builder, kind, a) for kind, a in given]
+    returned = context.get_value_type(signature.return_type)
+    kind = ir.FunctionType(returned, [a.type for a in passed])
+    return builder.call(builder.inttoptr(args[0], kind.as_pointer()), passed)
+
+
+@define
+def expect_at(typing_context, at, columns, weight, begin, end, state, shape, lanes, joint, spare, sums, plain):
+    """The E-step at an address; see `driver`."""
+    given = columns, weight, _INTEGER, _INTEGER, state, shape, lanes, joint, spare, sums, plain
+    return types.float64(_INTEGER, *given), _call
+
+
+@define
+def match_at(typing_context, at, sums, about, floor, shape, state, spare, room):
+    """The M-step at an address; see `driver`."""
+    return _INTEGER(_INTEGER, sums, about, floor, shape, state, spare, room), _call
+
+
+@define
+def covariances_at(typing_context, at, code, degrees, moment, previous, first, components, features, room):
+    """The covariances at an address; see `covariances`."""
+    whole = _INTEGER, _INTEGER, _INTEGER
+    return _INTEGER(_INTEGER, _INTEGER, degrees, moment, previous, *whole, room), _call

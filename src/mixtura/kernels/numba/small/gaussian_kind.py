@@ -1,0 +1,68 @@
+r"""Gaussians on small tables, as the driver calls them: E-step, M-step, and what they need to begin.
+
+A shape is K, D, rows in a panel, the code of the structure, and the address of its step where it shares a part.
+"""
+
+from functools import cache
+
+from numba import njit
+
+from .calls import COVARIANCES, EXPECT, MATCH, address
+from .codes import FULL
+from .covariances import covariances
+from .gaussian_step import collect, factorise, update
+from .gaussian_sums import expect
+
+__all__ = ["calls", "shared_step"]
+
+plain = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+@plain
+def expected(columns, weight, begin, end, state, shape, lanes, joint, spare, sums, plain):
+    """Log-likelihood of the panels [begin, end), and sums about the means and about the origin."""
+    components, features, width, dense = shape[0], shape[1], shape[2], shape[3] >= FULL
+    found = expect(columns, weight, begin, end, state, components, features, dense, width, spare, joint, lanes)
+    collect(lanes, components, features, width, sums)
+    about_origin(sums, state, components, features, plain)
+    return found
+
+
+@plain
+def about_origin(sums, state, components, features, out):
+    """Sums about the means as sums about the origin, by the row's weight in all."""
+    square, means = features * features, 2 * components
+    for k in range(components):
+        n, f, s = sums[k], components + k * features, components * (1 + features) + k * square
+        out[k] = n
+        for i in range(features):
+            mi, fi = state[means + k * features + i], sums[f + i]
+            out[f + i] = fi + n * mi
+            for j in range(features):
+                mj = state[means + k * features + j]
+                out[s + i * features + j] = sums[s + i * features + j] + fi * mj + mi * sums[f + j] + n * mi * mj
+
+
+@plain
+def matched(sums, about, floor, shape, state, spare, room):
+    """The M-step: parameters from sums about the means of another state; the component that broke, or -1."""
+    components, features = shape[0], shape[1]
+    broken = update(shape[3], shape[4], sums, about, components, features, state, spare, room)
+    return broken if broken >= 0 else factorise(shape[3] >= FULL, components, features, state, floor)
+
+
+@plain
+def begun(sums, about, floor, shape, state, spare, room):
+    """Factors and constants of a state that has none yet; the component that is too narrow, or -1."""
+    return factorise(shape[3] >= FULL, shape[0], shape[1], state, floor)
+
+
+@cache
+def calls() -> tuple[int, int, int]:
+    """Addresses of the E-step, of the M-step, and of what begins."""
+    return address(expected, EXPECT), address(matched, MATCH), address(begun, MATCH)
+
+
+def shared_step() -> int:
+    """The address of the step of covariances that share a part."""
+    return address(covariances, COVARIANCES)

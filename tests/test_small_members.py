@@ -1,0 +1,96 @@
+"""Fits of exponential families to small tables, many updates in a call, against the same fits by the plain loop."""
+
+import pytest
+import torch
+from torch import distributions as law
+
+import mixtura as mx
+
+EACH, COMPONENTS = 40, 3
+
+
+class Plain(mx.EM):
+    """EM by the loop, update by update."""
+
+
+def numbers(*laws):
+    torch.manual_seed(7)
+    return torch.cat([one.sample((EACH,)) for one in laws]).double()
+
+
+def three(kind, *parameters):
+    return numbers(*(kind(*(torch.tensor(p, dtype=torch.float64) for p in given)) for given in parameters))
+
+
+CODES = [[[0.8, 0.1, 0.1]] * 4], [[[0.1, 0.8, 0.1]] * 4], [[[0.1, 0.1, 0.8]] * 4]
+ANSWERS = [[0.1] * 5], [[0.9, 0.8, 0.9, 0.1, 0.2]], [[0.2, 0.1, 0.8, 0.9, 0.9]]
+COUNTS = [law.Multinomial(9, torch.tensor(p)) for p in ([6.0, 1, 1, 1], [1.0, 6, 1, 1], [1.0, 1, 5, 5])]
+TRIALS = [law.Binomial(20, torch.tensor(p)) for p in (0.1, 0.5, 0.9)]
+GAMMAS = (3.0, 2.0), (20.0, 4.0), (300.0, 10.0)
+SQUARES = ([2.0, 9.0], [9.0, 2.0]), ([3.0, 3.0], [3.0, 3.0]), ([30.0, 3.0], [3.0, 30.0])
+POINTS = three(law.Normal, ([4.0, 0, 0], 1.0), ([0, 9.0, 0], 1.0), ([0, 0, 6.0], 1.0))
+CASES = {
+    "Poisson": (mx.Poisson, three(law.Poisson, (1.0,), (6.0,), (19.0,))),
+    "Poisson of vectors": (mx.Poisson, three(law.Poisson, ([1.0, 9.0],), ([6.0, 1.0],), ([19.0, 9.0],))),
+    "Exponential": (mx.Exponential, three(law.Exponential, (20.0,), (1.0,), (0.05,))),
+    "Geometric": (mx.Geometric, three(law.Geometric, (0.8,), (0.2,), (0.01,))),
+    "Binomial": (mx.Binomial.template(total_count=20), numbers(*TRIALS)),
+    "Bernoulli": (mx.Bernoulli, three(law.Bernoulli, *ANSWERS)),
+    "Categorical": (mx.Categorical.template(categories=3), three(law.Categorical, *CODES)),
+    "Multinomial": (mx.Multinomial, numbers(*COUNTS)),
+    "Gamma": (mx.Gamma, three(law.Gamma, *GAMMAS)),
+    "InverseGamma": (mx.InverseGamma, 1 / three(law.Gamma, *GAMMAS)),
+    "Beta": (mx.Beta, three(law.Beta, (2.0, 9.0), (30.0, 30.0), (30.0, 3.0))),
+    "Beta of vectors": (mx.Beta, three(law.Beta, *SQUARES)),
+    "Dirichlet": (mx.Dirichlet, three(law.Dirichlet, ([2.0, 9.0, 2.0],), ([9.0, 2.0, 5.0],), ([30.0, 30.0, 90.0],))),
+    "VonMises": (mx.VonMises, three(law.VonMises, (0.0, 9.0), (2.0, 20.0), (-2.0, 4.0))),
+    "VonMisesFisher": (mx.VonMisesFisher, torch.nn.functional.normalize(POINTS, dim=-1)),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("name", CASES)
+def test_updates_are_those_of_the_loop(name, dtype):
+    family, x = CASES[name]
+    labels, weight = torch.arange(3).repeat_interleave(EACH), torch.rand(len(x), dtype=torch.float64)
+    weight[::7], once = 0, {"acceleration": False, "max_iterations": 10, "tolerance": 0}
+    fits = [
+        mx.fit(x.to(dtype), family=family, init=labels, sample_weight=weight.to(dtype), method=kind(**once))
+        for kind in (mx.EM, Plain)
+    ]
+    precision = 1e-9 if dtype is torch.float64 else 1e-4
+    torch.testing.assert_close(fits[0].trace, fits[1].trace, rtol=precision, atol=precision)
+    assert fits[0].mixture.dtype is dtype
+    torch.testing.assert_close(fits[0].mixture.weights, fits[1].mixture.weights, rtol=100 * precision, atol=precision)
+    ours, theirs = (fit.mixture.components.tensors() for fit in fits)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=100 * precision, atol=precision)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_fit_is_that_of_the_loop(name):
+    family, x = CASES[name]
+    found, plain = (
+        mx.fit(x, COMPONENTS, family=family, generator=torch.Generator().manual_seed(3), method=method)
+        for method in (mx.EM(), Plain(acceleration=False))
+    )
+    assert found.converged and plain.converged
+    assert found.log_likelihood >= plain.log_likelihood - 1e-3
+    assert bool((found.trace.diff() >= -1e-12).all())
+
+
+def test_rows_that_weigh_nothing_may_be_anything():
+    family, x = CASES["Gamma"]
+    weight = torch.ones(len(x), dtype=torch.float64)
+    weight[-EACH:] = 0
+    few = mx.fit(x[:-EACH], family=family, init=torch.arange(2).repeat_interleave(EACH))
+    labels = torch.cat([torch.arange(2).repeat_interleave(EACH), torch.zeros(EACH, dtype=torch.long)])
+    all_of_them = mx.fit(x, family=family, init=labels, sample_weight=weight)
+    torch.testing.assert_close(all_of_them.mixture.log_prob(x), few.mixture.log_prob(x))
+
+
+def test_a_component_on_equal_rows_is_named():
+    x = torch.cat([torch.full((9,), 2.0), torch.linspace(5, 9, 30)]).double()
+    for method in (mx.EM(), Plain()):
+        fit = mx.fit(x, family=mx.Gamma, init=torch.tensor([0] * 9 + [1] * 30), method=method)
+        assert fit.reason is mx.Reason.COLLAPSED and "Component 0" in fit.detail
