@@ -30,7 +30,7 @@ class Members(States):
     def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
         law, size, trials = self.matching
         shape = np.array([self.components, self.table.features, compiled("small.driver").WIDTH, law, size, trials])
-        return compiled("small.exponential_kind").calls(), shape, (1, 2 * size)
+        return compiled("small.exponential_kind").calls(), shape, (1, 3 * size)
 
     def _measure(self) -> Array:
         unit, k = self.table.unit, self.components

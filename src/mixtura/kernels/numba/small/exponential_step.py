@@ -23,14 +23,14 @@ _INSIDE = 2.220446049250313e-16  # between a probability and 0 or 1
 _LOW, _HIGH = 1e-8, 1e12  # of a shape or a concentration
 _POINT = 1e10  # a shape, or total concentration, from which on a law is a point
 _SHARP = 1e7  # a concentration from which on a direction is a point
-_STEPS = 25
+_STEPS, _LEAST_SHARE = 25, 1e-3  # of Newton, and how often one is halved
 _DIGAMMA_OF_ONE, _FEW = -0.5772156649015329, -2.22
 
 
 @plain
 def size_of_room(size):
     """Numbers of scratch that `update` takes for members of so many statistics."""
-    return 2 * size
+    return 3 * size
 
 
 @plain
@@ -133,15 +133,12 @@ def gamma(code, mean, logarithm, state, e, floor):
 def concentrations(code, sums, m, weight, size, state, e, floor, d, room):
     """A Dirichlet law, or a beta one, by Newton's steps; see `components.dirichlet`. Returns A."""
     load(state, e, size, room)
-    before, _ = objective(sums, m, weight, size, room)
     guess(sums, m, weight, size, room)
-    if not objective(sums, m, weight, size, room)[0] > before:
-        load(state, e, size, room)
+    accepted(sums, m, weight, size, room)
     for _ in range(_STEPS):
-        if not newton(sums, m, weight, size, room) > 0.0:
+        enough = newton(sums, m, weight, size, room)
+        if not ascended(sums, m, weight, size, room) or enough:
             break
-    if objective(sums, m, weight, size, room)[0] < before:
-        load(state, e, size, room)
     total, narrow = 0.0, False
     for c in range(size):
         state[e + c] = room[c] - 1
@@ -149,7 +146,7 @@ def concentrations(code, sums, m, weight, size, state, e, floor, d, room):
     for c in range(1 if code == BETA else size):
         mean = room[c] / total
         narrow = narrow or not mean * (1 - mean) / (total + 1) >= floor[d + c]
-    return math.nan if narrow or not total < _POINT else objective(sums, m, weight, size, room)[1]
+    return math.nan if narrow or not total < _POINT else objective(sums, m, weight, size, room, 0)[1]
 
 
 @plain
@@ -160,20 +157,46 @@ def load(state, e, size, room):
 
 
 @plain
-def objective(sums, m, weight, size, room):
+def objective(sums, m, weight, size, room, at):
     """The expected log-density at concentrations, and A."""
     pairing, normaliser, total = 0.0, 0.0, 0.0
     for c in range(size):
-        pairing += room[c] * sums[m + c] / weight
-        normaliser += math.lgamma(room[c])
-        total += room[c]
+        pairing += room[at + c] * sums[m + c] / weight
+        normaliser += math.lgamma(room[at + c])
+        total += room[at + c]
     normaliser -= math.lgamma(total)
     return pairing - normaliser, normaliser
 
 
 @plain
+def accepted(sums, m, weight, size, room):
+    """Takes the concentrations of a trial, second in the room, unless they are less likely; returns whether it did."""
+    now, normaliser = objective(sums, m, weight, size, room, 0)
+    if objective(sums, m, weight, size, room, size)[0] < now - 8 * _INSIDE * abs(normaliser):
+        return False
+    for c in range(size):
+        room[c] = room[size + c]
+    return True
+
+
+@plain
+def ascended(sums, m, weight, size, room):
+    """Goes along a step, third in the room, as far as that does not lower the objective; returns whether it went."""
+    share = 1.0
+    while share > _LEAST_SHARE:
+        for c in range(size):
+            part = share * room[2 * size + c] / room[c]
+            factor = 1 + part if part > 0.0 else math.exp(-3.0 if part < -3.0 else part)
+            room[size + c] = _HIGH if room[c] * factor > _HIGH else room[c] * factor
+        if accepted(sums, m, weight, size, room):
+            return True
+        share /= 2
+    return False
+
+
+@plain
 def guess(sums, m, weight, size, room):
-    """Concentrations that are right to some per cent where they are above one."""
+    """A trial that is right to some per cent where concentrations are above one."""
     mass = 0.0
     for c in range(size):
         mass += math.exp(sums[m + c] / weight)
@@ -181,31 +204,28 @@ def guess(sums, m, weight, size, room):
     whole = (size - mass) / (gap if gap > 1 / _HIGH else 1 / _HIGH)
     for c in range(size):
         logarithm = sums[m + c] / weight + math.log(whole - 0.5)
-        room[c] = math.exp(logarithm) + 0.5 if logarithm > _FEW else -1 / (logarithm - _DIGAMMA_OF_ONE)
+        room[size + c] = math.exp(logarithm) + 0.5 if logarithm > _FEW else -1 / (logarithm - _DIGAMMA_OF_ONE)
 
 
 @plain
 def newton(sums, m, weight, size, room):
-    """One of Newton's steps in the concentrations; returns how much it is above rounding, by the largest part."""
-    total, above, below, largest = 0.0, 0.0, 0.0, 0.0
+    """Newton's step in the concentrations; returns whether it is the last that rounding allows."""
+    total, above, below, enough = 0.0, 0.0, 0.0, True
     for c in range(size):
         total += room[c]
     gap, bend = digammas(total)
     for c in range(size):
         value, slope = digammas(room[c])
-        slope += 1 / room[c]
-        room[size + c] = (sums[m + c] / weight + value - math.log(room[c] / total) - gap) / slope
-        above += room[size + c]
-        below += 1 / slope
+        room[size + c] = slope + 1 / room[c]
+        gradient = sums[m + c] / weight + value - math.log(room[c] / total) - gap
+        room[2 * size + c] = gradient / room[size + c]
+        above += room[2 * size + c]
+        below += 1 / room[size + c]
     shift = above / (1 / (bend + 1 / total) - below)
     for c in range(size):
-        slope = digammas(room[c])[1] + 1 / room[c]
-        step = room[size + c] + shift / slope
-        part = step / room[c]
-        room[c] = room[c] + step if step > 0.0 else room[c] * math.exp(-3.0 if part < -3.0 else part)
-        room[c] = _HIGH if room[c] > _HIGH else room[c]
-        largest = abs(part) if abs(part) > largest else largest
-    return largest - 1e-9 - 8 * _INSIDE * total
+        room[2 * size + c] += shift / room[size + c]
+        enough = enough and not abs(room[2 * size + c]) > (1e-9 + 8 * _INSIDE * total) * room[c]
+    return enough
 
 
 # -- directions
