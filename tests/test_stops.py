@@ -96,3 +96,13 @@ def test_a_shape_that_grows_without_end_is_a_collapse(family, restarts):
     x[::2] = x[0]
     fit = mx.fit(x, 2, family=family, restarts=restarts, generator=torch.Generator().manual_seed(0))
     assert fit.reason is mx.Reason.COLLAPSED and torch.isfinite(torch.tensor(fit.log_likelihood))
+
+
+def test_a_collapse_behind_gaps_is_told_as_one():
+    """Sums in units of roots keep their digits as a component goes flat; so the likelihood rises until it has."""
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn(60, 6, generator=generator, dtype=torch.float64) * torch.logspace(-2, 3, 6, dtype=torch.float64)
+    x = x.masked_fill(torch.rand(x.shape, generator=generator) < 0.1, torch.nan)
+    fits = [mx.fit(x, 5, observation=mx.observation.Missing(), init=x[k : k + 50 : 10].nan_to_num()) for k in range(5)]
+    assert Reason.COLLAPSED in {fit.reason for fit in fits}
+    assert {fit.reason for fit in fits} <= {Reason.COLLAPSED, Reason.CONVERGED}

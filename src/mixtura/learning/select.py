@@ -219,7 +219,7 @@ def _ranked(found: list[tuple[Candidate, Fit]], criterion: str, interrupted: boo
     return Selection(fits[0], table, criterion, fits, interrupted)
 
 
-_BROKEN = (Reason.COLLAPSED, Reason.NOT_FINITE)
+_BROKEN = (Reason.COLLAPSED, Reason.NOT_FINITE, Reason.FELL)
 
 
 def _on_a_line(shapes: list[Structure]) -> list[Structure]:

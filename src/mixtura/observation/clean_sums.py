@@ -9,6 +9,11 @@ gradients of the log-likelihood in mean and covariance:
     Q_k = \sum_n r_{nk} A^\top\big(q_{nk} q_{nk}^\top - T_{nk}^{-1}\big) A, \\
     \sum_n r_{nk} E[x - \mu_k] = V_k u_k, \qquad
     \sum_n r_{nk} E[(x - \mu_k)(x - \mu_k)^\top] = N_k V_k + V_k Q_k V_k .
+
+Where all rows share the errors, the two are taken in units of a root of V, :math:`V = F F^\top`: then
+:math:`F^\top u` and :math:`F^\top Q F` are of the size of the number of rows however narrow V is, and
+
+.. math:: \sum_n r_{nk} E[(x - \mu_k)(x - \mu_k)^\top] = F_k (N_k + F_k^\top Q_k F_k) F_k^\top .
 """
 
 from __future__ import annotations
@@ -83,7 +88,7 @@ def _shared(
         rule = labels if index is None else Rule.of(labels).take(index)
         parts.append(_pulled_back(observation.of(seen), gaussian, logits, rows[:, seen], row_weight, rule))
     log_likelihood, mass, first, second = add_up(parts)
-    return Statistics(log_likelihood, mass, finished(gaussian, mass, first, second))
+    return Statistics(log_likelihood, mass, _colored(gaussian, mass, first, second))
 
 
 def _pulled_back(
@@ -107,18 +112,31 @@ def carried_back(observation: Linear, gaussian: Gaussian, sums: Statistics) -> S
     second = law.structure.dense_moment(sums.moments[1], law.features)
     dense = Statistics(sums.log_likelihood, sums.weight, (sums.moments[0], second))
     scores = _scores(observation, gaussian, cholesky(law.covariance), dense)
-    return Statistics(sums.log_likelihood, sums.weight, finished(gaussian, sums.weight, *scores))
+    return Statistics(sums.log_likelihood, sums.weight, _colored(gaussian, sums.weight, *scores))
 
 
 def _scores(observation: Linear, gaussian: Gaussian, factor: Tensor, sums: Statistics) -> tuple[Tensor, Tensor]:
-    """The sums u and Q of the module's equations from those of what was recorded."""
-    precision = torch.cholesky_inverse(factor.double())
-    first = apply(precision, sums.moments[0])
-    second = precision @ sums.moments[1] @ precision - sums.weight[..., None, None] * precision
-    if observation.matrix is None:
-        return first, second
-    matrix = aligned(observation.matrix, gaussian).double()
-    return apply(matrix.mT, first), matrix.mT @ second @ matrix
+    """The sums u and Q of the module's equations, in units of a root of V, from those of what was recorded."""
+    root, factor = _root(gaussian), factor.double()
+    seen = root if observation.matrix is None else aligned(observation.matrix, gaussian).double() @ root
+    told = torch.linalg.solve_triangular(factor, seen, upper=False)
+    first = torch.linalg.solve_triangular(factor, sums.moments[0].unsqueeze(-1), upper=False)
+    half = torch.linalg.solve_triangular(factor, sums.moments[1], upper=False)
+    second = torch.linalg.solve_triangular(factor, half.mT, upper=False)
+    inner = second - torch.diag_embed(sums.weight.unsqueeze(-1).expand(second.shape[:-1]))
+    return (told.mT @ first).squeeze(-1), told.mT @ inner @ told
+
+
+def _root(gaussian: Gaussian) -> Tensor:
+    """Roots of the covariances, ``(*B, K or 1, D, D)``."""
+    return gaussian.structure.full(gaussian.features).factor.double()
+
+
+def _colored(gaussian: Gaussian, weight: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """The expected sums about the means, in the structure's own form, from u and Q in units of roots."""
+    root = _root(gaussian)
+    scatter = root @ (torch.diag_embed(weight.unsqueeze(-1).expand(first.shape)) + second) @ root.mT
+    return apply(root, first), gaussian.structure.pooled(scatter)
 
 
 def _unseen(gaussian: Gaussian, logits: Tensor, rows: int, weight: Tensor | None, labels: Labels) -> tuple[Tensor, ...]:

@@ -41,12 +41,13 @@ def added(one: Tensor, other: Tensor) -> Tensor:
 
 
 def cholesky(covariance: Tensor) -> Tensor:
-    """The Cholesky factors of what is recorded; refused where singular, to rounding."""
+    """The Cholesky factors of what is recorded; NaN where singular, to rounding, and refused where all are."""
     factor, info = torch.linalg.cholesky_ex(covariance)
     left, before = (tensor.detach().diagonal(dim1=-2, dim2=-1) for tensor in (factor, covariance))
     rounding = 2 * torch.finfo(covariance.dtype).eps * before
-    refuse_singular((info > 0) | (left.square() <= rounding).any(-1))
-    return factor
+    singular = (info > 0) | (left.square() <= rounding).any(-1)
+    refuse_singular(singular.all())
+    return factor.masked_fill(singular[..., None, None], torch.nan)
 
 
 def square_root(covariance: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from .traces import State, stack
 if TYPE_CHECKING:
     from .method import Method
 
-__all__ = ["least", "seen"]
+__all__ = ["half_of_digits", "least", "seen"]
 
 _NEARBY = 4  # states about the one in question
 _UNITS = 16
@@ -33,6 +33,11 @@ _UNITS = 16
 def least(objective: float, dtype: torch.dtype) -> float:
     """Returns the rounding of an objective (nats per row) whose terms do not cancel."""
     return torch.finfo(dtype).eps * max(1.0, abs(objective))
+
+
+def half_of_digits(floor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Returns the variance that half of the digits tell from none, from the one that rounding alone does."""
+    return floor / torch.finfo(dtype).eps ** 0.5
 
 
 def seen(method: Method, rows: Rows, state: State, objective: float) -> float:

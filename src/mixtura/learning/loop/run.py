@@ -24,7 +24,7 @@ from ...components import Statistics
 from ...data import Rows
 from .extrapolation import extrapolation
 from .reason import Reason
-from .rounding import least, seen
+from .rounding import half_of_digits, least, seen
 from .traces import Report, Run, State
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def _iterate(
         statistics = now.expect(state, rows)
         objective = (now.objective(statistics, state) / rows.total_weight).tolist()
         refused = ahead.rejected(objective)
-        going = [refused[b] or _record(runs[i], state, b, objective[b], now, rows) for b, i in enumerate(alive)]
+        judged = [(runs[i], state, b, objective[b], now, rows, floor) for b, i in enumerate(alive)]
+        going = [no or _record(*one) for no, one in zip(refused, judged, strict=True)]
         if watch is not None:
             watch(iteration, alive, state, objective)
         if report is not None:
@@ -94,11 +95,10 @@ def _iterate(
         state = proposed
 
 
-def _record(one: Run, state: State, entry: int, objective: float, method: Method, rows: Rows) -> bool:
+def _record(one: Run, state: State, entry: int, objective: float, method: Method, rows: Rows, floor: Tensor) -> bool:
     """Notes the objective of a start, keeps its state unless it got worse, and tells whether it goes on."""
     if not math.isfinite(objective):
-        one.trace = one.trace or [-math.inf]
-        return one.ended(Reason.NOT_FINITE)
+        return _lost(one, state, entry, method, floor)
     rounding = least(objective, method.expected(state).dtype)
     if method.monotone and len(one.trace) > one.climb and _fell(one, objective, rounding, method, rows):
         return one.ended(Reason.FELL, f"It fell by {one.trace[-1] - objective:.3g} nats per row.")
@@ -107,6 +107,19 @@ def _record(one: Run, state: State, entry: int, objective: float, method: Method
     if not method.monotone:
         one.climb = len(one.trace)
     return not method.converged(one, rounding) or one.ended(Reason.CONVERGED)
+
+
+def _lost(one: Run, state: State, entry: int, method: Method, floor: Tensor) -> bool:
+    """Ends a run whose objective is not finite: a collapse if that of the state before was, and a component is narrow.
+
+    Narrow is what has lost half of its digits to rounding.
+    """
+    narrow = method.collapsed(state.batch([entry]), half_of_digits(floor, method.expected(state).dtype))
+    if one.trace and bool(narrow.any()):
+        which = ", ".join(map(str, narrow[0].nonzero().squeeze(-1).tolist()))
+        return one.ended(Reason.COLLAPSED, f"Component {which} is so narrow that its density is lost in rounding.")
+    one.trace = one.trace or [-math.inf]
+    return one.ended(Reason.NOT_FINITE)
 
 
 def _fell(one: Run, objective: float, rounding: float, method: Method, rows: Rows) -> bool:
