@@ -6,12 +6,12 @@ i (i + 1) / 2 + j, and what a component leaves for the sums is (component, featu
 
 import math
 
-import numpy as np
 from numba import njit
 
-from .vector import exp, fma, lanes, largest, load_panel, log, number, root, splat, store, total
+from .layouts import aligned
+from .vector import exp, fma, lanes, largest, load_panel, log, number, splat, store, total
 
-__all__ = ["deconvolve"]
+__all__ = ["deconvolve", "tiles_for"]
 
 _LANES = {itemsize: lanes(itemsize)[0] for itemsize in (4, 8)}
 _WIDTH_32, _WIDTH_64 = _LANES[4], _LANES[8]
@@ -24,90 +24,95 @@ kernel = njit(error_model="numpy", nogil=True, cache=True)
 @part
 def gather(y, noise, weight, first, stop, features, width, columns, spread, absent, share):
     """Rows from `first` on as columns, their noise as triangles; rows after the last weigh nothing."""
-    whole = noise.shape[1] == features * features and features > 1
+    rows, wide = min(width, stop - first), noise.size // weight.size
     for lane in range(width):
-        row = min(first + lane, stop - 1)
-        share[lane] = weight[row] if first + lane < stop else 0
-        for i in range(features):
-            columns[i * width + lane] = y[row, i]
-            at = i * (i + 1) // 2
-            if whole:
-                for j in range(i + 1):
-                    spread[(at + j) * width + lane] = noise[row, i * features + j]
-            else:
-                for j in range(i):
-                    spread[(at + j) * width + lane] = 0
-                spread[(at + i) * width + lane] = noise[row, i]
-            absent[i * width + lane] = 1 if math.isinf(spread[(at + i) * width + lane]) else 0
+        share[lane] = number(weight, first + lane) if lane < rows else 0
+    for i in range(features):
+        at = i * (i + 1) // 2
+        for lane in range(width):
+            row = first + (lane if lane < rows else rows - 1)
+            store(columns, i * width + lane, number(y, row * features + i))
+        for j in range(0 if wide > features else i, i + 1):
+            entry = i * features + j if wide > features else i
+            for lane in range(width):
+                row = first + (lane if lane < rows else rows - 1)
+                store(spread, (at + j) * width + lane, number(noise, row * wide + entry))
+        for lane in range(width):
+            infinite = number(spread, (at + i) * width + lane) == math.inf
+            store(absent, i * width + lane, absent.dtype.type(1 if infinite else 0))
 
 
 @part
-def factorise(spread, covariance, c, absent, features, width, lower):
-    """The Cholesky factor of S + V, with reciprocals on the diagonal; returns the sum of their logarithms."""
+def factorise(spread, covariance, c, absent, features, width, lower, minus, inverse):
+    """S + V = L D L^T, L with ones on its diagonal: fills L and the inverse of D; returns half the log of det D^-1.
+
+    A coordinate that was not recorded has an infinite pivot, which is left out.
+    """
     one = splat(1.0, load_panel(spread, 0))
     product, logs = one, splat(0.0, one)
-    for j in range(features):
-        jj = j * (j + 1) // 2
-        s = load_panel(spread, (jj + j) * width) + splat(number(covariance, (c * features + j) * features + j), one)
-        for m in range(j):
-            entry = load_panel(lower, (jj + m) * width)
-            s = s - entry * entry
-        inverse = one / root(s)
-        store(lower, (jj + j) * width, inverse)
-        product = product * (inverse + load_panel(absent, j * width))
-        if j % 2 == 1 or j == features - 1:
-            logs = logs + log(product)
-            product = one
-        for i in range(j + 1, features):
-            ii = i * (i + 1) // 2
+    for i in range(features):
+        ii = i * (i + 1) // 2
+        for j in range(i + 1):
+            jj = j * (j + 1) // 2
             t = load_panel(spread, (ii + j) * width) + splat(number(covariance, (c * features + i) * features + j), one)
             for m in range(j):
-                t = t - load_panel(lower, (ii + m) * width) * load_panel(lower, (jj + m) * width)
-            store(lower, (ii + j) * width, t * inverse)
-    return logs
+                t = fma(load_panel(minus, (ii + m) * width), load_panel(lower, (jj + m) * width), t)
+            if j < i:
+                store(minus, (ii + j) * width, splat(0.0, one) - t)
+                store(lower, (ii + j) * width, t * load_panel(inverse, j * width))
+            else:
+                store(inverse, i * width, one / t)
+        product = product * (load_panel(inverse, i * width) + load_panel(absent, i * width))
+        if width == _WIDTH_32 or i % 2 == 1 or i == features - 1:  # two pivots at once where they cannot overflow
+            logs, product = logs + log(product), one
+    return logs * splat(0.5, one)
 
 
 @part
 def invert(lower, features, width):
-    """The inverse of a lower triangle whose diagonal holds reciprocals, in its place."""
+    """Minus the inverse of a lower triangle of ones on the diagonal, below which it stands, in its place."""
     for i in range(1, features):
         ii = i * (i + 1) // 2
-        last = load_panel(lower, (ii + i) * width)
         for j in range(i):
-            s = splat(0.0, last)
-            for m in range(j, i):
-                s = fma(load_panel(lower, (ii + m) * width), load_panel(lower, (m * (m + 1) // 2 + j) * width), s)
-            store(lower, (ii + j) * width, splat(0.0, last) - last * s)
+            s = load_panel(lower, (ii + j) * width)
+            for m in range(j + 1, i):
+                s = s - load_panel(lower, (ii + m) * width) * load_panel(lower, (m * (m + 1) // 2 + j) * width)
+            store(lower, (ii + j) * width, s)
 
 
 @part
-def residuals(columns, mean, c, lower, features, width, z):
-    """z = X (y - mean) as columns; returns its squared length."""
-    squared = splat(0.0, load_panel(columns, 0))
+def residuals(columns, mean, c, lower, inverse, features, width, z):
+    """z = D^-1 L^-1 (y - mean) as columns; returns the squared length of L^-1 (y - mean) in units of D."""
+    zero = splat(0.0, load_panel(columns, 0))
+    squared = zero
     for i in range(features):
-        s = splat(0.0, squared)
-        for j in range(i + 1):
-            t = load_panel(columns, j * width) - splat(number(mean, c * features + j), squared)
-            s = fma(load_panel(lower, (i * (i + 1) // 2 + j) * width), t, s)
-        store(z, i * width, s)
-        squared = fma(s, s, squared)
+        s = load_panel(columns, i * width) - splat(number(mean, c * features + i), zero)
+        for j in range(i):
+            t = load_panel(columns, j * width) - splat(number(mean, c * features + j), zero)
+            s = s - load_panel(lower, (i * (i + 1) // 2 + j) * width) * t
+        scaled = s * load_panel(inverse, i * width)
+        store(z, i * width, scaled)
+        squared = fma(s, scaled, squared)
     return squared
 
 
 @part
-def keep(lower, z, features, width, q, precision, at):
-    """q = X^T z, and the lower triangle of q q^T - X^T X, kept for when the responsibilities are known."""
+def keep(lower, inverse, z, features, width, minus, q, precision, at):
+    """q = L^-T z, and the lower triangle of q q^T - L^-T D^-1 L^-1, kept for when responsibilities are known."""
     entries = features * (features + 1) // 2
     for i in range(features):
-        s = splat(0.0, load_panel(z, 0))
-        for m in range(i, features):
-            s = fma(load_panel(lower, (m * (m + 1) // 2 + i) * width), load_panel(z, m * width), s)
+        s = load_panel(z, i * width)
+        for m in range(i + 1, features):
+            x = load_panel(lower, (m * (m + 1) // 2 + i) * width)
+            s = s - x * load_panel(z, m * width)
+            store(minus, m * width, x * load_panel(inverse, m * width))
         store(q, (at * features + i) * width, s)
         for j in range(i + 1):
+            own = load_panel(inverse, i * width)
             t = s * load_panel(q, (at * features + j) * width)
-            for m in range(i, features):
-                mm = m * (m + 1) // 2
-                t = t - load_panel(lower, (mm + i) * width) * load_panel(lower, (mm + j) * width)
+            t = fma(own, load_panel(lower, (i * (i + 1) // 2 + j) * width), t) if j < i else t - own
+            for m in range(i + 1, features):
+                t = t - load_panel(minus, m * width) * load_panel(lower, (m * (m + 1) // 2 + j) * width)
             store(precision, (at * entries + i * (i + 1) // 2 + j) * width, t)
 
 
@@ -151,30 +156,32 @@ def add(joint, weights, q, precision, width, mass, first, second):
             second[k, e] += total(r * load_panel(precision, (k * entries + e) * width))
 
 
+def tiles_for(components, features, dtype):
+    """Room for a panel of rows, what is worked out for it, and what each component keeps."""
+    entries = features * (features + 1) // 2
+    counts = (features,) * 4 + (1,) + (entries,) * 3 + (components, components * features, components * entries)
+    return tuple(aligned(count * _LANES[dtype.itemsize], dtype) for count in counts)
+
+
 @kernel
 def deconvolve(
-    y, noise, weight, begin, end, mean, covariance, logits, components, features,
+    y, noise, weight, begin, end, mean, covariance, logits, components, features, tiles,
     likelihood, mass, first, second,
 ):  # fmt: skip
     """Adds the sums over rows [begin, end) to (B,), (B, K), (B, K, D) and, for the lower triangle, (B, K, entries)."""
     width = _WIDTH_64 if y.itemsize == 8 else _WIDTH_32
-    entries = features * (features + 1) // 2
-    columns, z = np.zeros(features * width, y.dtype), np.zeros(features * width, y.dtype)
-    absent, share = np.zeros(features * width, y.dtype), np.zeros(width, y.dtype)
-    spread, lower = np.zeros(entries * width, y.dtype), np.zeros(entries * width, y.dtype)
-    joint = np.zeros(components * width, y.dtype)
-    q, precision = np.zeros(components * features * width, y.dtype), np.zeros(components * entries * width, y.dtype)
+    columns, z, absent, inverse, share, spread, lower, minus, joint, q, precision = tiles
     for row in range(begin, end, width):
         gather(y, noise, weight, row, end, features, width, columns, spread, absent, share)
         constant, weights = recorded(absent, features, width), load_panel(share, 0)
         for b in range(likelihood.size):
             for k in range(components):
                 c = b * components + k
-                logs = factorise(spread, covariance, c, absent, features, width, lower)
+                logs = factorise(spread, covariance, c, absent, features, width, lower, minus, inverse)
                 invert(lower, features, width)
-                squared = residuals(columns, mean, c, lower, features, width, z)
+                squared = residuals(columns, mean, c, lower, inverse, features, width, z)
                 value = logs - constant + splat(number(logits, c), logs) - squared * splat(0.5, logs)
                 store(joint, k * width, value)
-                keep(lower, z, features, width, q, precision, k)
+                keep(lower, inverse, z, features, width, minus, q, precision, k)
             likelihood[b] += total(weights * softmax(joint, components, width))
             add(joint, weights, q, precision, width, mass[b], first[b], second[b])

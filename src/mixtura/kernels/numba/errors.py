@@ -12,7 +12,7 @@ from ..errors_by_row import RowErrors
 from ..plan import Plan
 from ..sums import Sums
 from ..threads import in_threads, workers
-from .deconvolution_loops import deconvolve
+from .deconvolution_loops import deconvolve, tiles_for
 from .layouts import Array
 
 __all__ = ["sums"]
@@ -28,7 +28,7 @@ def sums(plan: Plan, y: Tensor, weight: Tensor | None) -> Sums:
     centre = plan.mean.double().reshape(-1, features).mean(0).to(y.dtype)
     filled = (y - centre).nan_to_num(0.0)
     shares = y.new_ones(rows) if weight is None else weight.to(y.dtype)
-    arrays = tuple(a.contiguous().numpy() for a in (filled, spread, shares))
+    arrays = tuple(a.contiguous().numpy().reshape(-1) for a in (filled, spread, shares))
     parameters = (plan.mean.double() - centre.double()).to(y.dtype), plan.factors.to(y.dtype), plan.logits.to(y.dtype)
     flat = tuple(p.reshape(-1).contiguous().numpy() for p in parameters)
     found = _in_shares(arrays, flat, plan.restarts, components, features)
@@ -60,10 +60,11 @@ def _in_shares(
 
     def run(begin: int, end: int) -> list[Array]:
         out = [np.zeros((restarts, *shape)) for shape in shapes]
-        arguments = (*arrays, begin, end, *parameters, components, features, *out)
+        tiles = tiles_for(components, features, arrays[0].dtype)
+        arguments = (*arrays, begin, end, *parameters, components, features, tiles, *out)
         deconvolve(*arguments)
         return out
 
-    rows = len(arrays[0])
+    rows = len(arrays[2])
     parts = in_threads(run, rows, workers(rows * restarts * components, _GRAIN))
     return parts[0] if len(parts) == 1 else [np.sum(field, axis=0) for field in zip(*parts, strict=True)]
