@@ -45,6 +45,24 @@ def of_steps(pmf, n, most):
     return sum((pmf(k) for k in range(n + 1)), mpf(0)), beyond
 
 
+def of_beta(a, b, x):
+    """Both tails by the series of positive terms in 1 - x of the other, or in x."""
+
+    def below(a, b, x):
+        term, total, n = 1 / a, 1 / a, 0
+        while abs(term) > total * mpf(10) ** -50:
+            term *= (a + b + n) * x / (a + n + 1)
+            total += term
+            n += 1
+        return total * x**a * (1 - x) ** b * mp.gamma(a + b) / mp.gamma(a) / mp.gamma(b)
+
+    if x >= 1:
+        return mpf(1), mpf(0)
+    if x < 0.5:
+        return below(a, b, x), 1 - below(a, b, x)
+    return 1 - below(b, a, 1 - x), below(b, a, 1 - x)
+
+
 def of_laplace(m, b, x):
     z = abs(x - m) / b
     tail = mp.exp(-z) / 2
@@ -62,6 +80,7 @@ CONTINUOUS = {
     "gamma": (mx.Gamma, (0.05, 150.0), (0.3, 2.0), lambda a, b, x: of_gamma(a, b * x)),
     "gamma-heavy": (mx.Gamma, (0.5, 3.0), (2.0, 1e6), lambda a, b, x: of_gamma(a, b * x)),
     "inverse-gamma": (mx.InverseGamma, (0.7, 9.0), (3.0, 40.0), lambda a, b, x: of_gamma(a, b / x)[::-1]),
+    "beta": (mx.Beta, (2.0, 0.7), (5.0, 1.4), lambda a, b, x: of_beta(a, b, min(x, mpf(1)))),
     "weibull": (mx.Weibull, (0.5, 3.0), (0.3, 2.5), lambda s, c, x: of_hazard((x / s) ** c)),
     "log-normal": (
         mx.LogNormal,

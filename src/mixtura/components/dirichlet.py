@@ -29,6 +29,7 @@ from .coordinates import Coordinates
 from .domains import OPEN_UNIT, SHARES
 from .exponential_family import ExponentialFamily, MatchedMeans
 from .family import OfVectors
+from .special.beta_cdf import beta_below
 from .special.gamma_draws import gamma
 from .special.log_terms import log_beta_power
 
@@ -156,6 +157,14 @@ class Beta(Coordinates, ExponentialFamily):
     def collapsed(self, floor: Tensor) -> Tensor:
         many = _many(self.natural + 1).reshape(*self.batch_shape, -1).any(-1)
         return super().collapsed(floor) | many
+
+    def _cdf(self, x: Tensor) -> Tensor:
+        share = x.clamp(0, 1)
+        return beta_below(self.concentration1, self.concentration0, share, 1 - share)
+
+    def _survival(self, x: Tensor) -> Tensor:
+        share = x.clamp(0, 1)
+        return beta_below(self.concentration0, self.concentration1, 1 - share, share)
 
     def _draw(self, generator: Generator | None) -> Tensor:
         one, other = gamma(self.concentration1, generator), gamma(self.concentration0, generator)

@@ -54,6 +54,7 @@ class _Below(torch.autograd.Function):
             raise NotClosedForm("Beta probabilities have no closed-form gradients in the shapes in Mixtura.")
         a, b, x, y = ctx.saved_tensors
         density = (log_beta_power(*(t.double() for t in (a, b, x, y))).to(x.dtype) - x.log() - y.log()).exp()
+        density = torch.where((x > 0) & (y > 0), density, 0.0)
         return None, None, incoming[0] * density, None
 
 
