@@ -545,5 +545,5 @@ def test_rows_are_read_once_an_iteration_for_all_restarts():
 
     rows: Rows = Counted(groups())
     fit = mx.fit(rows, 3, init=KMeansPlusPlus(), restarts=16, method=mx.EM(50, 0), generator=generator())
-    assert len(fit.restarts) > 1
+    assert fit.restarts[0].found > 1
     assert Counted.passes <= 100

@@ -69,7 +69,7 @@ class EM(Method):
 
     @property
     def accelerated(self) -> bool:  # type: ignore[override]
-        return self.acceleration and self.monotone
+        return self.acceleration and self.monotone and self.frozen is None
 
     @property
     def alone(self) -> bool:  # type: ignore[override]
