@@ -291,3 +291,15 @@ def test_a_projection_with_limits_is_that_of_its_law():
 def test_bad_input_is_refused_with_advice(make, message):
     with pytest.raises(MixtureError, match=message):
         make()
+
+
+@pytest.mark.parametrize("seen", [Truncated(-1.0, 1.0), Binned(torch.linspace(-1, 1, 5).double())])
+def test_rows_that_cannot_have_been_recorded_are_refused(seen):
+    x = torch.linspace(-0.9, 0.9, 30)
+    assert torch.isfinite(torch.tensor(mx.fit(x, 1, observation=seen).log_likelihood))
+    outside = torch.cat([x, torch.tensor([1.5, -3.0])])
+    with pytest.raises(MixtureError, match="2 rows outside, first row 30"):
+        mx.fit(outside, 1, observation=seen)
+    weight = torch.ones(32)
+    weight[30:] = 0
+    mx.fit(outside, 1, observation=seen, sample_weight=weight)

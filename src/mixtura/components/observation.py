@@ -204,6 +204,10 @@ class Observation(Value, ABC):
         """Whether the clean row given y can be drawn: `drawn`."""
         return False
 
+    def outside(self, y: Tensor) -> Tensor:
+        """Tells which rows ``(n, D)`` cannot have been recorded, ``(n,)``."""
+        return torch.zeros(len(y), dtype=torch.bool, device=y.device)
+
     @property
     def row_by_row(self) -> bool:
         """Whether components may already differ from row to row."""

@@ -30,6 +30,7 @@ from .statistics import Statistics
 __all__ = ["Weibull"]
 
 _EULER = 0.5772156649015329
+_BLEND = 0.01  # how much of the variance of all rows is mixed into that of a first guess
 _STEP = 0.5  # the largest change of log c in one update
 
 
@@ -123,7 +124,9 @@ class WeibullFamily(LogView, of=[Weibull]):
         r = r.reshape(*r.shape, *(1,) * (x.ndim - 1))
         total = r.sum(0)
         pooled = r.sum((0, 2), keepdim=True)[0]
-        mean = torch.where(total > 0, (r * y).sum(0) / total, (r * y).sum((0, 2), keepdim=True)[0] / pooled)
-        spread = ((r * (y - mean).square()).sum((0, 2), keepdim=True)[0] / pooled).sqrt()
+        middle = (r * y).sum((0, 2), keepdim=True)[0] / pooled
+        mean = torch.where(total > 0, (r * y).sum(0) / total, middle)
+        within, whole = ((r * (y - at).square()).sum((0, 2), keepdim=True)[0] / pooled for at in (mean, middle))
+        spread = ((1 - _BLEND) * within + _BLEND * whole).sqrt()
         concentration = (math.pi / math.sqrt(6) / spread).expand(mean.shape)
         return Weibull._of(scale=(mean + _EULER / concentration).exp(), concentration=concentration, vectors=x.ndim > 1)

@@ -53,6 +53,13 @@ class Box(Observation):
         """Returns the limits ``(R, 1, D)`` outside of which nothing was recorded, or none."""
         return None
 
+    def outside(self, y: Tensor) -> Tensor:
+        chosen = self.selection()
+        if chosen is None:
+            return super().outside(y)
+        low, high = (limit.squeeze(1) for limit in chosen)
+        return ((y < low) | (y > high)).any(-1)
+
     @property
     def gaps(self) -> bool:
         return self.missing

@@ -140,6 +140,10 @@ def _counted(block: Block, rows: Rows) -> _Counted:
         column = int(values.isnan().any(0).nonzero()[0])
         advice = "Where a gap is meant, add `mixtura.observation.Missing()` as the last observation."
         refuse("x", "free of NaN under this observation", f"NaN in column {rows.named(column)}", advice)
+    outside = block.observation.outside(block.vectors) & (block.weights > 0)
+    if bool(outside.any()):
+        came = f"{int(outside.sum())} rows outside, first row {int(block.numbers[outside][0])}"
+        refuse("x", "within the limits, since nothing outside is recorded", came, "Drop them.")
     if not len(values):
         return _Counted(0, values.new_full(values.shape[1:], torch.inf), values.new_full(values.shape[1:], -torch.inf))
     low, high = values.nan_to_num(nan=torch.inf).amin(0), values.nan_to_num(nan=-torch.inf).amax(0)
