@@ -21,7 +21,6 @@ from torch.distributions import constraints
 from .._value import Value, permuted
 from ..errors import NotClosedForm, refuse
 from ..kernels import Rule
-from ..kernels.laws import Matching
 from .covariance.structure import Structure
 from .family import Family, family
 from .statistics import Statistics
@@ -49,6 +48,7 @@ class Component(Value, ABC):
     """
 
     domain: ClassVar[Any] = constraints.real  # where one entry of a row may lie
+    matching: ClassVar[Any] = None  # how a compiled M-step makes parameters of mean statistics, where there is one
 
     # -- what it is
 
@@ -139,11 +139,6 @@ class Component(Value, ABC):
         if self.is_gaussian:
             return self.gaussian
         raise NotClosedForm(f"{type(self).__name__} components have no closed form here; Gaussian and Normal have.")
-
-    @property
-    def matching(self) -> Matching | None:
-        """What a compiled M-step needs to know of the family; none where there is no such step."""
-        return None
 
     # -- density and draws
 

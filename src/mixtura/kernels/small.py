@@ -136,7 +136,7 @@ class Table:
         centred = np.where(weights[:, None] > 0, moved, 0.0)
         mean = _sums(weights[:, None] * centred, counts) / total[:, None]
         second = _sums(weights[:, None] * (centred - np.repeat(mean, counts, 0)) ** 2, counts) / total[:, None]
-        least = floor * second if isinstance(floor, float) else floor.double().numpy()
+        least = floor.double().numpy() if isinstance(floor, Tensor) else floor * second
         floors = np.broadcast_to(least, (len(counts), least.shape[-1])).copy()
         rows, places = _panelled(centred, weights, counts)
         unit = np.sqrt(np.where(second > 0, second, 1.0))
