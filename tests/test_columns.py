@@ -110,7 +110,7 @@ def test_a_column_that_is_absent_is_named(fit):
 def test_a_file_is_read_block_by_block(fit, tmp_path, monkeypatch):
     """No block of a file that is scored holds more than it must."""
     path = file(pandas.DataFrame(SHUFFLED), tmp_path)
-    monkeypatch.setattr(mx.data.CsvRows, "suggested_size", 50)
+    monkeypatch.setattr(mx.data.Rows, "suggested_size", 50)
     sizes = []
     plain = type(fit.mixture.components).mixture_log_prob
 

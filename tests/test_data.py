@@ -10,7 +10,7 @@ import pytest
 import torch
 from pyarrow import feather, parquet
 
-from mixtura.data import Block, Rows, TensorRows, read_table, rows
+from mixtura.data import Block, CsvRows, ParquetRows, Rows, TensorRows, read_table, rows
 from mixtura.data.files import StreamedRows
 
 N = 23
@@ -266,14 +266,19 @@ def test_batches_are_read_only_as_blocks_are_asked_for(kind, tmp_path, monkeypat
 
 def test_parquet_length_comes_from_metadata(tmp_path, monkeypatch):
     WRITERS["x.parquet"](TABLE, tmp_path / "x.parquet")
-    found = rows(tmp_path / "x.parquet")
+    found = ParquetRows(tmp_path / "x.parquet")
     monkeypatch.setattr(type(found), "_batches", None)
     assert len(found) == N
 
 
+def test_a_small_file_is_read_once_and_is_then_a_table_in_memory(source):
+    found = rows(source, columns=["a", "b"], weight="w")
+    assert type(found) is TensorRows and found.columns == ("a", "b")
+
+
 def test_csv_rows_are_counted_once(tmp_path, monkeypatch):
     WRITERS["x.csv"](TABLE, tmp_path / "x.csv")
-    found = rows(tmp_path / "x.csv")
+    found = CsvRows(tmp_path / "x.csv")
     assert len(found) == N
     monkeypatch.setattr(type(found), "_batches", None)
     assert len(found) == N

@@ -205,6 +205,10 @@ class Rows(ABC):
         resolved = observation.resolve(Frame(shape, None, len(self), self.dtype, self.device))
         return self._known(observation=resolved, _drawn_shape=shape)
 
+    def settled(self) -> Rows:
+        """The same rows where they are read best: those of a small file in memory."""
+        return self
+
     def labelled(self, possible: Possible) -> Self:
         """The same rows, with what is known of their labels."""
         return self._known(possible=possible)

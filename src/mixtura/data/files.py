@@ -7,7 +7,6 @@ for has it.
 
 from __future__ import annotations
 
-import sys
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor
 
 from mixtura.data import arrow
-from mixtura.data.blocks import Block, Rows, reblock
+from mixtura.data.blocks import Block, Rows, TensorRows, reblock
 from mixtura.data.dialect import Dialect, dialect_of, refuse_encoding
 from mixtura.data.dtypes import common
 from mixtura.data.names import choose
@@ -137,21 +136,16 @@ class StreamedRows(Rows):
         return arrow.to_tensor(batch, (name,), self.dtype)[:, 0].to(self.device)
 
     def _blocks(self, size: int) -> Iterator[Block]:
-        pieces = [self._held] if self._small else self._pieces()
-        blocks = reblock(pieces, size)
+        blocks = reblock((self._piece(batch) for batch in self._batches(self._choice.read)), size)
         return blocks if self._given is None else _beside(blocks, self._given)
 
-    @cached_property
-    def _small(self) -> bool:
-        """Whether the file is so small that it is read once, and not in every pass."""
-        return self.path.stat().st_size <= _SMALL
-
-    @cached_property
-    def _held(self) -> Block:
-        return next(reblock(self._pieces(), sys.maxsize), Block(self._no_rows()))
-
-    def _pieces(self) -> Iterator[Block]:
-        return (self._piece(batch) for batch in self._batches(self._choice.read))
+    def settled(self) -> Rows:
+        """The rows in memory where the file is small: read once, they go the way of tables in memory."""
+        if self.path.stat().st_size > _SMALL:
+            return self
+        rows = TensorRows(self.tensor(), self.weight, self.columns)
+        rows.left_out = self.left_out
+        return rows
 
     def _piece(self, batch: Any) -> Block:
         x = arrow.to_tensor(batch, self._choice.names, self.dtype).to(self.device)

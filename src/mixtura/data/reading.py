@@ -183,7 +183,7 @@ def read(
     """
     path = Path(path).expanduser()
     check_dtype(dtype)
-    return _reader(path, _ROWS)(path, columns, weight, dtype, device)
+    return _reader(path, _ROWS)(path, columns, weight, dtype, device).settled()
 
 
 def _reader(path: Path, readers: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
