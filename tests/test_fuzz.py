@@ -20,7 +20,6 @@ OPEN = [
     ("NOT_FINITE|then NOT_FINITE", ""),
     ("then gains", "Gamma|ClassificationEM|VonMises|Beta"),
     ("numbers not finite", "KMeans"),
-    ("error: AttributeError", "Variational"),
     ("error: _LinAlgError", "Censored|Rounded|Truncated"),
 ]
 

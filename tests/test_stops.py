@@ -56,6 +56,7 @@ def test_an_update_that_lowers_the_objective_is_told():
 
 
 EQUAL = {
+    "Weibull, as few rows as components": (mx.Weibull, torch.tensor([1.0, 9.0, 50.0]).double(), Reason.COLLAPSED),
     "negative binomial": (mx.NegativeBinomial, torch.zeros(60, dtype=torch.float64), Reason.CONVERGED),
     "geometric, in single precision": (mx.Geometric, torch.zeros(60, 2), Reason.CONVERGED),
     "von Mises, half alike": (
