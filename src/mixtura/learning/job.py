@@ -116,12 +116,13 @@ class Job:
         start = self.starts(initialiser, components, count)
         return self.race(start, report)
 
-    def race(self, start: Mixture, report: Callable[[int, float], None] | None) -> list[Run]:
+    def race(self, start: Mixture, report: Callable[[int, float], None] | None = None, moves: bool = True) -> list[Run]:
         """Races the starts on the sample; where that is not all rows, the best goes on through all of them."""
         if len(start.logits) == 1 or not self.method.races:
             return self.pursue(self.rows, start, report)
         whole = len(self.sample) == self.summary.count
-        runs = searched(self.method, self.rows if whole else self.sample, start, self.floor, report if whole else None)
+        rows, told = (self.rows, report) if whole else (self.sample, None)
+        runs = searched(self.method, rows, start, self.floor, told, moves)
         if whole or _interrupted(runs):
             return runs
         return self.pursue(self.rows, _ends(sorted(runs, key=_rank)[:1]), report)

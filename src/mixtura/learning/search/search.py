@@ -20,14 +20,27 @@ from .small_flight import SmallFlight
 __all__ = ["searched"]
 
 
-def searched(method: Method, rows: Rows, start: Mixture, floor: Tensor, report: Report | None = None) -> list[Run]:
-    """Races many starts and returns how those that went to the end did, best first, with how many came to each."""
+def searched(
+    method: Method, rows: Rows, start: Mixture, floor: Tensor, report: Report | None = None, moves: bool = True
+) -> list[Run]:
+    """Races many starts and returns how those that went to the end did, best first, with how many came to each.
+
+    Arguments:
+        method: The method.
+        rows: The rows.
+        start: The starts, with batch shape ``(B,)``.
+        floor: The variance below which a component has collapsed.
+        report: Called after each iteration of the last leg.
+        moves: Whether moves from the best few are tried, where the kernels serve.
+    """
     total = np.array([rows.total_weight])
     if not (method.alone and serves(method, rows, start)):
         flight, counts = raced(Runs.of(method, start, rows, floor), total, report)
         return _told(flight.runs, flight, counts, total)
     small, counts = raced(SmallFlight.of(method, started(tabled(rows, floor), start), 1), total, report)
     runs = _told(small.runs(start), small, counts, total)
+    if not moves:
+        return runs
     best = moved(small, total).kept(np.zeros((1, 1), np.int64))
     if best.objective[0, 0] > small.objective[0, 0] or runs[0].spurious:
         runs = [*_told(best.runs(start), best, np.ones((1, 1), np.int64), total), *runs]
