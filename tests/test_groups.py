@@ -115,3 +115,28 @@ def test_single_precision_is_kept():
     x, labels = groups(3)
     fits = mx.fit(x.float(), 2, groups=labels)
     assert fits.mixture.dtype is torch.float32
+
+
+def test_the_best_model_is_chosen_for_each_group():
+    x, labels = groups(4, rows=80)
+    round_one = torch.randn(80, 2, generator=generator(3), dtype=F64)
+    x[labels == 1] = round_one
+    x[labels == 3] = 2.0
+    found = mx.select(x, components=(1, 2), covariance=("full", "spherical"), groups=labels, generator=generator())
+    assert [line.components for line in found.table[:3]] == [2, 1, 2] and found.chosen[3] is None
+    assert found.table[3].reason is Reason.REFUSED and found.names == (0, 1, 2, 3)
+    alone = mx.select(x[labels == 2], components=(1, 2), covariance=("full", "spherical"), generator=generator())
+    assert found.table[2].covariance == alone.table[0].covariance
+    close(found[2].bic, alone.best.bic, 0.04)
+    batch = found.mixture
+    assert batch.batch_shape == (4,) and bool(batch.components.mean[3].isnan().all())
+    for g in range(3):
+        mine = x[labels == g]
+        close(batch.batch(g).log_prob(mine), found[g].mixture.log_prob(mine), 1e-8)
+
+
+def test_groups_are_chosen_by_any_criterion():
+    x, labels = groups(2, rows=80)
+    for criterion in ("aic", "icl"):
+        found = mx.select(x, components=(1, 2), covariance="full", criterion=criterion, groups=labels)
+        assert [line.components for line in found.table] == [2, 2]

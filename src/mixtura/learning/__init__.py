@@ -6,6 +6,7 @@ from .expectation.labels import Tempered, hard, soft
 from .expectation.sampled_labels import Sampled
 from .fit import fit
 from .groups.group_fits import GroupFit, GroupFits
+from .groups.select_groups import GroupChoice, GroupSelection
 from .loop.method import Method
 from .loop.reason import Reason
 from .methods.annealed import AnnealedEM
@@ -38,8 +39,10 @@ __all__ = [
     "CrossValidation",
     "Evidence",
     "Fit",
+    "GroupChoice",
     "GroupFit",
     "GroupFits",
+    "GroupSelection",
     "Optimum",
     "Freeze",
     "Gibbs",

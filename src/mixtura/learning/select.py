@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import torch
 from torch import Generator, Tensor
 
 from ..components import Family, Structure, structure
+from ..data import grouping
+from ..data.reading import names_but
 from ..errors import MixtureError, refuse
 from .expectation.recorded import recorded
 from .families import families
+from .fit import learn
+from .groups.fit_groups import fit_groups
+from .groups.select_groups import GroupSelection, select_groups
 from .job import Job, whole
 from .loop.method import Method
 from .loop.progress import progress_report
@@ -96,6 +101,7 @@ class Selection:
         return "\n".join([head, *lines, *filter(None, [self.advice])])
 
 
+@overload
 def select(
     x: Any,
     components: int | Iterable[int] = range(1, 10),
@@ -110,7 +116,46 @@ def select(
     progress: bool = False,
     columns: str | Sequence[str] | None = None,
     family: Any = None,
-) -> Selection:
+    groups: None = None,
+) -> Selection: ...
+
+
+@overload
+def select(
+    x: Any,
+    components: int | Iterable[int] = range(1, 10),
+    covariance: Structure | str | Sequence[Structure | str] = EVERY,
+    criterion: str = "bic",
+    method: Method | None = None,
+    observation: Any = None,
+    sample_weight: Any = None,
+    init: Initialiser | None = None,
+    restarts: int = _RESTARTS,
+    generator: Generator | None = None,
+    progress: bool = False,
+    columns: str | Sequence[str] | None = None,
+    family: Any = None,
+    *,
+    groups: Any,
+) -> GroupSelection: ...
+
+
+def select(
+    x: Any,
+    components: int | Iterable[int] = range(1, 10),
+    covariance: Structure | str | Sequence[Structure | str] = EVERY,
+    criterion: str = "bic",
+    method: Method | None = None,
+    observation: Any = None,
+    sample_weight: Any = None,
+    init: Initialiser | None = None,
+    restarts: int = _RESTARTS,
+    generator: Generator | None = None,
+    progress: bool = False,
+    columns: str | Sequence[str] | None = None,
+    family: Any = None,
+    groups: Any = None,
+) -> Any:
     """Fits every combination of K, family and covariance structure and returns the best by a criterion.
 
     Arguments:
@@ -129,6 +174,10 @@ def select(
         columns: Which columns of a table or file, in order.
         family: The families to try, in any form that `fit` takes, or one of them; Gaussians by default. Those with a
             covariance structure are tried with each structure.
+        groups: The group of each row, or the name of the column that says it: the best model is chosen for each group.
+
+    Returns:
+        A `Selection`, or a `GroupSelection` where there are groups.
 
     Raises:
         MixtureError: If an argument or the data cannot be used, or every candidate collapsed.
@@ -142,10 +191,18 @@ def select(
         refuse("criterion", f"one of {', '.join(_CRITERIA)}", repr(criterion))
     counts, restarts = _counts(components), whole("restarts", restarts)
     shapes = [structure(one) for one in _several(covariance)]
+    if columns is None and isinstance(groups, str):
+        columns = names_but(x, [name for name in (groups, sample_weight) if isinstance(name, str)])
     rows, method = recorded(x, columns, sample_weight, observation), EM() if method is None else method
     method.check(rows)
     shapes = shapes if rows.clean_shape.numel() > 1 else _on_a_line(shapes)
     kinds = [kind for one in _listed(family) for kind in families(one, shapes)]
+    if groups is not None:
+        found = grouping(x, groups)
+        return select_groups(
+            lambda k, kind: fit_groups(rows, found, method, kind, k, learn, init, restarts or None, generator),
+            counts, kinds, criterion,
+        )  # fmt: skip
     job = Job.of(rows, method, kinds[0], generator, max(counts))
     kinds = [replace(job, family=kind.bind(rows, job.summary)).checked().family for kind in kinds]
     found, interrupted = _search(job, counts, kinds, init or MixedStart(), restarts, progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -89,6 +90,12 @@ class GroupFits:
     def bic(self) -> Tensor:
         """The Bayesian information criterion of each group (Schwarz, 1978), ``(G,)``; lower is better."""
         return self.parameters * self.total.log() - 2 * self.log_likelihood
+
+    @cached_property
+    def icl(self) -> Tensor:
+        """The integrated completed likelihood of each group, ``(G,)``; lower is better. It reads the rows once more."""
+        each = zip(self.names, self.told, strict=True)
+        return torch.tensor([math.nan if told.reason is Reason.REFUSED else self[name].icl for name, told in each])
 
     @property
     def table(self) -> tuple[GroupFit, ...]:
