@@ -121,3 +121,11 @@ def test_tempered_labels_lie_between_flat_and_hard():
     torch.testing.assert_close(mx.learning.Tempered(1.0)(joint), torch.softmax(joint, -1))
     torch.testing.assert_close(mx.learning.Tempered(0.0)(joint), torch.full((20, 3), 1 / 3, dtype=F64))
     torch.testing.assert_close(mx.learning.Tempered(1e6)(joint), hard(joint))
+
+
+def test_classification_through_an_observation_has_no_more_to_gain_than_it_says():
+    x = 1.5 * torch.randn(12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    noise = mx.observation.AdditiveNoise(scale=1.0)
+    fit = mx.fit(x, 1, method=mx.ClassificationEM(), observation=noise)
+    further = mx.fit(x, init=fit.mixture, method=mx.EM(3000, 0.0), observation=noise)
+    assert fit.converged and further.log_likelihood - fit.log_likelihood < 12 * 1e-6

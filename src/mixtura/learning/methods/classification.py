@@ -33,7 +33,7 @@ class ClassificationEM(EM):
 
     Arguments:
         max_iterations: The largest number of updates, at least 1.
-        tolerance: The gain of one update, in nats per row, below which it has converged; 0 runs all iterations.
+        tolerance: The gain still to come, in nats per row, below which it has converged; 0 runs all iterations.
         prior: A conjugate prior; none by default.
 
     Example:
@@ -51,11 +51,10 @@ class ClassificationEM(EM):
         return Statistics(classification_likelihood(state, rows), statistics.weight, statistics.moments)
 
     def converged(self, one: Run, rounding: float) -> bool:
-        """Judges by the last gain alone: gains come in jumps, and are zero once no row changes its label."""
-        if not self.monotone:
-            return super().converged(one, rounding)
+        """Gains come in jumps and end at zero where labels alone change, but shrink as EM's through an observation."""
         gained = one.trace[-1] - one.trace[-2] if len(one.trace) > 1 else float("inf")
-        return self.tolerance > 0 and gained <= max(self.tolerance, rounding)
+        settled = self.monotone and self.tolerance > 0 and gained <= rounding
+        return settled or super().converged(one, rounding)
 
 
 @torch.no_grad()
