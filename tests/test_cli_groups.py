@@ -115,10 +115,58 @@ def test_select_prints_the_same_and_writes_nothing_unless_asked(data, tmp_path):
     assert (tmp_path / "r" / "groups.csv").exists()
 
 
+WIDE = ["--components", "1:3", "--covariance", "diagonal,tied-full", "--restarts", "2", "--by", "gene"]
+
+
+def several():
+    """Groups that need one and two components, one of them with a correlation, and a group of one row."""
+    draw = np.random.default_rng(1)
+    frame = table(rows=360)
+    wide = draw.normal(size=120)
+    line = pandas.DataFrame({"gene": "line", "level": wide, "mass": 2 * wide + 0.1 * draw.normal(size=120)})
+    return pandas.concat([frame, line])
+
+
+@pytest.mark.parametrize("command", ["fit", "select"])
+def test_the_best_model_of_each_group_as_the_library_chooses_it(tmp_path, command):
+    several().to_csv(tmp_path / "x.csv", index=False)
+    printed = run(command, tmp_path / "x.csv", *WIDE, "--out", tmp_path / "r").stdout
+    found = mx.select(
+        str(tmp_path / "x.csv"), (1, 2, 3), ("diagonal", "tied-full"), groups="gene", restarts=2,
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    lines = read_lines(tmp_path / "r" / "groups.csv")
+    assert len({(line["components"], line["covariance"]) for line in lines if line["bic"]}) > 1
+    for line, one in zip(lines, found.table, strict=True):
+        assert (line["name"], int(line["components"]), line["covariance"]) == (one.name, one.components, one.covariance)
+        assert one.name == "alone" or float(line["bic"]) == pytest.approx(one.bic, rel=1e-9)
+        assert one.name in printed
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text(encoding="utf-8"))
+    assert [line["components"] for line in summary["groups"]] == [line.components for line in found.table]
+    assert summary["question"]["components"] == [1, 2, 3]
+
+
+def test_chosen_models_of_several_sizes_are_one_batch(tmp_path):
+    frame = several()
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    run("fit", tmp_path / "x.csv", *WIDE, "--out", tmp_path / "r")
+    mixture, lines = mx.load(tmp_path / "r" / "model.safetensors"), read_lines(tmp_path / "r" / "groups.csv")
+    for g, line in enumerate(lines):
+        weights, held = mixture.batch(g).weights, int(line["components"])
+        if line["name"] == "alone":
+            continue
+        x = torch.tensor(frame[frame["gene"] == line["name"]][["level", "mass"]].to_numpy())
+        assert mixture.batch(g).log_prob(x).sum().item() == pytest.approx(float(line["log_likelihood"]), rel=1e-6)
+        assert (weights > 0).sum() == held and (weights.diff() <= 0).all()
+        written = [bool(line[f"weight {k}"]) for k in range(len(weights))]
+        assert (
+            written == [bool(line[f"mass {k}"]) for k in range(len(weights))] == [k < held for k in range(len(weights))]
+        )
+
+
 def test_refusals(data, tmp_path):
     out = ["--out", tmp_path / "r"]
     assert "--by must be names of columns; got 'gen'" in refused("fit", data, *PLAIN, "--by", "gen", *out)
-    assert "one number and one shape" in refused("fit", data, "--by", "gene", *out)
     assert "left out together with --by" in refused(
         "fit", data, *PLAIN, "--by", "gene", "--assignments-format", "csv", *out
     )

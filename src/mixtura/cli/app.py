@@ -104,7 +104,7 @@ def _fit_groups(asked: Question, out: Path, assignments_format: str | None, forc
     with new_folder(out, force) as folder:
         found = asked.ask_groups()
         write_groups(folder, asked, found)
-    show_groups(found)
+    show_groups(found.selection)
     show_recorded(told_of(asked.rows, o.listed(asked.errors)))
     say(f"\nWrote model.safetensors, groups.csv and {SUMMARY} to {shown_path(out.absolute())}.")
 
@@ -144,7 +144,7 @@ def select(
     if out is not None:
         return (_fit if by is None else _fit_groups)(asked, out, None, force)
     if by is not None:
-        return show_groups(asked.ask_groups())
+        return show_groups(asked.ask_groups().selection)
     found = asked.ask()
     show_found(found)
     show_recorded(told_of(asked.rows, o.listed(asked.errors)))

@@ -10,17 +10,16 @@ from typing import Any
 import torch
 
 from .._version import __version__
-from ..learning.groups.group_fits import GroupFits
-from .question import Question
+from .question import GroupOutcome, Question
 from .results import SUMMARY, finite
 
 __all__ = ["write_groups"]
 
 
-def write_groups(folder: Path, question: Question, fits: GroupFits) -> None:
+def write_groups(folder: Path, question: Question, found: GroupOutcome) -> None:
     """Writes the model, whose entries are the groups in the order of the table, the table and the summary."""
-    fits.mixture.save(folder / "model.safetensors")
-    lines = _lines(fits)
+    found.mixture.save(folder / "model.safetensors")
+    lines = _lines(found)
     with (folder / "groups.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
         writer.writeheader()
@@ -29,17 +28,18 @@ def write_groups(folder: Path, question: Question, fits: GroupFits) -> None:
     (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
 
 
-def _lines(fits: GroupFits) -> list[dict[str, Any]]:
-    """A line for each group: how its fit ended, its criteria, and weight and mean of each component; empty for NaN."""
-    names = fits.mixture.columns or ("x",)
-    weights = fits.mixture.weights
-    means = fits.mixture.components.mean.reshape(*weights.shape, -1)
+def _lines(found: GroupOutcome) -> list[dict[str, Any]]:
+    """A line for each group: its model, how that ended, criteria, weight and mean of each component it has."""
+    names = found.mixture.columns or ("x",)
+    weights = found.mixture.weights
+    means = found.mixture.components.mean.reshape(*weights.shape, -1)
+    means = means.masked_fill((weights == 0).unsqueeze(-1), torch.nan)
     heads = [f"weight {k}" for k in range(weights.shape[-1])]
     heads += [f"{name} {k}" for k in range(weights.shape[-1]) for name in names]
-    numbers = torch.cat([weights, means.flatten(1)], 1).tolist()
+    numbers = torch.cat([weights.masked_fill(weights == 0, torch.nan), means.flatten(1)], 1).tolist()
     lines = [
         {**line._asdict(), "reason": line.reason.name, **dict(zip(heads, values, strict=True))}
-        for line, values in zip(fits.table, numbers, strict=True)
+        for line, values in zip(found.selection.table, numbers, strict=True)
     ]
     return [{head: None if value != value else value for head, value in line.items()} for line in lines]
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..learning import Candidate, Fit, Selection
-from ..learning.groups.group_fits import GroupFits
+from ..learning.groups.select_groups import GroupSelection
 from ..report.digits import amount, rounded
 from ..report.story import Story
 from .question import Outcome
@@ -68,16 +68,17 @@ def show_components(told: Story) -> None:
     _show(table)
 
 
-def show_groups(fits: GroupFits) -> None:
-    """Prints how many groups there are and how their fits ended, and the first of them, one a line."""
-    say(f"{fits!r}\n")
-    table = _table("group", "rows", "log-likelihood", "BIC", "ended")
-    for line in fits.table[:_MOST]:
+def show_groups(found: GroupSelection) -> None:
+    """Prints how many groups there are and what was chosen for them, and the first of them, one a line."""
+    say(f"{found!r}\n")
+    table = _table("group", "rows", "K", "covariance", "log-likelihood", "BIC", "ended")
+    for line in found.table[:_MOST]:
         scores = [f"{value:.2f}" for value in (line.log_likelihood, line.bic)]
-        table.add_row(str(line.name), str(line.rows), *scores, line.reason.name.lower().replace("_", " "))
+        model = str(line.components), line.covariance
+        table.add_row(str(line.name), str(line.rows), *model, *scores, line.reason.name.lower().replace("_", " "))
     _show(table)
-    if len(fits) > _MOST:
-        say(f"... and {len(fits) - _MOST} more.")
+    if len(found) > _MOST:
+        say(f"... and {len(found) - _MOST} more.")
 
 
 def show_recorded(told: Mapping[str, str]) -> None:

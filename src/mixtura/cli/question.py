@@ -12,18 +12,18 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..data import Rows, grouping
-from ..errors import refuse
 from ..learning import Fit, Reason, Selection
 from ..learning.fit import fit
-from ..learning.groups.group_fits import GroupFits
+from ..learning.groups.select_groups import GroupSelection
 from ..learning.select import EVERY, select
+from ..mixture import Mixture
 from ..observation import Observation
 from .errors_of import observation_of
 from .methods import Learner, looked_up
 from .options import counts, generator, listed
 from .reading import chosen, read, seen
 
-__all__ = ["Outcome", "Question"]
+__all__ = ["GroupOutcome", "Outcome", "Question"]
 
 
 class Outcome(NamedTuple):
@@ -41,6 +41,13 @@ class Outcome(NamedTuple):
     def interrupted(self) -> bool:
         """Whether Ctrl-C ended the work before all was tried."""
         return self.best.reason is Reason.INTERRUPTED if self.selection is None else self.selection.interrupted
+
+
+class GroupOutcome(NamedTuple):
+    """The best mixture of each group in one batch, and the selection that chose them."""
+
+    mixture: Mixture
+    selection: GroupSelection
 
 
 @dataclass(frozen=True)
@@ -95,18 +102,14 @@ class Question:
         best = _ordered(found.best)
         return Outcome(best, replace(found, best=best, fits=(best, *found.fits[1:])))
 
-    def ask_groups(self) -> GroupFits:
-        """Fits one model to each group of rows, and orders its components by falling weight."""
-        components, covariance = counts(self.components), self._shapes
-        if len(components) * len(covariance) > 1:
-            came = f"{len(components)} numbers and {len(covariance)} shapes"
-            advice = "For example: --components 2 --covariance full."
-            refuse("--components and --covariance", "one number and one shape together with --by", came, advice)
+    def ask_groups(self) -> GroupOutcome:
+        """Fits every model to each group of rows, and orders the components of each one's best by falling weight."""
         groups = grouping(self.data, self.by)
         labels = numpy.asarray(groups.names)[groups.codes.numpy()]
-        found = fit(self.recorded, components[0], covariance[0], **self._common, groups=labels)
+        tried = counts(self.components), self._shapes, self.criterion
+        found = select(self.recorded, *tried, **self._common, groups=labels)
         order = (-found.mixture.logits).argsort(dim=-1, stable=True)
-        return replace(found, mixture=found.mixture.reordered(order))
+        return GroupOutcome(found.mixture.reordered(order), found)
 
     @property
     def _common(self) -> dict[str, Any]:

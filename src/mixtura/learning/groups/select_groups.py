@@ -78,16 +78,18 @@ class GroupSelection:
 
     @cached_property
     def mixture(self) -> Mixture:
-        """The chosen mixtures of Gaussians as one batch ``(G,)`` with full covariances.
+        """The chosen mixtures as one batch ``(G,)``; where several models were tried, with full covariances.
 
         Those of fewer components have more of weight zero; where none could be fitted there is NaN.
 
         Raises:
-            MixtureError: If the components are not Gaussians on vectors or numbers.
+            MixtureError: If the components are not Gaussians on vectors or numbers, and several models were tried.
         """
+        if len(self.fits) == 1:
+            return self._any.mixture
         if not self._any.mixture.components.is_gaussian:
             refuse("family", "Gaussians, to put mixtures of several sizes in a batch", self._any.family.title)
-        most = max(which[0] for which in self.chosen if which is not None)
+        most = max((which[0] for which in self.chosen if which is not None), default=next(iter(self.fits))[0])
         parts = [self._padded(g, which, most) for g, which in enumerate(self.chosen)]
         logits, mean, covariance = (torch.stack(tensors) for tensors in zip(*parts, strict=True))
         full = Full._of(factor=torch.linalg.cholesky_ex(covariance).L, tied=False)
@@ -98,7 +100,7 @@ class GroupSelection:
         fits = self.fits[which or next(iter(self.fits))]
         gaussian, logits = fits.mixture.components.gaussian, fits.mixture.logits[g]
         index = torch.arange(most).clamp_max(len(logits) - 1)
-        beyond = torch.arange(most) >= len(logits)
+        beyond = (torch.arange(most) >= len(logits)) & ~logits[index].isnan()  # a group without a fit is NaN throughout
         mean, covariance = gaussian.location[g][index], gaussian.covariance[g][index]
         return logits[index].masked_fill(beyond, -torch.inf), mean, covariance
 
