@@ -173,3 +173,25 @@ def test_the_end_of_the_range_is_said():
     inside = mx.select(x, (2, 3, 4), "tied-full", generator=generator(), restarts=4)
     assert inside.advice == "" and "tried:" not in repr(inside)
     assert mx.select(x, 1, ("full", "diagonal"), restarts=1).advice == ""
+
+
+def test_structures_searched_together_are_found_as_one_by_one():
+    """The table's numbers, made without fits, are those of the fits; each fit is as good as that of a search alone."""
+    x = mx.datasets.old_faithful()
+    shapes = ("full", "tied-spherical", "EVE", "VEI")
+    found = mx.select(x, components=(1, 2, 3), covariance=shapes, generator=torch.Generator().manual_seed(0))
+    for line, fit in zip(found.table, found.fits, strict=True):
+        assert (line.parameters, line.reason) == (fit.parameters, fit.reason)
+        for name in ("log_likelihood", "aic", "bic", "icl"):
+            assert abs(getattr(line, name) - getattr(fit, name)) < 1e-6 * abs(fit.log_likelihood)
+        alone = mx.fit(x, line.components, line.covariance, generator=torch.Generator().manual_seed(1))
+        assert line.log_likelihood > alone.log_likelihood - 2.5
+
+
+def test_a_search_counts_weighted_rows():
+    x, weight = mx.datasets.old_faithful(), torch.randint(0, 3, (272,), generator=torch.Generator().manual_seed(0))
+    given = {"components": (1, 2), "covariance": ("full", "EEV")}
+    weighted = mx.select(x, sample_weight=weight.double(), **given)
+    repeated = mx.select(x.repeat_interleave(weight, 0), **given)
+    for one, other in zip(sorted(weighted.table), sorted(repeated.table), strict=True):
+        assert one[:2] == other[:2] and abs(one.bic - other.bic) < 0.05

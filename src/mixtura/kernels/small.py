@@ -119,6 +119,11 @@ class Table:
         origin = _sums(weights[:, None] * values, counts) / _sums(weights, counts)[:, None]
         return cls._about(origin, values, weights, counts, floor, np.zeros(len(counts)))
 
+    def shared(self, groups: int) -> Table:
+        """The same rows for so many groups."""
+        parts = self.places, self.total, self.origin, self.unit, self.floor, self.base
+        return Table(self.rows, *(np.repeat(part, groups, 0) for part in parts))
+
     @classmethod
     def of_statistics(cls, statistics: Tensor, base: Tensor, weight: Tensor | None, floor: Tensor) -> Table:
         """Lays out statistics (N, F) of rows, as they are, and what their densities have beside, (N,)."""
@@ -280,6 +285,11 @@ class Starts(States):
         constants, factors = read[:, :components], read[:, components:]
         parts = logits, constants, centred.reshape(count, -1), factors, whole.reshape(count, -1)
         return cls(table, components, np.concatenate(parts, 1), group, step)
+
+    @property
+    def tied(self) -> Array:
+        """Whether the components of a start have one covariance, (S,)."""
+        return np.full(len(self), self.step.tied)
 
     @property
     def mean(self) -> Array:

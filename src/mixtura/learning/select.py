@@ -7,8 +7,10 @@ listed but cannot win. The best candidate is searched once more, by moves from w
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple, overload
 
 import torch
@@ -30,6 +32,7 @@ from .loop.reason import Reason
 from .loop.traces import State
 from .methods.em import EM
 from .results.fit import Fit
+from .select_together import serve_together, together
 from .starts.centres import Initialiser, MixedStart
 from .starts.splitting import joined, splits
 
@@ -62,14 +65,14 @@ class Selection:
         best: The fit with the lowest criterion among those that did not collapse.
         table: One `Candidate` per model tried, best first; collapsed ones last.
         criterion: The criterion's name.
-        fits: All fits, in the order of the table.
+        fits: All fits, in the order of the table, made when they are asked for.
         interrupted: Whether Ctrl-C ended the search before all was tried.
     """
 
     best: Fit
     table: tuple[Candidate, ...]
     criterion: str
-    fits: tuple[Fit, ...]
+    fits: Sequence[Fit]
     interrupted: bool = False
 
     def value(self, candidate: Candidate) -> float:
@@ -209,18 +212,23 @@ def select(
     return _polished(job, kinds, _ranked(found, criterion, interrupted))
 
 
+Found = tuple[Candidate, Callable[[], Fit]]
+"""A candidate, and what makes its fit when it is asked for."""
+
+
 def _search(
     job: Job, counts: list[int], kinds: list[Family], init: Initialiser, restarts: int, progress: bool
-) -> tuple[list[tuple[Candidate, Fit]], bool]:
+) -> tuple[list[Found], bool]:
     """Returns what was tried, and whether Ctrl-C ended it; before the first fit there is nothing to keep."""
-    found: list[tuple[Candidate, Fit]] = []
+    found: list[Found] = []
+    tried = _together if serve_together(job, kinds) else _tried
     with progress_report(progress, len(counts) * len(kinds)) as report:
         try:
-            for candidate, fit in _tried(job, counts, kinds, init, restarts):
+            for candidate, fit in tried(job, counts, kinds, init, restarts):
                 found.append((candidate, fit))
                 if report is not None:
-                    report(len(found), fit.trace[-1].item())
-                if fit.reason is Reason.INTERRUPTED:
+                    report(len(found), candidate.log_likelihood / job.rows.total_weight)
+                if candidate.reason is Reason.INTERRUPTED:
                     return found, True
         except KeyboardInterrupt:
             if not found:
@@ -229,9 +237,32 @@ def _search(
     return found, False
 
 
-def _tried(
-    job: Job, counts: list[int], kinds: list[Family], init: Initialiser, restarts: int
-) -> Iterator[tuple[Candidate, Fit]]:
+def _together(job: Job, counts: list[int], kinds: list[Family], init: Initialiser, restarts: int) -> Iterator[Found]:
+    for one in together(job, counts, kinds, init, restarts):
+        aic = 2 * one.parameters - 2 * one.log_likelihood
+        bic = one.parameters * math.log(job.rows.total_weight) - 2 * one.log_likelihood
+        scores = one.parameters, one.log_likelihood, aic, bic, one.icl, one.reason
+        yield Candidate(one.components, one.kind.name, *scores), one.fit
+
+
+class _Fits(Sequence[Fit]):
+    """Fits that are made when they are asked for."""
+
+    def __init__(self, makers: Sequence[Callable[[], Fit]]) -> None:
+        self._makers = tuple(makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    @overload
+    def __getitem__(self, index: int) -> Fit: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Fit]: ...
+    def __getitem__(self, index: int | slice) -> Fit | Sequence[Fit]:
+        return _Fits(self._makers[index]) if isinstance(index, slice) else self._makers[index]()
+
+
+def _tried(job: Job, counts: list[int], kinds: list[Family], init: Initialiser, restarts: int) -> Iterator[Found]:
     earlier: dict[tuple[str, int], Fit] = {}
     for k in counts:
         centres: dict[Hashable, Tensor] = {}
@@ -241,7 +272,11 @@ def _tried(
                 centres[kind.view] = shaped.centres(init, k, 1 if k == 1 else restarts)
             start = _with_splits(shaped._from_centres(centres[kind.view]), earlier.get((kind.name, k - 1)))
             fit = earlier[kind.name, k] = shaped.result(shaped.race(start, moves=False))
-            yield _candidate(fit, kind.name), fit
+            yield _candidate(fit, kind.name), partial(_same, fit)
+
+
+def _same(fit: Fit) -> Fit:
+    return fit
 
 
 def _polished(job: Job, kinds: list[Family], found: Selection) -> Selection:
@@ -255,7 +290,8 @@ def _polished(job: Job, kinds: list[Family], found: Selection) -> Selection:
     if not (again.log_likelihood > best.log_likelihood + _GAIN and again.reason not in _BROKEN and not again.spurious):
         return found
     table = (_candidate(again, line.covariance), *found.table[1:])
-    return replace(found, best=again, table=table, fits=(again, *found.fits[1:]))
+    makers = partial(_same, again), *(partial(found.fits.__getitem__, i) for i in range(1, len(found.fits)))
+    return replace(found, best=again, table=table, fits=_Fits(makers))
 
 
 def _with_splits(start: State, smaller: Fit | None) -> State:
@@ -281,14 +317,15 @@ def _candidate(fit: Fit, covariance: str) -> Candidate:
     )
 
 
-def _ranked(found: list[tuple[Candidate, Fit]], criterion: str, interrupted: bool) -> Selection:
-    def key(pair: tuple[Candidate, Fit]) -> tuple[bool, float]:
+def _ranked(found: list[Found], criterion: str, interrupted: bool) -> Selection:
+    def key(pair: Found) -> tuple[bool, float]:
         return pair[0].reason in _BROKEN, getattr(pair[0], criterion)
 
     ranked = sorted(found, key=key)
     if ranked[0][0].reason in _BROKEN:
-        raise MixtureError(f"Every candidate failed; the last one: {ranked[-1][1].advice}")
-    table, fits = zip(*ranked, strict=True)
+        raise MixtureError(f"Every candidate failed; the last one: {ranked[-1][1]().advice}")
+    table, makers = zip(*ranked, strict=True)
+    fits = _Fits(makers)
     return Selection(fits[0], table, criterion, fits, interrupted)
 
 

@@ -13,7 +13,7 @@ from ...errors import MixtureError
 from ...kernels import Step
 from ...kernels.small import Table, seeded, small
 from ...mixture import Mixture
-from ..loop.leaps import plain_rows, state_of
+from ..loop.leaps import plain_rows, some_mixture, state_of
 from ..loop.method import Method
 from ..search.flight import Array
 from ..search.race import SHORT, raced
@@ -30,7 +30,7 @@ def together(rows: Rows, groups: Groups, method: Method, family: Family) -> bool
     largest = int(torch.bincount(groups.codes).max())
     if not (method.alone and plain_rows(rows) and small(largest, rows.features)):
         return False
-    like = _like(rows, family, 1)
+    like = some_mixture(rows, family, 1)
     return like.components.is_gaussian and like.components.gaussian.structure.step is not None
 
 
@@ -54,9 +54,9 @@ def fitted_together(
     x, weight, sizes = x[keep], None if weight is None else weight[keep], sizes[good]
     starts = _STARTS if restarts is None else restarts
     uniforms = torch.rand(len(sizes), starts, components, generator=generator, dtype=torch.float64).numpy()
-    step = _like(rows, family, 1).components.gaussian.structure.step
+    step = some_mixture(rows, family, 1).components.gaussian.structure.step
     flight, total = _flown(x, weight, sizes, method, step, rows.dtype, uniforms)
-    return _gathered(rows, groups, flight, total, faults, family, _like(rows, family, components))
+    return _gathered(rows, groups, flight, total, faults, family, some_mixture(rows, family, components))
 
 
 def _flown(
@@ -121,10 +121,3 @@ def _fault(count: int, finite: bool, wide: bool, components: int) -> str:
     if count < components:
         return f"It has {count} rows, fewer than {components} components."
     return "" if wide else "A column is constant."
-
-
-def _like(rows: Rows, family: Family, components: int) -> Mixture:
-    """Some mixture of the family, in a batch of one."""
-    x = torch.rand(4 * rows.features + 4, *rows.event_shape, generator=Generator().manual_seed(0), dtype=rows.dtype)
-    r = torch.ones(len(x), 1, components, dtype=rows.dtype)
-    return Mixture._of(torch.zeros(1, components, dtype=rows.dtype), family.start(x, r))

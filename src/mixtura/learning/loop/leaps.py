@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Generator, Tensor
 
+from ...components import Family
 from ...data import Rows, TensorRows
 from ...kernels.small import End, Limits, Outcome, Starts, States, Table, small
 from ...mixture import Mixture
@@ -37,6 +38,7 @@ __all__ = [
     "plain_rows",
     "plain_table",
     "serves",
+    "some_mixture",
     "started",
     "state_of",
     "tabled",
@@ -148,3 +150,10 @@ def state_of(starts: Starts, like: Mixture) -> Mixture:
         structure=structure.map(torch.Tensor.double).with_covariance(covariance).to(dtype),
     )
     return Mixture._of(torch.from_numpy(starts.logits.copy()).to(dtype), like.components.with_gaussian(moved))
+
+
+def some_mixture(rows: Rows, family: Family, components: int) -> Mixture:
+    """Some mixture of the family, in a batch of one."""
+    x = torch.rand(4 * rows.features + 4, *rows.event_shape, generator=Generator().manual_seed(0), dtype=rows.dtype)
+    r = torch.ones(len(x), 1, components, dtype=rows.dtype)
+    return Mixture._of(torch.zeros(1, components, dtype=rows.dtype), family.start(x, r))

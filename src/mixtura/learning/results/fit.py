@@ -104,8 +104,6 @@ class Fit:
     @cached_property
     def log_likelihood(self) -> float:
         """The total log-likelihood of the data under the mixture, in nats, row weights included."""
-        if self.method.alone:  # then that is what the trace ends with
-            return self.trace[-1].item() * self.rows.total_weight
         return expect(self._batched, self.rows, soft).log_likelihood.item()
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 from ..loop.traces import Report
 from .flight import Array, Flight
 
-__all__ = ["LONG", "SHORT", "Course", "distinct", "raced"]
+__all__ = ["LONG", "MANY", "SHORT", "Course", "distinct", "raced"]
 
 FlightT = TypeVar("FlightT", bound=Flight)
 
@@ -28,7 +28,7 @@ class Course(NamedTuple):
     fewest: int
 
 
-LONG, SHORT = Course((10, 20), 3), Course((5, 10), 1)
+LONG, SHORT, MANY = Course((10, 20), 3), Course((5, 10), 1), Course((4, 8, 16), 1)
 
 
 def raced(flight: FlightT, total: Array, report: Report | None = None, course: Course = LONG) -> tuple[FlightT, Array]:

@@ -99,6 +99,11 @@ class SmallFlight(Flight):
         parts = self.traces[flat], self.ends[flat], self.notes[flat]
         return SmallFlight(self.method, self.starts.take(flat), self.groups, *parts, self.interrupted)
 
+    def alone(self, lines: Array, starts: Starts) -> SmallFlight:
+        """Some of the lines as a flight of one group, whose starts are these."""
+        parts = self.traces[lines], self.ends[lines], self.notes[lines]
+        return SmallFlight(self.method, starts, 1, *parts, self.interrupted)
+
     def joined(self, other: SmallFlight) -> SmallFlight:
         """These starts and others of the same single group."""
         pairs = zip((self.ends, self.notes), (other.ends, other.notes), strict=True)
@@ -111,11 +116,9 @@ class SmallFlight(Flight):
         return SmallFlight(self.method, starts, 1, np.concatenate(padded), ends, notes, stopped)
 
     def spurious(self, total: Array) -> Array:
-        if self.starts.step.tied:
-            return np.zeros(self.objective.shape, bool)
         weights, each = np.exp(self.starts.logits), total[self.starts.group]
         found = spurious(weights, self.starts.mean, self.starts.covariance, each)
-        return found.any(1).reshape(self.groups, -1)
+        return (found.any(1) & ~self.starts.tied).reshape(self.groups, -1)
 
     def told(self) -> list[tuple[Reason, str, tuple[float, ...]]]:
         """Returns why each start ended, the particulars, and its objective by update."""

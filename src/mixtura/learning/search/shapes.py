@@ -1,0 +1,116 @@
+r"""All covariance structures at one number of components, searched together on a small table.
+
+They share the rows, the centres from which they start, and every call of the kernels; each structure is a group of the
+race. What a structure found with one component less, each component split in turn along its longest axis, gives starts
+for it, too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...components import Family
+from ...data import Rows
+from ...kernels.small import Starts, Table
+from ...kernels.small_shapes import Shapes
+from ...kernels.steps import Step
+from ..loop.leaps import some_mixture
+from ..loop.method import Method
+from ..loop.traces import Run
+from .flight import Array
+from .race import MANY, raced
+from .small_flight import SmallFlight
+
+__all__ = ["Searched", "search_shapes"]
+
+_BLEND = 0.01  # of the total covariance in the first guess
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What the race of all structures came to, best first for each.
+
+    Arguments:
+        flight: The starts that went to the end, one group a structure.
+        counts: How many starts came to each.
+        total: The weight of the rows.
+    """
+
+    flight: SmallFlight
+    counts: Array
+    total: float
+
+    def runs(self, rows: Rows, family: Family, group: int) -> list[Run]:
+        """Returns how the starts of one structure went."""
+        flight = self.flight
+        width = flight.objective.shape[1]
+        one = flight.alone(np.arange(group * width, (group + 1) * width), flight.starts.of_group(group))
+        told = zip(
+            one.runs(some_mixture(rows, family, one.starts.components)),
+            self.counts[group].tolist(),
+            one.spurious(np.array([self.total]))[0].tolist(),
+            strict=True,
+        )
+        return [replace(run, found=found, spurious=spurious) for run, found, spurious in told if found]
+
+    def best(self) -> Starts:
+        """The best start of each structure, where it ended."""
+        return self.flight.kept(np.zeros((self.flight.groups, 1), np.int64)).starts
+
+
+def search_shapes(
+    method: Method, table: Table, x: Array, weight: Array, centres: Array, steps: list[Step], smaller: Searched | None
+) -> Searched:
+    """Races the starts of all structures.
+
+    Arguments:
+        method: The method, whose updates the kernels make.
+        table: The rows, laid out.
+        x, weight: The rows (N, D) and their weights (N,), in float64.
+        centres: Where to start, (B, K, D).
+        steps: The structures.
+        smaller: What was found with one component less, if that is known.
+    """
+    logits, mean, covariance = _moments(x, weight, centres, table.unit[0])
+    starts = [Starts.of(table, step, logits, mean, step.like(covariance), np.zeros(len(mean), int)) for step in steps]
+    if smaller is not None:
+        starts = [_with_splits(one, smaller.flight.starts.of_group(g)) for g, one in enumerate(starts)]
+    shapes = Shapes.over(table, starts)
+    total = np.repeat(table.total, len(steps))
+    flight, counts = raced(SmallFlight.of(method, shapes, len(steps)), total, course=MANY)
+    return Searched(flight, counts, float(table.total[0]))
+
+
+def _moments(x: Array, weight: Array, centres: Array, unit: Array) -> tuple[Array, Array, Array]:
+    """Log weights (B, K), means (B, K, D) and the pooled covariance (B, 1, D, D) of the rows nearest to centres."""
+    rows, at = x / unit, centres / unit
+    distance = (at * at).sum(-1) - 2 * np.einsum("nd,bkd->nbk", rows, at)
+    r = (distance.argmin(-1)[..., None] == np.arange(centres.shape[1])) * weight[:, None, None]
+    mass, total = r.sum(0), weight.sum()
+    middle = weight @ x / total
+    mean = np.einsum("nbk,nd->bkd", r, x - middle) / np.maximum(mass, np.finfo(float).tiny)[..., None]
+    whole = np.einsum("n,ni,nj->ij", weight, x - middle, x - middle) / total
+    between = np.einsum("bk,bki,bkj->bij", mass, mean, mean) / total
+    logits = np.log((mass + 1 / centres.shape[1]) / (total + 1))
+    return logits, mean + middle, (whole - (1 - _BLEND) * between)[:, None]
+
+
+def _with_splits(starts: Starts, smaller: Starts) -> Starts:
+    """Adds those that the best start with one component less suggests."""
+    weights, mean, covariance = np.exp(smaller.logits[0]), smaller.mean[0], smaller.covariance[0]
+    count = len(weights)
+    values, axes = np.linalg.eigh(np.nan_to_num(covariance))
+    push = 0.5 * np.sqrt(np.maximum(values[:, -1:], 0)) * axes[:, :, -1]
+    index = np.concatenate([np.tile(np.arange(count), (count, 1)), np.arange(count)[:, None]], 1)
+    line = np.arange(count)
+    weight, means = weights[index], mean[index]
+    weight[line, line] /= 2
+    weight[:, -1] /= 2
+    means[line, line] -= push
+    means[:, -1] += push
+    group = np.zeros(count, int)
+    split = Starts.of(starts.table, starts.step, np.log(weight), means, covariance[index], group)
+    joined = np.concatenate([starts.states, split.states])
+    return replace(starts, states=joined, group=np.zeros(len(joined), int))
