@@ -226,7 +226,7 @@ class States(ABC):
 
     @abstractmethod
     def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
-        """Addresses of the steps, their shape, and the scratch that they take."""
+        """Addresses of the steps, their shape, (C,) or by start (S, C), and the scratch that they take."""
 
     @abstractmethod
     def _measure(self) -> Array:
@@ -252,10 +252,11 @@ class States(ABC):
         numbers = limits.updates, limits.tolerance, np.finfo(np.float64).eps, limits.accelerated
         given = table.places[group], table.total[group], table.base[group], table.floor[group], self._measure()[group]
         found = traces, ends, notes
-        driver, steps = compiled(_DRIVER), self._steps()
+        calls, shape, spare = self._steps()
+        driver, shapes = compiled(_DRIVER), np.ascontiguousarray(np.broadcast_to(shape, (count, shape.shape[-1])))
 
         def run(first: int, last: int) -> None:
-            driver.advance(table.rows, *given, *steps, states, numbers, *found, first, last)
+            driver.advance(table.rows, *given, calls, shapes, spare, states, numbers, *found, first, last)
 
         in_threads(run, count, workers(self._work(limits.updates), _GRAIN))
         return replace(self, states=states), Outcome(traces, ends[:, 1], ends[:, 0], notes)
@@ -305,8 +306,11 @@ class Starts(States):
         return self.states[:, -k * d * d :].reshape(-1, k, d, d)
 
     def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
+        return self._of_step(self.step)
+
+    def _of_step(self, step: Step) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
         kind, k, d, width = compiled("small.gaussian_kind"), self.components, self.table.features, _width()
-        shape = np.array([k, d, width, self.step, kind.shared_step() if self.step.partly_shared else 0])
+        shape = np.array([k, d, width, step, kind.shared_step() if step.partly_shared else 0])
         return kind.calls(), shape, (k * d * max(d, width), 2 * (k + 1) * d * d + k)
 
     def _measure(self) -> Array:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 
-from .small import Array, Limits, Outcome, Starts, Table
+from .small import Array, Starts, Table
 from .steps import Step
-from .threads import in_threads, workers
 
 __all__ = ["Shapes"]
 
@@ -42,18 +40,6 @@ class Shapes(Starts):
         lines = self.group == group
         return Starts(self.table, self.components, self.states[lines], np.zeros(lines.sum(), int), self.steps[group])
 
-    def advanced(self, limits: Limits) -> tuple[Self, Outcome]:
-        present = np.unique(self.group)
-        moved: list[tuple[Starts, Outcome]] = [None] * len(present)  # type: ignore[list-item]
-
-        def run(first: int, last: int) -> None:
-            for at in range(first, last):
-                moved[at] = self.of_group(present[at]).advanced(limits)
-
-        in_threads(run, len(present), workers(self._work(limits.updates), _GRAIN))
-        states = np.concatenate([starts.states for starts, _ in moved])
-        found = (np.concatenate(parts) for parts in zip(*(outcome for _, outcome in moved), strict=True))
-        return replace(self, states=states), Outcome(*found)
-
-
-_GRAIN = 500_000  # row-components worth another thread
+    def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
+        each = [self._of_step(step) for step in self.steps]
+        return each[0][0], np.stack([shape for _, shape, _ in each])[self.group], each[0][2]

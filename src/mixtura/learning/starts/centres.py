@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -23,6 +24,8 @@ from ..loop.run import run
 from ..methods.kmeans import KMeans, centres
 
 __all__ = ["Initialiser", "KMeansPlusPlus", "KMeansStart", "MixedStart", "RandomRows"]
+
+_FEW = 2**20  # numbers of differences
 
 
 class Initialiser(Protocol):
@@ -119,7 +122,16 @@ def _coincide(centres: Tensor) -> bool:
 
 def _square_distance(x: Tensor, centre: Tensor) -> Tensor:
     """Returns squared distances ``(*M, N)`` from rows ``(N, D)`` to centres ``(*M, D)``."""
-    return torch.cdist(centre.reshape(-1, x.shape[-1]), x).square().reshape(*centre.shape[:-1], len(x))
+    flat = centre.reshape(-1, x.shape[-1])
+    few = x.device.type == "cpu" and flat.shape[0] * x.numel() <= _FEW
+    found = _few_distances(flat, x) if few else torch.cdist(flat, x).square()
+    return found.reshape(*centre.shape[:-1], len(x))
+
+
+def _few_distances(centre: Tensor, x: Tensor) -> Tensor:
+    """The same by numpy, which keeps to one thread: several would wait for each other longer than this takes."""
+    gap = centre.numpy()[:, None] - x.numpy()
+    return torch.from_numpy(np.einsum("mnd,mnd->mn", gap, gap))
 
 
 def _possible(mass: Tensor, weight: Tensor) -> Tensor:

@@ -201,7 +201,7 @@ def pursued(rows, place, total, base, floor, calls, shape, limits, trace, room):
 
 @njit(error_model="numpy", nogil=True, cache=True)
 def advance(
-    rows, places, total, base, floor, measure, calls, shape, spare, states, limits, traces, ends, notes, first, last
+    rows, places, total, base, floor, measure, calls, shapes, spare, states, limits, traces, ends, notes, first, last
 ):
     """Advances the starts [first, last) until they end or have made so many updates.
 
@@ -213,7 +213,8 @@ def advance(
         floor: The variance of each column below which a component has collapsed, by start, (S, D).
         measure: The unit of each sum, in which steps are measured, by start, (S, M).
         calls: Addresses of the E-step, of the M-step, and of what makes a state ready to be read.
-        shape: Components, columns, rows in a panel, and what else the steps ask for.
+        shapes: Components, columns, rows in a panel, and what else the steps ask for, by start, (S, C); the first two
+            are those of all.
         spare: Numbers of scratch for the steps, two arrays.
         states: Parameters of the starts, (S, P), changed in place.
         limits: The largest number of updates, the gain still to come at which a start ends, the relative rounding of
@@ -222,13 +223,13 @@ def advance(
         ends: How each start ended, and how many objectives it has, (S, 2).
         notes: Which component collapsed and its weight, or by how much the objective fell, (S, 2).
     """
-    room = furnished(shape, states.shape[1], measure.shape[1], spare)
+    room = furnished(shapes[0], states.shape[1], measure.shape[1], spare)
     for s in range(first, last):
         copy(states[s], room.state)
         copy(states[s], room.good)
         copy(measure[s], room.measure)
         room.pace[_LONGEST], room.pace[_STEP], room.pace[_FAR] = 4.0, 1.0, 0.0
         ends[s, 0], ends[s, 1], notes[s, 0], notes[s, 1] = pursued(
-            rows, places[s], total[s], base[s], floor[s], calls, shape, limits, traces[s], room
+            rows, places[s], total[s], base[s], floor[s], calls, shapes[s], limits, traces[s], room
         )
         copy(room.good, states[s])
