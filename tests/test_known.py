@@ -172,3 +172,11 @@ def test_what_cannot_be_frozen_is_refused():
     ):
         with pytest.raises(MixtureError, match=message):
             mx.fit(x, 3, init=init, method=method, freeze=freeze)
+
+
+def test_a_row_whose_label_is_known_starts_there_however_far():
+    x = torch.cat([torch.linspace(0, 1, 20), torch.linspace(5, 6, 20)]).double()
+    labels = torch.full((40,), -1)
+    labels[0], labels[20], labels[39] = 0, 1, 0  # the last row is among the other's
+    fit = mx.fit(x, 2, family=mx.Uniform, labels=labels, generator=torch.Generator().manual_seed(0))
+    assert torch.isfinite(torch.tensor(fit.log_likelihood)) and fit.reason is not mx.Reason.NOT_FINITE
