@@ -175,9 +175,9 @@ class Job:
         x, weight = self.embedded, self.sample.each_weight
         x, centres = (x - self.origin) / self.scale, (means - self.origin) / self.scale
         nearest = torch.cdist(x, centres).argmin(-1).mT  # (B, N, K) to (N, B)
-        for index, component in self.sample.possible.groups():
+        for some, component in self.sample.possible.groups():
             if component is not None:
-                nearest[index] = component  # a row whose label is known starts there, however far
+                nearest[some] = component  # a row whose label is known starts there, however far
         return self._from_responsibilities(torch.nn.functional.one_hot(nearest, means.shape[-2]), weight, self.drawn)
 
     def _from_labels(self, labels: Tensor, components: int | None) -> Mixture:
