@@ -5,7 +5,7 @@ from typing import assert_type
 import torch
 
 import mixtura as mx
-from mixtura.learning import Fit, GibbsFit, OnlineFit, VariationalFit
+from mixtura.learning import Fit, GibbsFit, GroupFits, GroupSelection, OnlineFit, Selection, VariationalFit
 from mixtura.learning.methods.kmeans import KMeansFit
 
 
@@ -18,6 +18,11 @@ def fits(x: torch.Tensor) -> None:
     assert_type(mx.fit(x, 2, method=mx.Variational()), VariationalFit)
     assert_type(mx.fit(x, 2, method=mx.KMeans()), KMeansFit)
     assert_type(mx.fit(x, 2, method=mx.OnlineEM()), OnlineFit)
+    assert_type(mx.fit(x, 2, groups=["a", "b"]), GroupFits)
+    assert_type(mx.fit(x, 2, method=mx.EM(), groups="gene"), GroupFits)
+    assert_type(mx.fit(x, 2, groups="gene")["a"], Fit)
+    assert_type(mx.select(x), Selection)
+    assert_type(mx.select(x, (1, 2), groups="gene"), GroupSelection)
 
 
 def mixtures(mixture: mx.Mixture) -> None:

@@ -9,7 +9,6 @@ of their own: a `Table` holds groups of rows one after another.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from types import ModuleType
@@ -109,7 +108,7 @@ class Table:
     base: Array
 
     @classmethod
-    def of(cls, x: Tensor, weight: Tensor | None, floor: Tensor | float, sizes: Sequence[int] | None = None) -> Table:
+    def of(cls, x: Tensor, weight: Tensor | None, floor: Tensor | float, sizes: Array | None = None) -> Table:
         """Lays out rows (N, D), and weights (N,), of groups of so many rows each; one group if nothing is said.
 
         The floor is that of each column, (D,), or a share of the variance of each column in its group.

@@ -129,7 +129,7 @@ def _scores(observation: Linear, gaussian: Gaussian, factor: Tensor, sums: Stati
 
 def _root(gaussian: Gaussian) -> Tensor:
     """Roots of the covariances, ``(*B, K or 1, D, D)``."""
-    return gaussian.structure.full(gaussian.features).factor.double()
+    return gaussian.structure.full(gaussian.features).given.double()
 
 
 def _colored(gaussian: Gaussian, weight: Tensor, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

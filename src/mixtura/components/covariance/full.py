@@ -146,7 +146,8 @@ class Full(Structure):
             factor = variance.sqrt().unsqueeze(-1)
         else:
             factor, gain = by_triangles(self.given, measurement)
-            factor = by_precisions(self.given, coordinates) if is_sharp(prior, coordinates) else factor
+            if coordinates is not None and is_sharp(prior, coordinates):
+                factor = by_precisions(self.given, coordinates)
         return Full._of(factor=factor, tied=self._tied_still(factor)), gain
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from numba import njit
 
+from .jit import UNWRAPPED
 from .vector import exp, fma, largest, load_panel, log, number, splat, store, total, transpose
 
 __all__ = [
@@ -35,7 +36,7 @@ __all__ = [
     "whiten",
 ]
 
-part = njit(error_model="numpy", forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+part = njit(error_model="numpy", forceinline=True, **UNWRAPPED)
 kernel = njit(error_model="numpy", nogil=True, cache=True)
 
 

@@ -13,7 +13,7 @@ from ...errors import MixtureError
 from ...kernels import Step
 from ...kernels.small import Table, seeded, small
 from ...mixture import Mixture
-from ..loop.leaps import plain_rows, some_mixture, state_of
+from ..loop.leaps import plain_rows, some_mixture, state_of, step_of
 from ..loop.method import Method
 from ..search.flight import Array
 from ..search.race import SHORT, raced
@@ -54,7 +54,7 @@ def fitted_together(
     x, weight, sizes = x[keep], None if weight is None else weight[keep], sizes[good]
     starts = _STARTS if restarts is None else restarts
     uniforms = torch.rand(len(sizes), starts, components, generator=generator, dtype=torch.float64).numpy()
-    step = some_mixture(rows, family, 1).components.gaussian.structure.step
+    step = step_of(some_mixture(rows, family, 1))
     flight, total = _flown(x, weight, sizes, method, step, rows.dtype, uniforms)
     return _gathered(rows, groups, flight, total, faults, family, some_mixture(rows, family, components))
 
@@ -109,15 +109,15 @@ def _faults(x: Tensor, weight: Tensor | None, sizes: Array, components: int) -> 
     finite = np.logical_and.reduceat(np.isfinite(values).all(1) | ~counts, begin)
     shown = np.where(counts[:, None] & np.isfinite(values), values, np.nan)
     with np.errstate(invalid="ignore"):
-        spread = np.fmax.reduceat(shown, begin, 0) > np.fmin.reduceat(shown, begin, 0)
+        wide = np.fmax.reduceat(shown, begin, 0) > np.fmin.reduceat(shown, begin, 0)
     enough = np.add.reduceat(counts.astype(int), begin)
-    each = zip(enough.tolist(), finite.tolist(), spread.all(1).tolist(), strict=True)
-    return [_fault(count, sound, wide, components) for count, sound, wide in each]
+    each = zip(enough.tolist(), finite.tolist(), np.logical_and.reduce(wide, 1).tolist(), strict=True)
+    return [_fault(count, sound, spread, components) for count, sound, spread in each]
 
 
-def _fault(count: int, finite: bool, wide: bool, components: int) -> str:
+def _fault(count: int, finite: bool, spread: bool, components: int) -> str:
     if not finite:
         return "It has values that are NaN or infinite."
     if count < components:
         return f"It has {count} rows, fewer than {components} components."
-    return "" if wide else "A column is constant."
+    return "" if spread else "A column is constant."

@@ -18,6 +18,8 @@ from torch import Generator, Tensor
 
 from ...components import Family
 from ...data import Rows, TensorRows
+from ...errors import refuse
+from ...kernels import Step
 from ...kernels.small import End, Limits, Outcome, Starts, States, Table, small
 from ...mixture import Mixture
 from .member_leaps import members, members_serve, mixture_of
@@ -41,6 +43,7 @@ __all__ = [
     "some_mixture",
     "started",
     "state_of",
+    "step_of",
     "tabled",
     "told",
 ]
@@ -132,12 +135,20 @@ def described(reason: Reason, which: float, amount: float) -> str:
     return f"It fell by {amount:.3g} nats per row." if reason is Reason.FELL else ""
 
 
+def step_of(like: Mixture) -> Step:
+    """The compiled M-step of a mixture's covariances, where they have one."""
+    structure = like.components.gaussian.structure
+    if structure.step is None:
+        refuse("covariance", "a structure with a compiled M-step", repr(structure))
+    return structure.step
+
+
 def started(table: Table, start: Mixture) -> Starts:
     """Returns a batch of mixtures of Gaussians as the kernels take it."""
     gaussian = start.components.gaussian
     logits = torch.log_softmax(start.logits.double(), -1).numpy()
     mean, covariance = gaussian.location.double().numpy(), gaussian.structure.dense(gaussian.features).double().numpy()
-    return Starts.of(table, gaussian.structure.step, logits, mean, covariance, np.zeros(len(logits), np.int64))
+    return Starts.of(table, step_of(start), logits, mean, covariance, np.zeros(len(logits), np.int64))
 
 
 def state_of(starts: Starts, like: Mixture) -> Mixture:

@@ -40,7 +40,7 @@ def raced(flight: FlightT, total: Array, report: Report | None = None, course: C
         report: Called after each iteration of the last leg.
         course: How long the legs are.
     """
-    counts = np.ones(flight.objective.shape, np.int64)
+    counts: Array = np.ones(flight.objective.shape, np.int64)
     for updates in course.legs:
         keep = max(course.fewest, counts.shape[1] // 2)
         if counts.shape[1] > 1 and not flight.interrupted:

@@ -96,8 +96,8 @@ class SmallFlight(Flight):
     def kept(self, index: Array) -> Self:
         width = len(self.ends) // self.groups
         flat = (index + np.arange(self.groups)[:, None] * width).reshape(-1)
-        parts = self.traces[flat], self.ends[flat], self.notes[flat]
-        return SmallFlight(self.method, self.starts.take(flat), self.groups, *parts, self.interrupted)
+        starts, traces = self.starts.take(flat), self.traces[flat]
+        return replace(self, starts=starts, traces=traces, ends=self.ends[flat], notes=self.notes[flat])
 
     def alone(self, lines: Array, starts: Starts) -> SmallFlight:
         """Some of the lines as a flight of one group, whose starts are these."""

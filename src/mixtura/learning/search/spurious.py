@@ -44,7 +44,8 @@ def spurious_components(mixture: Mixture, total: float) -> list[int]:
     gaussian = components.gaussian
     weights = torch.softmax(mixture.logits.detach().double(), -1)
     parts = weights, gaussian.location.detach().double(), gaussian.covariance.detach().double()
-    found = spurious(*(part.cpu().numpy()[None] for part in parts), np.array([total]))
+    shares, mean, covariance = (part.cpu().numpy()[None] for part in parts)
+    found = spurious(shares, mean, covariance, np.array([total]))
     return np.flatnonzero(found[0]).tolist()
 
 

@@ -22,10 +22,8 @@ __all__ = ["by_precisions", "is_sharp"]
 _SHARP = 1e-4  # of the prior's variance
 
 
-def is_sharp(prior: Tensor, measured: Coordinates | None) -> bool:
+def is_sharp(prior: Tensor, measured: Coordinates) -> bool:
     """Whether some coordinates were recorded far better than the prior variances ``(*L, D)``, and none exactly."""
-    if measured is None:
-        return False
     noise = torch.where(measured.seen, measured.noise, prior).detach()
     return bool((noise > 0).all()) and bool((noise < _SHARP * prior).any())
 

@@ -41,26 +41,26 @@ def equal_volume(weight: Tensor, axes: Tensor) -> Tensor:
 
 def equal_shape(weight: Tensor, axes: Tensor, volume: Tensor | None) -> Tensor:
     r"""Returns :math:`\lambda_k A` for diagonal moments ``(*B, K, D)``, a few steps from volumes ``(*B, K)`` if any."""
-    given, volume = volume is not None, axes.mean(-1) if volume is None else volume
-    for _ in range(_FEW if given else _STEPS):
-        shape = pooled(weight / volume, axes)
+    found = axes.mean(-1) if volume is None else volume
+    for _ in range(_STEPS if volume is None else _FEW):
+        shape = pooled(weight / found, axes)
         shape = shape / geometric_mean(shape).unsqueeze(-1)
-        volume, last = (axes / shape.unsqueeze(-2)).mean(-1), volume
-        if not given and _settled(volume, last):
+        found, last = (axes / shape.unsqueeze(-2)).mean(-1), found
+        if volume is None and _settled(found, last):
             break
-    return volume.unsqueeze(-1) * shape.unsqueeze(-2)
+    return found.unsqueeze(-1) * shape.unsqueeze(-2)
 
 
 def equal_matrix(weight: Tensor, moment: Tensor, volume: Tensor | None) -> tuple[Tensor, Tensor]:
     r"""Returns :math:`\lambda_k` and C for moments ``(*B, K, D, D)``, a few steps from volumes ``(*B, K)`` if any."""
-    given, volume = volume is not None, mean_variance(moment) if volume is None else volume
-    for _ in range(_FEW if given else _STEPS):
-        shape = pooled(weight / volume, moment.flatten(-2)).unflatten(-1, moment.shape[-2:])
+    found = mean_variance(moment) if volume is None else volume
+    for _ in range(_STEPS if volume is None else _FEW):
+        shape = pooled(weight / found, moment.flatten(-2)).unflatten(-1, moment.shape[-2:])
         inverse = torch.linalg.inv_ex(shape).inverse  # a singular matrix is a collapse, judged elsewhere: no error here
-        volume, last = (moment * inverse.unsqueeze(-3)).sum((-2, -1)) / moment.shape[-1], volume
-        if not given and _settled(volume / volume[..., :1], last / last[..., :1]):
+        found, last = (moment * inverse.unsqueeze(-3)).sum((-2, -1)) / moment.shape[-1], found
+        if volume is None and _settled(found / found[..., :1], last / last[..., :1]):
             break
-    return volume, shape
+    return found, shape
 
 
 def mean_variance(covariance: Tensor) -> Tensor:

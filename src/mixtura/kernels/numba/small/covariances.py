@@ -15,11 +15,9 @@ compile them anew.
 
 import math
 
-from numba import njit
+from ..jit import plain
 
 __all__ = ["EEV", "EVE", "EVI", "EVV", "VEE", "VEI", "VEV", "VVE", "covariances", "covariances_room"]
-
-plain = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 VEI, EVI = 4, 5
 VEE, EVE, VVE, EEV, VEV, EVV = range(8, 14)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from ..jit import plain
 from ..vector import lanes
 from .calls import expect_at, match_at
 
@@ -23,8 +24,6 @@ __all__ = ["COLLAPSED", "CONVERGED", "FELL", "NOT_FINITE", "RUNNING", "WIDTH", "
 
 WIDTH = lanes(8)[0]
 RUNNING, CONVERGED, COLLAPSED, NOT_FINITE, FELL = range(5)
-
-plain = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @plain

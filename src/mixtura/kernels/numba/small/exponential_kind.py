@@ -5,15 +5,12 @@ A shape is K, F, rows in a panel, the law, the statistics of a member, and the t
 
 from functools import cache
 
-from numba import njit
-
+from ..jit import plain
 from .calls import EXPECT, MATCH, address
 from .exponential_step import update
 from .exponential_sums import expect
 
 __all__ = ["calls"]
-
-plain = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @plain

@@ -7,13 +7,10 @@ each with so many numbers of T; A of a component is their sum. See `exponential_
 
 import math
 
-from numba import njit
-
+from ..jit import plain
 from .functions import digammas, log_bessel, mean_length
 
 __all__ = ["size_of_room", "update"]
-
-plain = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 POISSON, EXPONENTIAL, GEOMETRIC, BINOMIAL, SHARES, GAMMA, INVERSE_GAMMA, BETA, DIRICHLET, DIRECTION = range(10)
 

@@ -9,11 +9,9 @@ The modified Bessel function of the first kind is its power series where x is sm
 
 import math
 
-from numba import njit
+from ..jit import plain
 
 __all__ = ["bessel_series", "digammas", "log_bessel", "mean_length"]
-
-plain = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 _FAR = 40.0  # from where on Hankel's series serves the orders that there are
 _ENOUGH = 15.0

@@ -5,8 +5,7 @@ A shape is K, D, rows in a panel, the code of the structure, and the address of 
 
 from functools import cache
 
-from numba import njit
-
+from ..jit import plain
 from .calls import COVARIANCES, EXPECT, MATCH, address
 from .codes import FULL
 from .covariances import covariances
@@ -14,8 +13,6 @@ from .gaussian_step import collect, factorise, update
 from .gaussian_sums import expect
 
 __all__ = ["calls", "shared_step"]
-
-plain = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @plain

@@ -8,14 +8,12 @@ means (K, D), factors (K, D, D), covariances (K, D, D).
 import math
 
 import numpy as np
-from numba import njit
 
+from ..jit import plain
 from .calls import covariances_at
 from .codes import EVI, SPHERICAL, TIED_DIAGONAL, TIED_FULL, TIED_SPHERICAL, VEE, VEI
 
 __all__ = ["FACTOR", "collect", "factorise", "size_of_state", "size_of_sums", "update"]
-
-plain = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 FACTOR = math.sqrt(0.5)

@@ -9,9 +9,9 @@ import math
 import numpy as np
 from numba import njit
 
-__all__ = ["lloyd"]
+from ..jit import plain
 
-plain = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+__all__ = ["lloyd"]
 
 _TINY = np.finfo(np.float64).tiny
 

@@ -10,11 +10,10 @@ import math
 import numpy as np
 from numba import njit
 
+from ..jit import plain
 from .lloyd import assign, moved
 
 __all__ = ["seed"]
-
-plain = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 _LLOYD = 5
 _BLEND = 0.01  # of the total covariance in the first guess
