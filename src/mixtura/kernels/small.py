@@ -304,6 +304,10 @@ class Starts(States):
         k, d = self.components, self.table.features
         return self.states[:, -k * d * d :].reshape(-1, k, d, d)
 
+    def of_group(self, group: int) -> Starts:
+        """The starts of one group."""
+        return self.take(np.flatnonzero(self.group == group))
+
     def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
         return self._of_step(self.step)
 
