@@ -90,7 +90,7 @@ def test_labels_of_other_families_do_not_depend_on_blocks(family):
 
 METHODS = {
     "Gibbs": mx.Gibbs(6, 2, 2),
-    "StochasticEM": mx.StochasticEM(draws=4, max_iterations=3),
+    "StochasticEM": mx.StochasticEM(draws=4, max_iterations=3, acceleration=False),
     "AnnealedEM": mx.AnnealedEM(max_iterations=8),
 }
 

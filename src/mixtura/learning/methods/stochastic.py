@@ -59,9 +59,8 @@ class StochasticEM(EM):
         best = _Best(start)
         wandering = _Wandering(self.draws, 0.0, self.prior, self.generator, frozen=self.frozen)
         run(wandering, rows, start, floor, report, best)
-        return run(
-            EM(self.max_iterations, self.tolerance, self.prior, frozen=self.frozen), rows, best.states(), floor, report
-        )
+        given = {"acceleration": self.acceleration, "frozen": self.frozen}
+        return run(EM(self.max_iterations, self.tolerance, self.prior, **given), rows, best.states(), floor, report)
 
 
 @dataclass(frozen=True)
