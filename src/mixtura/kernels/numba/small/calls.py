@@ -4,16 +4,33 @@ What a numba function calls becomes part of it: its callers optimise it again, a
 Arrays are passed as pointers to their first number.
 """
 
+import ctypes
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import cfunc, types
+from numpy.typing import NDArray
 
 from ..vector import data, define
 
-__all__ = ["COVARIANCES", "EXPECT", "MATCH", "address", "covariances_at", "expect_at", "match_at"]
+__all__ = [
+    "COVARIANCES",
+    "EXPECT",
+    "MATCH",
+    "Array",
+    "address",
+    "beyond",
+    "called",
+    "covariances_at",
+    "expect_at",
+    "match_at",
+    "pointers",
+]
+
+Array = NDArray[Any]
 
 _NUMBERS, _WHOLE, _INTEGER = types.CPointer(types.float64), types.CPointer(types.int64), types.int64
 
@@ -32,6 +49,30 @@ def _compiled(function: Callable[..., Any], signature: Any) -> Any:
 def address(function: Any, signature: Any) -> int:
     """Where a numba function is, compiled for pointers at its first use."""
     return _compiled(function.py_func, signature).address
+
+
+@cache
+def called(function: Any, signature: Any) -> Callable[..., None]:
+    """A numba function for Python, which gives it pointers as numbers; other threads go on meanwhile."""
+    kinds = [ctypes.c_int64 if isinstance(kind, types.Integer) else ctypes.c_void_p for kind in signature.args]
+    return ctypes.CFUNCTYPE(None, *kinds)(address(function, signature))
+
+
+def pointers(*arrays: Array) -> list[int]:
+    """Where arrays are, which lie in memory row by row, and stay alive with the caller."""
+    if not all(array.flags.c_contiguous and array.dtype in (np.float64, np.int64) for array in arrays):
+        raise TypeError("compiled loops read whole arrays of float64 and int64")
+    return [array.ctypes.data for array in arrays]
+
+
+@define
+def beyond(typing_context, numbers, index):
+    """A pointer to the numbers from an index on."""
+
+    def code(context, builder, signature, args):
+        return builder.gep(args[0], [args[1]])
+
+    return numbers(numbers, types.intp), code
 
 
 def _call(context: Any, builder: Any, signature: Any, args: Any) -> Any:

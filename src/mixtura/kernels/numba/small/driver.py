@@ -14,11 +14,11 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import types
 
 from ..jit import plain
 from ..vector import lanes
-from .calls import expect_at, match_at
+from .calls import Array, beyond, called, expect_at, match_at, pointers
 
 __all__ = ["COLLAPSED", "CONVERGED", "FELL", "NOT_FINITE", "RUNNING", "WIDTH", "advance"]
 
@@ -27,27 +27,33 @@ RUNNING, CONVERGED, COLLAPSED, NOT_FINITE, FELL = range(5)
 
 
 @plain
-def copy(source, target):
-    """As many numbers as the target has."""
-    for i in range(target.size):
+def copy(source, target, count):
+    """So many numbers."""
+    for i in range(count):
         target[i] = source[i]
 
 
 @plain
-def extrapolate(first, second, third, unit, longest, out):
+def larger(a, b):
+    """The larger number; numba's own compiles slowly."""
+    return a if a > b else b
+
+
+@plain
+def extrapolate(first, second, third, unit, longest, out, count):
     """Sums far ahead of three in a row; how far, as a multiple of a step, and how far it is to where they would end.
 
     Lengths are measured with each sum in a unit of its own, so that a change of units changes nothing.
     """
     r2, w2 = 0.0, 0.0
-    for i in range(out.size):
+    for i in range(count):
         r = (second[i] - first[i]) / unit[i]
         w = (third[i] - second[i]) / unit[i] - r
         r2 += r * r
         w2 += w * w
     far = math.sqrt(r2 / w2) if w2 > 0.0 else 1.0
-    a = max(1.0, min(far, longest))
-    for i in range(out.size):
+    a = larger(1.0, far if far < longest else longest)
+    for i in range(count):
         r = second[i] - first[i]
         out[i] = first[i] + 2 * a * r + a * a * (third[i] - second[i] - r)
     return a, far
@@ -62,13 +68,13 @@ def settled(trace, last, slow, tolerance, rounding):
     if gain <= rounding:
         return True
     if slow > 0.0:
-        return max(gain, before) * slow < tolerance
+        return larger(gain, before) * slow < tolerance
     rate = gain / before if before > 0.0 else 1.0
     return rate < 1.0 and gain < 10 * tolerance and gain * rate / (1 - rate) < tolerance
 
 
 class Room(NamedTuple):
-    """Scratch of one start: parameters, sums and panels."""
+    """Scratch of one start: where parameters, sums and panels are."""
 
     state: Any  # where it is
     tried: Any  # where an extrapolation leads
@@ -81,25 +87,35 @@ class Room(NamedTuple):
     one: Any  # sums in a row, about the origin
     two: Any
     three: Any
-    measure: Any  # their units
+    pace: Any  # the longest step allowed, the last step, and the longest that there was reason for of late
     lanes: Any
     joint: Any
     spare: Any
     more: Any
-    pace: Any  # the longest step allowed, the last step, and the longest that there was reason for of late
+    numbers: Any  # of parameters
+    size: Any  # of sums
 
 
 _LONGEST, _STEP, _FAR = range(3)
-_ZERO = np.int64(0)  # a number like others: for a literal zero numba would compile what it is given to anew
+_UPDATES, _TOLERANCE, _PRECISION, _ACCELERATED = range(4)
+
+
+def size_of_room(numbers, size, shape, spare):
+    """Numbers of scratch for starts of so many parameters, sums, and what their steps take."""
+    return 5 * numbers + 6 * size + 3 + (size + shape[0]) * shape[2] + sum(spare)
 
 
 @plain
-def furnished(shape, numbers, size, spare):
-    """Scratch for starts of so many parameters, sums, and what their steps take."""
+def furnished(scratch, numbers, size, components, width, spare):
+    """Scratch, zero where nothing is written, by what it is for."""
+    s, lanes = beyond(scratch, 5 * numbers), beyond(scratch, 5 * numbers + 6 * size + 3)
+    joint = beyond(lanes, size * width)
+    mine = beyond(joint, components * width)
     return Room(
-        np.empty(numbers), np.empty(numbers), np.empty(numbers), np.empty(numbers), np.zeros(numbers),
-        np.empty(size), np.empty(size), np.empty(size), np.empty(size), np.empty(size), np.empty(size), np.empty(size),
-        np.empty(size * shape[2]), np.empty(shape[0] * shape[2]), np.empty(spare[0]), np.empty(spare[1]), np.empty(3),
+        scratch, beyond(scratch, numbers), beyond(scratch, 2 * numbers), beyond(scratch, 3 * numbers),
+        beyond(scratch, 4 * numbers), s, beyond(s, size), beyond(s, 2 * size), beyond(s, 3 * size),
+        beyond(s, 4 * size), beyond(s, 5 * size), beyond(s, 6 * size), lanes, joint, mine, beyond(mine, spare),
+        numbers, size,
     )  # fmt: skip
 
 
@@ -111,9 +127,9 @@ def judged(objective, trace, entries, precision, components, state):
     """
     if not math.isfinite(objective):
         return NOT_FINITE
-    size = max(1.0, abs(objective))
+    size = larger(1.0, abs(objective))
     for k in range(components, 2 * components):
-        size = max(size, abs(state[k]))
+        size = larger(size, abs(state[k]))
     return FELL if entries > 0 and objective < trace[entries - 1] - 100 * precision * size else RUNNING
 
 
@@ -121,7 +137,7 @@ def judged(objective, trace, entries, precision, components, state):
 def noted(objective, trace, entries, guess, room):
     """Notes an objective and where it is; a guess that was as long as allowed allows longer ones."""
     trace[entries] = objective
-    copy(room.state, room.good)
+    copy(room.state, room.good, room.numbers)
     if guess and room.pace[_STEP] == room.pace[_LONGEST]:
         room.pace[_LONGEST] *= 4
 
@@ -129,54 +145,46 @@ def noted(objective, trace, entries, guess, room):
 @plain
 def held_back(room):
     """Back to where a guess was made from, and to the sums of which the plain update is made."""
-    room.pace[_LONGEST] = max(2.0, room.pace[_STEP] / 4)
-    copy(room.held, room.sums)
-    copy(room.two, room.one)
-    copy(room.good, room.state)
+    room.pace[_LONGEST] = larger(2.0, room.pace[_STEP] / 4)
+    copy(room.held, room.sums, room.size)
+    copy(room.two, room.one, room.size)
+    copy(room.good, room.state, room.numbers)
 
 
 @plain
-def guessed(known, match, floor, shape, room):
+def guessed(known, match, floor, measure, shape, room):
     """Notes the sums of a plain update, the known-th in a row; of three it tries what lies far ahead.
 
     Returns how many sums in a row there are then, and whether there is a guess to be tried.
     """
     if known < 2:
-        copy(room.three, room.one if known == 0 else room.two)
+        copy(room.three, room.one if known == 0 else room.two, room.size)
         return known + 1, False
     pace = room.pace
-    pace[_STEP], far = extrapolate(room.one, room.two, room.three, room.measure, pace[_LONGEST], room.ahead)
-    pace[_FAR] = max(far, 0.85 * pace[_FAR])
-    copy(room.sums, room.held)
-    copy(room.three, room.two)
-    copy(room.state, room.tried)
+    pace[_STEP], far = extrapolate(room.one, room.two, room.three, measure, pace[_LONGEST], room.ahead, room.size)
+    pace[_FAR] = larger(far, 0.85 * pace[_FAR])
+    copy(room.sums, room.held, room.size)
+    copy(room.three, room.two, room.size)
     guess = pace[_STEP] > 1.01
     if guess:
+        copy(room.state, room.tried, room.numbers)
         guess = match_at(match, room.ahead, room.origin, floor, shape, room.tried, room.spare, room.more) < 0
-    copy(room.ahead if guess else room.three, room.one)
+    copy(room.ahead if guess else room.three, room.one, room.size)
     if guess:
-        copy(room.tried, room.state)
+        copy(room.tried, room.state, room.numbers)
     return 1, guess
 
 
 @plain
-def read(rows, place, expect, shape, room):
-    """The log-likelihood of the panels of a start; leaves the sums."""
-    columns, weight = rows
-    lanes, joint, spare, sums, plain = room.lanes, room.joint, room.spare, room.sums, room.three
-    return expect_at(expect, columns, weight, place[0], place[1], room.state, shape, lanes, joint, spare, sums, plain)
-
-
-@plain
-def pursued(rows, place, total, base, floor, calls, shape, limits, trace, room):
+def pursued(columns, weight, place, total, base, floor, measure, calls, shape, limits, trace, room):
     """Advances the start in the room; returns how it ended, how many objectives it has, and two particulars."""
-    (expect, match, begin), (updates, tolerance, precision, accelerated) = calls, limits
-    made, entries, known, guess = _ZERO, _ZERO, _ZERO, np.bool_(False)
-    if match_at(begin, room.sums, room.about, room.origin, shape, room.state, room.spare, room.more) >= 0:
+    made, entries, known, guess, broken = 0, 0, 0, False, -1
+    precision = limits[_PRECISION]
+    if match_at(calls[2], room.sums, room.about, room.origin, shape, room.state, room.spare, room.more) >= 0:
         return NOT_FINITE, 0, 0.0, 0.0
-    broken = -1
     while broken < 0:
-        objective = (read(rows, place, expect, shape, room) + base) / total
+        where = place[0], place[1], room.state, shape, room.lanes, room.joint, room.spare, room.sums, room.three
+        objective = (expect_at(calls[0], columns, weight, *where) + base) / total
         made += 1
         rejected = guess and not objective >= trace[entries - 1]
         if rejected:
@@ -187,21 +195,63 @@ def pursued(rows, place, total, base, floor, calls, shape, limits, trace, room):
                 return ended, entries, 0.0, trace[entries - 1] - objective if entries else 0.0
             noted(objective, trace, entries, guess, room)
             entries += 1
-            if settled(trace, entries - 1, room.pace[_FAR], tolerance, precision * max(1.0, abs(objective))):
+            rounding = precision * larger(1.0, abs(objective))
+            if settled(trace, entries - 1, room.pace[_FAR], limits[_TOLERANCE], rounding):
                 return CONVERGED, entries, 0.0, 0.0
-            if made > updates:
+            if made > limits[_UPDATES]:
                 return RUNNING, entries, 0.0, 0.0
-        copy(room.state, room.about)
-        known, guess = guessed(known, match, floor, shape, room) if accelerated and not rejected else (1, False)
+        copy(room.state, room.about, room.numbers)
+        if limits[_ACCELERATED] and not rejected:
+            known, guess = guessed(known, calls[1], floor, measure, shape, room)
+        else:
+            known, guess = 1, False
         if not guess:
-            broken = match_at(match, room.sums, room.about, floor, shape, room.state, room.spare, room.more)
+            broken = match_at(calls[1], room.sums, room.about, floor, shape, room.state, room.spare, room.more)
     return COLLAPSED, entries, float(broken), room.sums[broken]
 
 
-@njit(error_model="numpy", nogil=True, cache=True)
+@plain
+def advanced(
+    columns, weight, places, total, base, floor, measure, calls, shapes, limits, sizes, scratch, states, traces, ends,
+    notes, first, last,
+):  # fmt: skip
+    """Advances the starts [first, last), all arrays given by where they are; see `advance`."""
+    numbers, size = sizes[0], sizes[1]
+    room = furnished(scratch, numbers, size, shapes[0], shapes[2], sizes[2])
+    for s in range(first, last):
+        state = beyond(states, s * numbers)
+        copy(state, room.state, numbers)
+        copy(state, room.good, numbers)
+        room.pace[_LONGEST], room.pace[_STEP], room.pace[_FAR] = 4.0, 1.0, 0.0
+        ends[2 * s], ends[2 * s + 1], notes[2 * s], notes[2 * s + 1] = pursued(
+            columns, weight, beyond(places, 2 * s), total[s], base[s], beyond(floor, s * sizes[3]),
+            beyond(measure, s * size), calls, beyond(shapes, s * sizes[5]), limits, beyond(traces, s * sizes[4]), room,
+        )  # fmt: skip
+        copy(room.good, state, numbers)
+
+
+_F, _I = types.CPointer(types.float64), types.CPointer(types.int64)
+_ADVANCED = types.void(_F, _F, _I, _F, _F, _F, _F, _I, _I, _F, _I, _F, _F, _F, _I, _F, types.int64, types.int64)
+
+
 def advance(
-    rows, places, total, base, floor, measure, calls, shapes, spare, states, limits, traces, ends, notes, first, last
-):
+    rows: tuple[Array, Array],
+    places: Array,
+    total: Array,
+    base: Array,
+    floor: Array,
+    measure: Array,
+    calls: tuple[int, int, int],
+    shapes: Array,
+    spare: tuple[int, int],
+    states: Array,
+    limits: tuple[float, ...],
+    traces: Array,
+    ends: Array,
+    notes: Array,
+    first: int,
+    last: int,
+) -> None:
     """Advances the starts [first, last) until they end or have made so many updates.
 
     Arguments:
@@ -222,13 +272,8 @@ def advance(
         ends: How each start ended, and how many objectives it has, (S, 2).
         notes: Which component collapsed and its weight, or by how much the objective fell, (S, 2).
     """
-    room = furnished(shapes[0], states.shape[1], measure.shape[1], spare)
-    for s in range(first, last):
-        copy(states[s], room.state)
-        copy(states[s], room.good)
-        copy(measure[s], room.measure)
-        room.pace[_LONGEST], room.pace[_STEP], room.pace[_FAR] = 4.0, 1.0, 0.0
-        ends[s, 0], ends[s, 1], notes[s, 0], notes[s, 1] = pursued(
-            rows, places[s], total[s], base[s], floor[s], calls, shapes[s], limits, traces[s], room
-        )
-        copy(room.good, states[s])
+    numbers, size = states.shape[1], measure.shape[1]
+    scratch = np.zeros(size_of_room(numbers, size, shapes[0], spare))
+    sizes = np.array([numbers, size, spare[0], floor.shape[1], traces.shape[1], shapes.shape[1]])
+    given = places, total, base, floor, measure, np.array(calls), shapes, np.array(limits, float), sizes, scratch
+    called(advanced, _ADVANCED)(*pointers(*rows, *given, states, traces, ends, notes), first, last)

@@ -1,13 +1,15 @@
 r"""K-means of small tables: many updates of many starts, one start after another.
 
 The objective is that of `KMeans`, :math:`-\tfrac D2 (1 + \log(2\pi J/(nD))) - \log K` nats a row with J the sum of
-squared distances. A cluster without rows takes the row farthest from its own centre.
+squared distances. A cluster without rows takes the row farthest from its own centre. Arrays are flat.
 """
 
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+
+from .calls import Array, beyond, called, pointers
 
 from ..jit import plain
 
@@ -17,94 +19,134 @@ _TINY = np.finfo(np.float64).tiny
 
 
 @plain
-def assign(x, weight, mean, mass, shift, nearest, far):
-    """Sums about the centres of the rows nearest to each; returns the sum of squared distances."""
-    components, features = mean.shape
-    for k in range(components):
-        mass[k] = 0.0
-        for d in range(features):
-            shift[k, d] = 0.0
+def distance(x, at, mean, to, features):
+    """The square of it, from a row that begins at an index to a centre."""
     total = 0.0
-    for n in range(x.shape[0]):
-        best, at = np.inf, 0
-        for k in range(components):
-            distance = 0.0
-            for d in range(features):
-                distance += (x[n, d] - mean[k, d]) ** 2
-            if distance < best:
-                best, at = distance, k
-        nearest[n], far[n] = at, best
-        total += weight[n] * best
-        mass[at] += weight[n]
-        for d in range(features):
-            shift[at, d] += weight[n] * (x[n, d] - mean[at, d])
+    for d in range(features):
+        total += (x[at + d] - mean[to + d]) ** 2
     return total
 
 
 @plain
-def refill(x, weight, mean, mass, shift, nearest, far):
+def give(x, row, weight, mean, k, features, mass, shift):
+    """Adds a row to the sums about a centre."""
+    mass[k] += weight
+    for d in range(features):
+        shift[k * features + d] += weight * (x[row * features + d] - mean[k * features + d])
+
+
+@plain
+def assign(x, weight, rows, mean, components, features, mass, shift, nearest, far):
+    """Sums about the centres of the rows nearest to each; returns the sum of squared distances."""
+    total = 0.0
+    for k in range(components):
+        mass[k] = 0.0
+        for d in range(features):
+            shift[k * features + d] = 0.0
+    for n in range(rows):
+        far[n] = math.inf
+        for k in range(components):
+            squared = distance(x, n * features, mean, k * features, features)
+            if squared < far[n]:
+                far[n], nearest[n] = squared, k
+        total += weight[n] * far[n]
+        give(x, n, weight[n], mean, nearest[n], features, mass, shift)
+    return total
+
+
+@plain
+def refill(x, weight, rows, mean, components, features, mass, shift, nearest, far):
     """Moves one far row to each cluster that has none; returns how much the sum of squares grows by that."""
-    components, features = mean.shape
     more = 0.0
     for k in range(components):
         if mass[k] > 0.0:
             continue
         n = -1
-        for row in range(x.shape[0]):
+        for row in range(rows):
             if weight[row] > 0.0 and far[row] > 0.0 and (n < 0 or far[row] > far[n]):
                 n = row
         if n < 0:
             return more
-        giver, w = nearest[n], weight[n]
-        more -= w * far[n]
+        more += weight[n] * (distance(x, n * features, mean, k * features, features) - far[n])
         far[n] = 0.0
-        mass[giver] -= w
-        mass[k] += w
-        for d in range(features):
-            shift[giver, d] -= w * (x[n, d] - mean[giver, d])
-            shift[k, d] += w * (x[n, d] - mean[k, d])
-            more += w * (x[n, d] - mean[k, d]) ** 2
+        give(x, n, -weight[n], mean, nearest[n], features, mass, shift)
+        give(x, n, weight[n], mean, k, features, mass, shift)
     return more
 
 
 @plain
-def moved(mean, mass, shift):
+def moved(mean, components, features, mass, shift):
     """Moves the centres to the middle of their rows; returns by how much the sum of squares falls."""
     less = 0.0
-    for k in range(mean.shape[0]):
-        for d in range(mean.shape[1]):
-            step = shift[k, d] / mass[k] if mass[k] > 0.0 else 0.0
-            mean[k, d] += step
+    for k in range(components):
+        for e in range(k * features, (k + 1) * features):
+            step = shift[e] / mass[k] if mass[k] > 0.0 else 0.0
+            mean[e] += step
             less += mass[k] * step * step
     return less
 
 
-@njit(error_model="numpy", nogil=True, cache=True)
-def lloyd(x, weight, total, means, spread, updates, tolerance, precision, traces, ends, first, last):
+@plain
+def gained(trace, made, tolerance, precision):
+    """Whether the last update gained something, or none is asked to."""
+    if made < 2 or not tolerance > 0.0:
+        return True
+    size = abs(trace[made - 1]) if abs(trace[made - 1]) > 1.0 else 1.0
+    slack = precision * size if precision * size > tolerance else tolerance
+    return trace[made - 1] - trace[made - 2] > slack
+
+
+@plain
+def advanced(x, weight, total, means, spread, limits, sizes, scratch, nearest, traces, ends, first, last):
+    """Advances the starts [first, last), all arrays given by where they are; see `lloyd`."""
+    rows, components, features, updates = sizes[0], sizes[1], sizes[2], sizes[3]
+    mass, far = beyond(scratch, components * features), beyond(scratch, components * (1 + features))
+    for s in range(first, last):
+        mean, trace = beyond(means, s * components * features), beyond(traces, s * (updates + 1))
+        made, squares = 0, 0.0
+        while True:
+            squares = assign(x, weight, rows, mean, components, features, mass, scratch, nearest, far)
+            each = squares / (total[0] * features)
+            each = each if each > _TINY else _TINY
+            trace[made] = -0.5 * features * (1 + math.log(2 * math.pi * each)) - math.log(components)
+            made += 1
+            if made == 1:
+                spread[s] = squares / (total[0] * features)
+            ends[2 * s] = 0 if gained(trace, made, limits[0], limits[1]) else 1
+            if made > updates or ends[2 * s] == 1:
+                break
+            squares += refill(x, weight, rows, mean, components, features, mass, scratch, nearest, far)
+            squares -= moved(mean, components, features, mass, scratch)
+            spread[s] = squares / (total[0] * features) if squares > 0.0 else 0.0
+        ends[2 * s + 1] = made
+
+
+_F, _I = types.CPointer(types.float64), types.CPointer(types.int64)
+_ADVANCED = types.void(_F, _F, _F, _F, _F, _F, _I, _F, _I, _F, _I, types.int64, types.int64)
+
+
+def lloyd(
+    x: Array,
+    weight: Array,
+    total: float,
+    means: Array,
+    spread: Array,
+    updates: int,
+    tolerance: float,
+    precision: float,
+    traces: Array,
+    ends: Array,
+    first: int,
+    last: int,
+) -> None:
     """Advances the starts [first, last) of centres (S, K, D), in place, until nothing moves or updates run out.
 
     Leaves the mean squared distance by number, (S,), the objectives, (S, updates + 1), and how each start ended and how
     many objectives it has, (S, 2).
     """
     _, components, features = means.shape
-    mass, shift = np.empty(components), np.empty((components, features))
-    nearest, far = np.empty(x.shape[0], np.int64), np.empty(x.shape[0])
-    for s in range(first, last):
-        mean, trace, made, ended = means[s], traces[s], 0, 0
-        while True:
-            squares = assign(x, weight, mean, mass, shift, nearest, far)
-            each = max(squares / (total * features), _TINY)
-            trace[made] = -0.5 * features * (1 + math.log(2 * math.pi * each)) - math.log(components)
-            made += 1
-            if made == 1:
-                spread[s] = squares / (total * features)
-            if made > 1 and tolerance > 0.0:
-                slack = max(tolerance, precision * max(1.0, abs(trace[made - 1])))
-                if trace[made - 1] - trace[made - 2] <= slack:
-                    ended = 1
-                    break
-            if made > updates:
-                break
-            squares += refill(x, weight, mean, mass, shift, nearest, far)
-            spread[s] = max(0.0, squares - moved(mean, mass, shift)) / (total * features)
-        ends[s, 0], ends[s, 1] = ended, made
+    sizes, limits = np.array([len(x), components, features, updates]), np.array([tolerance, precision])
+    scratch, nearest = np.zeros(components * (1 + features) + len(x)), np.zeros(len(x), np.int64)
+    rows, weights = np.ascontiguousarray(x), np.ascontiguousarray(weight)
+    given = rows, weights, np.array([total]), means, spread, limits, sizes, scratch, nearest, traces, ends
+    called(advanced, _ADVANCED)(*pointers(*given), first, last)

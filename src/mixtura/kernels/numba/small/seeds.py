@@ -45,10 +45,10 @@ def chosen(x, weight, uniforms, mean, far):
         for d in range(x.shape[1]):
             mean[k, d] = x[at, d]
         for n in range(x.shape[0]):
-            distance = 0.0
+            squared = 0.0
             for d in range(x.shape[1]):
-                distance += (x[n, d] - mean[k, d]) ** 2
-            far[n] = distance if k == 0 or distance < far[n] else far[n]
+                squared += (x[n, d] - mean[k, d]) ** 2
+            far[n] = squared if k == 0 or squared < far[n] else far[n]
 
 
 @plain
@@ -84,7 +84,7 @@ def seed(x, weight, places, total, unit, uniforms, logits, means, covariances, f
     longest = 0
     for g in range(first, last):
         longest = max(longest, places[g, 1] - places[g, 0])
-    mean, mass, shift = np.empty((components, features)), np.empty(components), np.empty((components, features))
+    mean, mass, shift = np.empty((components, features)), np.empty(components), np.empty(components * features)
     nearest, far = np.empty(longest, np.int64), np.empty(longest)
     for g in range(first, last):
         begin, end = places[g, 0], places[g, 1]
@@ -92,6 +92,7 @@ def seed(x, weight, places, total, unit, uniforms, logits, means, covariances, f
         for b in range(starts):
             chosen(rows, counts, uniforms[g, b], mean, far)
             for _ in range(_LLOYD):
-                assign(rows, counts, mean, mass, shift, nearest, far)
-                moved(mean, mass, shift)
+                flat, centres = rows.reshape(-1), mean.reshape(-1)
+                assign(flat, counts, end - begin, centres, components, features, mass, shift, nearest, far)
+                moved(centres, components, features, mass, shift)
             moments(rows, counts, mass, mean, unit[g], total[g], logits[g, b], means[g, b], covariances[g, b])
