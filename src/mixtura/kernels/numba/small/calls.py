@@ -37,7 +37,7 @@ _NUMBERS, _WHOLE, _INTEGER = types.CPointer(types.float64), types.CPointer(types
 EXPECT = types.float64(
     _NUMBERS, _NUMBERS, _INTEGER, _INTEGER, _NUMBERS, _WHOLE, _NUMBERS, _NUMBERS, _NUMBERS, _NUMBERS, _NUMBERS
 )
-MATCH = _INTEGER(_NUMBERS, _NUMBERS, _NUMBERS, _WHOLE, _NUMBERS, _NUMBERS, _NUMBERS)
+MATCH = _INTEGER(_INTEGER, _NUMBERS, _NUMBERS, _NUMBERS, _WHOLE, _NUMBERS, _NUMBERS, _NUMBERS)
 COVARIANCES = _INTEGER(_INTEGER, _NUMBERS, _NUMBERS, _NUMBERS, _INTEGER, _INTEGER, _INTEGER, _NUMBERS)
 
 
@@ -92,9 +92,9 @@ def expect_at(typing_context, at, columns, weight, begin, end, state, shape, lan
 
 
 @define
-def match_at(typing_context, at, sums, about, floor, shape, state, spare, room):
-    """The M-step at an address; see `driver`."""
-    return _INTEGER(_INTEGER, sums, about, floor, shape, state, spare, room), _call
+def match_at(typing_context, at, begins, sums, about, floor, shape, state, spare, room):
+    """The M-step at an address, or what makes a state that begins ready to be read; see `driver`."""
+    return _INTEGER(_INTEGER, _INTEGER, sums, about, floor, shape, state, spare, room), _call
 
 
 @define

@@ -60,8 +60,9 @@ def extrapolate(first, second, third, unit, longest, out, count):
 
 
 @plain
-def settled(trace, last, slow, tolerance, rounding):
+def settled(trace, last, slow, limits):
     """Whether the gain still to come is below the tolerance or lost in rounding; as `loop.traces` has it."""
+    tolerance, rounding = limits[_TOLERANCE], limits[_PRECISION] * larger(1.0, abs(trace[last]))
     if last < 2 or not tolerance > 0.0:
         return False
     gain, before = trace[last] - trace[last - 1], trace[last - 1] - trace[last - 2]
@@ -168,7 +169,7 @@ def guessed(known, match, floor, measure, shape, room):
     guess = pace[_STEP] > 1.01
     if guess:
         copy(room.state, room.tried, room.numbers)
-        guess = match_at(match, room.ahead, room.origin, floor, shape, room.tried, room.spare, room.more) < 0
+        guess = match_at(match, 0, room.ahead, room.origin, floor, shape, room.tried, room.spare, room.more) < 0
     copy(room.ahead if guess else room.three, room.one, room.size)
     if guess:
         copy(room.tried, room.state, room.numbers)
@@ -179,8 +180,7 @@ def guessed(known, match, floor, measure, shape, room):
 def pursued(columns, weight, place, total, base, floor, measure, calls, shape, limits, trace, room):
     """Advances the start in the room; returns how it ended, how many objectives it has, and two particulars."""
     made, entries, known, guess, broken = 0, 0, 0, False, -1
-    precision = limits[_PRECISION]
-    if match_at(calls[2], room.sums, room.about, room.origin, shape, room.state, room.spare, room.more) >= 0:
+    if match_at(calls[1], 1, room.sums, room.about, room.origin, shape, room.state, room.spare, room.more) >= 0:
         return NOT_FINITE, 0, 0.0, 0.0
     while broken < 0:
         where = place[0], place[1], room.state, shape, room.lanes, room.joint, room.spare, room.sums, room.three
@@ -190,23 +190,20 @@ def pursued(columns, weight, place, total, base, floor, measure, calls, shape, l
         if rejected:
             held_back(room)
         else:
-            ended = judged(objective, trace, entries, precision, shape[0], room.state)
+            ended = judged(objective, trace, entries, limits[_PRECISION], shape[0], room.state)
             if ended != RUNNING:
                 return ended, entries, 0.0, trace[entries - 1] - objective if entries else 0.0
             noted(objective, trace, entries, guess, room)
             entries += 1
-            rounding = precision * larger(1.0, abs(objective))
-            if settled(trace, entries - 1, room.pace[_FAR], limits[_TOLERANCE], rounding):
+            if settled(trace, entries - 1, room.pace[_FAR], limits):
                 return CONVERGED, entries, 0.0, 0.0
             if made > limits[_UPDATES]:
                 return RUNNING, entries, 0.0, 0.0
         copy(room.state, room.about, room.numbers)
-        if limits[_ACCELERATED] and not rejected:
-            known, guess = guessed(known, calls[1], floor, measure, shape, room)
-        else:
-            known, guess = 1, False
+        plain = rejected or not limits[_ACCELERATED]
+        known, guess = (1, False) if plain else guessed(known, calls[1], floor, measure, shape, room)
         if not guess:
-            broken = match_at(calls[1], room.sums, room.about, floor, shape, room.state, room.spare, room.more)
+            broken = match_at(calls[1], 0, room.sums, room.about, floor, shape, room.state, room.spare, room.more)
     return COLLAPSED, entries, float(broken), room.sums[broken]
 
 
@@ -241,7 +238,7 @@ def advance(
     base: Array,
     floor: Array,
     measure: Array,
-    calls: tuple[int, int, int],
+    calls: tuple[int, ...],
     shapes: Array,
     spare: tuple[int, int],
     states: Array,
@@ -261,7 +258,7 @@ def advance(
         base: What is to be added to the log-likelihood of each start, (S,).
         floor: The variance of each column below which a component has collapsed, by start, (S, D).
         measure: The unit of each sum, in which steps are measured, by start, (S, M).
-        calls: Addresses of the E-step, of the M-step, and of what makes a state ready to be read.
+        calls: Addresses of the E-step and of the M-step.
         shapes: Components, columns, rows in a panel, and what else the steps ask for, by start, (S, C); the first two
             are those of all.
         spare: Numbers of scratch for the steps, two arrays.

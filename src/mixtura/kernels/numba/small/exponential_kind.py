@@ -1,4 +1,4 @@
-"""Exponential families on small tables, as the driver calls them: E-step, M-step, and what they need to begin.
+"""Exponential families on small tables, as the driver calls them: E-step and M-step.
 
 A shape is K, F, rows in a panel, the law, the statistics of a member, and the trials behind a value.
 """
@@ -27,18 +27,14 @@ def expected(columns, weight, begin, end, state, shape, lanes, joint, spare, sum
 
 
 @plain
-def matched(sums, about, floor, shape, state, spare, room):
-    """The M-step: parameters from sums; the component that broke, or -1."""
+def matched(begins, sums, about, floor, shape, state, spare, room):
+    """The M-step: parameters from sums; the component that broke, or -1. A state that begins has its constants."""
+    if begins != 0:
+        return -1
     return update(shape[3], sums, shape[0], shape[1], shape[4], shape[5], state, floor, room)
 
 
-@plain
-def begun(sums, about, floor, shape, state, spare, room):
-    """Nothing: a state comes with its constants."""
-    return -1
-
-
 @cache
-def calls() -> tuple[int, int, int]:
-    """Addresses of the E-step, of the M-step, and of what begins."""
-    return address(expected, EXPECT), address(matched, MATCH), address(begun, MATCH)
+def calls() -> tuple[int, int]:
+    """Addresses of the E-step and of the M-step."""
+    return address(expected, EXPECT), address(matched, MATCH)

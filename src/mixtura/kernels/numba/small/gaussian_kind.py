@@ -1,4 +1,4 @@
-r"""Gaussians on small tables, as the driver calls them: E-step, M-step, and what they need to begin.
+r"""Gaussians on small tables, as the driver calls them: E-step and M-step.
 
 A shape is K, D, rows in a panel, the code of the structure, and the address of its step where it shares a part.
 """
@@ -41,23 +41,22 @@ def about_origin(sums, state, components, features, out):
 
 
 @plain
-def matched(sums, about, floor, shape, state, spare, room):
-    """The M-step: parameters from sums about the means of another state; the component that broke, or -1."""
+def matched(begins, sums, about, floor, shape, state, spare, room):
+    """The M-step: parameters from sums about the means of another state; the component that broke, or -1.
+
+    A state that begins has parameters, and lacks their factors and constants.
+    """
     components, features = shape[0], shape[1]
-    broken = update(shape[3], shape[4], sums, about, components, features, state, spare, room)
+    broken = -1
+    if begins == 0:
+        broken = update(shape[3], shape[4], sums, about, components, features, state, spare, room)
     return broken if broken >= 0 else factorise(shape[3] >= FULL, components, features, state, floor)
 
 
-@plain
-def begun(sums, about, floor, shape, state, spare, room):
-    """Factors and constants of a state that has none yet; the component that is too narrow, or -1."""
-    return factorise(shape[3] >= FULL, shape[0], shape[1], state, floor)
-
-
 @cache
-def calls() -> tuple[int, int, int]:
-    """Addresses of the E-step, of the M-step, and of what begins."""
-    return address(expected, EXPECT), address(matched, MATCH), address(begun, MATCH)
+def calls() -> tuple[int, int]:
+    """Addresses of the E-step and of the M-step."""
+    return address(expected, EXPECT), address(matched, MATCH)
 
 
 def shared_step() -> int:

@@ -7,11 +7,10 @@ squared distances. A cluster without rows takes the row farthest from its own ce
 import math
 
 import numpy as np
-from numba import njit, types
-
-from .calls import Array, beyond, called, pointers
+from numba import types
 
 from ..jit import plain
+from .calls import Array, beyond, called, pointers
 
 __all__ = ["lloyd"]
 
