@@ -200,8 +200,8 @@ def pursued(columns, weight, place, total, base, floor, measure, calls, shape, l
             if made > limits[_UPDATES]:
                 return RUNNING, entries, 0.0, 0.0
         copy(room.state, room.about, room.numbers)
-        plain = rejected or not limits[_ACCELERATED]
-        known, guess = (1, False) if plain else guessed(known, calls[1], floor, measure, shape, room)
+        steady = rejected or not limits[_ACCELERATED]
+        known, guess = (1, False) if steady else guessed(known, calls[1], floor, measure, shape, room)
         if not guess:
             broken = match_at(calls[1], 0, room.sums, room.about, floor, shape, room.state, room.spare, room.more)
     return COLLAPSED, entries, float(broken), room.sums[broken]
