@@ -441,7 +441,8 @@ class TestMissingExtras:
 def test_it_runs_as_a_program(tmp_path):
     command = [sys.executable, "-m", "mixtura.cli", "fit", FAITHFUL, "--components", "2", "--covariance", "full"]
     done = subprocess.run([*command, "--out", "r"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and done.stderr == "", done.stderr
+    said = [line for line in done.stderr.splitlines() if "compiling for this machine, once" not in line]
+    assert done.returncode == 0 and not said, done.stderr
     assert names(tmp_path / "r") == FILES
     again = subprocess.run([*command, "--out", "r"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert again.returncode == 1 and "Traceback" not in again.stderr and "--force" in again.stderr

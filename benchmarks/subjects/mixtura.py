@@ -35,7 +35,7 @@ def em(case: Case) -> Callable[[int], Parameters]:
     template = start.components.structure
 
     def run(iterations: int) -> Parameters:
-        method = mx.EM(max_iterations=iterations, tolerance=0)
+        method = mx.EM(max_iterations=iterations, tolerance=0, acceleration=False)
         fit = mx.fit(x, covariance=template, init=start, method=method, restarts=1)
         if fit.iterations != iterations:
             raise RuntimeError(f"stopped after {fit.iterations} of {iterations} iterations: {fit.advice}")
@@ -89,18 +89,22 @@ def kmeans(case: Case) -> Callable[[], Tensor]:
 
 
 def student(case: Case) -> Callable[[], Tensor]:
-    return _called(case, family=mx.StudentT, method=mx.EM(max_iterations=30, tolerance=0), restarts=2)
+    return _called(
+        case, family=mx.StudentT, method=mx.EM(max_iterations=30, tolerance=0, acceleration=False), restarts=2
+    )
 
 
 def noise(case: Case) -> Callable[[], Tensor]:
     scale = torch.full((case.rows, case.features), 0.5, dtype=torch.from_numpy(case.x).dtype)
     errors = mx.observation.AdditiveNoise(scale=scale, per_row=True)
-    return _called(case, observation=errors, method=mx.EM(max_iterations=30, tolerance=0), restarts=2)
+    return _called(
+        case, observation=errors, method=mx.EM(max_iterations=30, tolerance=0, acceleration=False), restarts=2
+    )
 
 
 def gaps(case: Case) -> Callable[[], Tensor]:
     seen = mx.observation.Missing()
-    return _called(case, observation=seen, method=mx.EM(max_iterations=30, tolerance=0), restarts=2)
+    return _called(case, observation=seen, method=mx.EM(max_iterations=30, tolerance=0, acceleration=False), restarts=2)
 
 
 def gibbs(case: Case) -> Callable[[], Tensor]:
