@@ -119,5 +119,6 @@ LEARNABLE |= GRADIENT
 GRADUAL: set[str] = {*STUDENTS, *STEPWISE, *GRADIENT, "beside"}
 
 GRADUAL |= {"low-rank-1", "tied-low-rank-1"}  # a few of Newton's steps
+GRADUAL |= {"VEI", "VEE", "EVE", "VVE", "VEV"}  # two steps from the covariances before
 
 FAMILIES: dict[str, Component] = {**LEARNABLE, **TORCH}
