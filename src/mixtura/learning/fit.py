@@ -15,13 +15,12 @@ from ..components import Family, Structure, structure
 from ..components.observation import EXACT
 from ..components.observation_sequence import as_one
 from ..data import Rows, grouping
-from ..data.reading import names_but
 from ..errors import refuse
 from ..mixture import Mixture
 from ..mixture.columns import names_of
 from .expectation.recorded import recorded
 from .families import families
-from .groups.fit_groups import fit_groups
+from .groups.fit_groups import features_beside, fit_groups
 from .groups.group_fits import GroupFits
 from .job import Job, whole
 from .loop.method import FitT, Gives, Method
@@ -145,8 +144,7 @@ def fit(
         -1126.316
     """
     columns = _known_by(init, x, observation) if columns is None else columns
-    if columns is None and isinstance(groups, str):
-        columns = names_but(x, [name for name in (groups, sample_weight) if isinstance(name, str)])
+    columns = features_beside(x, groups, sample_weight) if columns is None else columns
     rows = recorded(x, columns, sample_weight, observation, labels, components)
     method = frozen(EM() if method is None else method, freeze, init)
     (chosen,) = families(family, [structure(covariance)])

@@ -18,12 +18,11 @@ from torch import Generator, Tensor
 
 from ..components import Family, Structure, structure
 from ..data import grouping
-from ..data.reading import names_but
 from ..errors import MixtureError, refuse
 from .expectation.recorded import recorded
 from .families import families
 from .fit import learn
-from .groups.fit_groups import fit_groups
+from .groups.fit_groups import features_beside, fit_groups
 from .groups.select_groups import GroupSelection, select_groups
 from .job import Job, whole
 from .loop.method import Method
@@ -194,8 +193,7 @@ def select(
         refuse("criterion", f"one of {', '.join(_CRITERIA)}", repr(criterion))
     counts, restarts = _counts(components), whole("restarts", restarts)
     shapes = [structure(one) for one in _several(covariance)]
-    if columns is None and isinstance(groups, str):
-        columns = names_but(x, [name for name in (groups, sample_weight) if isinstance(name, str)])
+    columns = features_beside(x, groups, sample_weight) if columns is None else columns
     rows, method = recorded(x, columns, sample_weight, observation), EM() if method is None else method
     method.check(rows)
     shapes = shapes if rows.clean_shape.numel() > 1 else _on_a_line(shapes)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from ...components import Family
 from ...data import Rows
 from ...data.groups import Groups
+from ...data.reading import names_but
 from ...errors import MixtureError
 from ..loop.method import Method
 from ..loop.traces import stack
@@ -17,7 +18,7 @@ from ..results.fit import Fit
 from .group_fits import GroupFits, Told, refused
 from .small_groups import fitted_together, together
 
-__all__ = ["fit_groups"]
+__all__ = ["features_beside", "fit_groups"]
 
 
 def fit_groups(
@@ -49,29 +50,38 @@ def fit_groups(
     """
     if init is None and together(rows, groups, method, family):
         return fitted_together(rows, groups, method, family, components, restarts, generator)
-    fits = [_tried(learn, part, method, family, init, components, restarts, generator) for part in _parts(rows, groups)]
-    sound = [one for one in fits if isinstance(one, Fit)]
-    if not sound:
-        raise MixtureError(f"No group can be fitted; the first one: {fits[0]}")
-    nothing = sound[0].mixture.map(lambda tensor: torch.full_like(tensor, torch.nan))
-    mixtures = [one.mixture if isinstance(one, Fit) else nothing for one in fits]
+    tried = [
+        _tried(learn, part, method, family, init, components, restarts, generator) for part in _parts(rows, groups)
+    ]
+    sound = next((one.fit for one in tried if one.fit is not None), None)
+    if sound is None:
+        raise MixtureError(f"No group can be fitted; the first one: {tried[0].told.detail}")
+    nothing = sound.mixture.map(lambda tensor: torch.full_like(tensor, torch.nan))
     return GroupFits(
-        stack(mixtures).named(sound[0].mixture.columns),
+        stack([nothing if one.fit is None else one.fit.mixture for one in tried]).named(sound.mixture.columns),
         groups.names,
-        tuple(_told(one) for one in fits),
-        torch.tensor([one.log_likelihood if isinstance(one, Fit) else torch.nan for one in fits], dtype=torch.float64),
+        tuple(one.told for one in tried),
+        torch.tensor([torch.nan if one.fit is None else one.fit.log_likelihood for one in tried], dtype=torch.float64),
         tuple(torch.bincount(groups.codes, minlength=len(groups.names)).tolist()),
-        totals(rows, groups),
-        sound[0].method,
+        torch.bincount(groups.codes, rows.weight, len(groups.names)).double(),
+        sound.method,
         family,
         rows,
         groups.codes,
     )
 
 
-def totals(rows: Rows, groups: Groups) -> Tensor:
-    """The weight of the rows of each group, ``(G,)``."""
-    return torch.bincount(groups.codes, rows.weight, len(groups.names)).double()
+def features_beside(x: Any, groups: Any, weight: Any) -> tuple[str, ...] | None:
+    """The columns of a table that are features, where one by name holds the groups, and perhaps one the weights."""
+    named = [name for name in (groups, weight) if isinstance(name, str)]
+    return names_but(x, named) if isinstance(groups, str) else None
+
+
+class _Tried(NamedTuple):
+    """A group's fit, none where there could be none, and what is told of it."""
+
+    fit: Fit | None
+    told: Told
 
 
 def _parts(rows: Rows, groups: Groups) -> list[Rows]:
@@ -79,13 +89,10 @@ def _parts(rows: Rows, groups: Groups) -> list[Rows]:
     return [rows.take(index) for index in order.split(torch.bincount(groups.codes).tolist())]
 
 
-def _tried(learn: Any, rows: Rows, method: Method, family: Family, *arguments: Any) -> Fit | MixtureError:
+def _tried(learn: Any, rows: Rows, method: Method, family: Family, *arguments: Any) -> _Tried:
     init, components, restarts, generator = arguments
     try:
-        return learn(rows, method, family, init, components, restarts, generator)
+        fit = learn(rows, method, family, init, components, restarts, generator)
     except MixtureError as error:
-        return error
-
-
-def _told(one: Fit | MixtureError) -> Told:
-    return Told(one.reason, one.detail, tuple(one.trace.tolist())) if isinstance(one, Fit) else refused(str(one))
+        return _Tried(None, refused(str(error)))
+    return _Tried(fit, Told(fit.reason, fit.detail, tuple(fit.trace.tolist())))

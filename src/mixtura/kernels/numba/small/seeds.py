@@ -15,7 +15,7 @@ from .lloyd import assign, moved
 
 __all__ = ["seed"]
 
-_LLOYD = 5
+_LLOYD = 3
 _BLEND = 0.01  # of the total covariance in the first guess
 
 
