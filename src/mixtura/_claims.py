@@ -79,9 +79,12 @@ def claimed(path: Path, argument: str, wait: bool) -> Iterator[Path]:
             advice = f"If no process writes it, remove {claim.folder}."
             raise MixtureError(f"`{argument}` must be free to write; {path} is being written. {advice}") from error
         try:
-            yield claim.folder
+            try:
+                yield claim.folder
+            finally:
+                claim.clear()
         finally:
-            claim.clear()
+            claim.clear()  # once more, where Ctrl-C came meanwhile
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..data import Rows
+from ..data import Rows, check_rows
 from ..errors import refuse
 from ..learning import Candidate, Fit, Selection
 from ..mixture import Mixture
@@ -92,6 +92,7 @@ def story(
     if about.rows is None:
         advice = "A fit brings its own rows, but for those that a projection recorded in other columns."
         refuse("x", "given beside a mixture", "none", advice)
+    check_rows(about.rows)
     _, fit, selection = parts(model)
     found = survey(about.mixture, about.rows)
     return Story(about.mixture, about.rows, about.names, found, fit, selection, source, made or {})

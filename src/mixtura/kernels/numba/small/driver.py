@@ -24,6 +24,7 @@ __all__ = ["COLLAPSED", "CONVERGED", "FELL", "NOT_FINITE", "RUNNING", "WIDTH", "
 
 WIDTH = lanes(8)[0]
 RUNNING, CONVERGED, COLLAPSED, NOT_FINITE, FELL = range(5)
+_DIGITS = 1e6  # how far rounding, at covariances that are nearly flat, moves an objective: a fall of 2e-10 is none
 
 
 @plain
@@ -131,7 +132,7 @@ def judged(objective, trace, entries, precision, components, state):
     size = larger(1.0, abs(objective))
     for k in range(components, 2 * components):
         size = larger(size, abs(state[k]))
-    return FELL if entries > 0 and objective < trace[entries - 1] - 100 * precision * size else RUNNING
+    return FELL if entries > 0 and objective < trace[entries - 1] - _DIGITS * precision * size else RUNNING
 
 
 @plain
