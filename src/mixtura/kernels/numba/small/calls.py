@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, types
+from numba import cfunc, njit, types
 from numpy.typing import NDArray
 
 from ..vector import data, define
@@ -39,6 +39,11 @@ EXPECT = types.float64(
 )
 MATCH = _INTEGER(_INTEGER, _NUMBERS, _NUMBERS, _NUMBERS, _WHOLE, _NUMBERS, _NUMBERS, _NUMBERS)
 COVARIANCES = _INTEGER(_INTEGER, _NUMBERS, _NUMBERS, _NUMBERS, _INTEGER, _INTEGER, _INTEGER, _NUMBERS)
+
+
+@njit(cache=True)
+def _kept():
+    """Never called: numba refuses it, and with it all of these steps, where it has nowhere to keep what it compiles."""
 
 
 @cache
