@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from types import ModuleType
 from typing import Any, NamedTuple, Self
 
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .compiled import compiled_module
-from .steps import Step
+from .steps import End, Step
 from .threads import in_threads, workers
 
 __all__ = [
@@ -42,16 +41,6 @@ _MOST_NUMBERS = 2**18  # of rows times columns: what passes quickly from the sec
 _MOST_FEATURES = 16
 _DRIVER = "small.driver"
 _GRAIN = 2_000_000  # row-components worth another thread: about some milliseconds
-
-
-class End(IntEnum):
-    """How a start ended; the numbers are those of the compiled driver."""
-
-    RUNNING = 0
-    CONVERGED = 1
-    COLLAPSED = 2
-    NOT_FINITE = 3
-    FELL = 4
 
 
 class Limits(NamedTuple):

@@ -1,4 +1,4 @@
-"""The M-steps that are compiled for small tables, by what the covariances look like."""
+"""What compiled steps on small tables are asked for and answer, by numbers: M-steps, and how a start ended."""
 
 from enum import IntEnum
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Step"]
+__all__ = ["End", "Step"]
 
 
 class Step(IntEnum):
@@ -48,3 +48,13 @@ class Step(IntEnum):
         if self in (Step.SPHERICAL, Step.TIED_SPHERICAL):
             return np.trace(covariance, axis1=-2, axis2=-1)[..., None, None] / len(axes) * axes
         return covariance * axes
+
+
+class End(IntEnum):
+    """How a start ended, or that it did not."""
+
+    RUNNING = 0
+    CONVERGED = 1
+    COLLAPSED = 2
+    NOT_FINITE = 3
+    FELL = 4

@@ -31,6 +31,7 @@ from .loop.reason import Reason
 from .loop.traces import State
 from .methods.em import EM
 from .results.fit import Fit
+from .search.race import SAME
 from .select_together import serve_together, together
 from .starts.centres import Initialiser, MixedStart
 from .starts.splitting import joined, splits
@@ -40,7 +41,6 @@ __all__ = ["Candidate", "Selection", "select"]
 EVERY = ("full", "diagonal", "spherical", "tied-full", "tied-diagonal", "tied-spherical")
 _CRITERIA = ("bic", "aic", "icl")
 _RESTARTS = 16
-_GAIN = 0.05  # nats, over all rows, for which the best candidate is replaced
 
 
 class Candidate(NamedTuple):
@@ -285,7 +285,7 @@ def _polished(job: Job, kinds: list[Family], found: Selection) -> Selection:
     kind = next(one for one in kinds if one.name == line.covariance)
     shaped = replace(job, family=kind)
     again = shaped.result(shaped.race(best.mixture.map(lambda tensor: torch.stack([tensor] * 2))))
-    if not (again.log_likelihood > best.log_likelihood + _GAIN and again.reason not in _BROKEN and not again.spurious):
+    if not (again.log_likelihood > best.log_likelihood + SAME and again.reason not in _BROKEN and not again.spurious):
         return found
     table = (_candidate(again, line.covariance), *found.table[1:])
     makers = partial(_same, again), *(partial(found.fits.__getitem__, i) for i in range(1, len(found.fits)))

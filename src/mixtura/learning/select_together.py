@@ -9,9 +9,8 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
-from ..components import Family, Gaussian, Normal
+from ..components import Diagonal, Family, Full, Gaussian, Normal
 from ..kernels import Step
 from ..kernels.small import End, Starts
 from .job import Job
@@ -42,29 +41,22 @@ def serve_together(job: Job, kinds: list[Any]) -> bool:
     known = all(
         one.kind in (Gaussian, Normal) and one.structure is not None and one.structure.step is not None for one in kinds
     )
-    return known and job.method.alone and len(job.sample) == len(job.rows) and plain_table(job.rows)
+    return known and job.method.alone and len(job.sample) == job.summary.count and plain_table(job.rows)
 
 
 def together(job: Job, counts: list[int], kinds: list[Any], init: Initialiser, restarts: int) -> Iterator[Numbers]:
     """Yields the candidates of every number of components, in order."""
-    _check(job, kinds)
+    steps = [kind.structure.step for kind in kinds]
+    pooled = Full(tied=True) if max(steps) >= Step.FULL else Diagonal(tied=True)
+    common = replace(job, family=replace(kinds[0], structure=pooled))
     table = tabled(job.rows, job.floor)
     weight = job.rows.each_weight.double().numpy()
     x = np.where(weight[:, None] > 0, job.rows.tensor().reshape(len(job.rows), -1).double().numpy(), 0.0)
     found: dict[int, Searched] = {}
     for k in counts:
-        centres = job.centres(init, k, 1 if k == 1 else restarts).double().numpy()
-        steps = [kind.structure.step for kind in kinds]
-        found[k] = search_shapes(job.method, table, x, weight, centres, steps, found.get(k - 1))
+        start = common.starts(init, k, 1 if k == 1 else restarts)
+        found[k] = search_shapes(job.method, table, start, steps, found.get(k - 1))
         yield from _numbers(job, found[k], kinds, k, x, weight)
-
-
-def _check(job: Job, kinds: list[Any]) -> None:
-    """Refuses columns that depend on each other, for structures that are matrices."""
-    dense = next((kind for kind in kinds if kind.structure.step >= Step.FULL), None)
-    if dense is not None:
-        one = torch.ones(len(job.sample), 1, 1, dtype=torch.long, device=job.rows.device)
-        replace(job, family=dense)._from_responsibilities(one, job.sample.each_weight, job.drawn)
 
 
 def _numbers(job: Job, found: Searched, kinds: list[Any], k: int, x: Array, weight: Array) -> Iterator[Numbers]:

@@ -6,19 +6,15 @@ i (i + 1) / 2 + j, and what a component leaves for the sums is (component, featu
 
 import math
 
-from numba import njit
-
+from .joints import kernel, part, softmax
 from .layouts import aligned
-from .vector import exp, fma, lanes, largest, load_panel, log, number, splat, store, total
+from .vector import fma, lanes, load_panel, log, number, splat, store, total
 
 __all__ = ["deconvolve", "tiles_for"]
 
 _LANES = {itemsize: lanes(itemsize)[0] for itemsize in (4, 8)}
 _WIDTH_32, _WIDTH_64 = _LANES[4], _LANES[8]
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
-
-part = njit(error_model="numpy", forceinline=True)
-kernel = njit(error_model="numpy", nogil=True, cache=True)
 
 
 @part
@@ -117,23 +113,6 @@ def keep(lower, inverse, z, features, width, minus, q, precision, at):
 
 
 @part
-def softmax(joint, components, width):
-    """Log joints of a panel become responsibilities; returns the log density."""
-    top = load_panel(joint, 0)
-    for k in range(1, components):
-        top = largest(load_panel(joint, k * width), top)
-    mass = splat(0.0, top)
-    for k in range(components):
-        value = exp(load_panel(joint, k * width) - top)
-        store(joint, k * width, value)
-        mass = mass + value
-    scale = splat(1.0, mass) / mass
-    for k in range(components):
-        store(joint, k * width, load_panel(joint, k * width) * scale)
-    return top + log(mass)
-
-
-@part
 def recorded(absent, features, width):
     """The constant of each row's density: half log two pi for every coordinate recorded."""
     count = splat(0.0, load_panel(absent, 0))
@@ -183,5 +162,5 @@ def deconvolve(
                 value = logs - constant + splat(number(logits, c), logs) - squared * splat(0.5, logs)
                 store(joint, k * width, value)
                 keep(lower, inverse, z, features, width, minus, q, precision, k)
-            likelihood[b] += total(weights * softmax(joint, components, width))
+            likelihood[b] += total(weights * softmax(joint, 0, components, width))
             add(joint, weights, q, precision, width, mass[b], first[b], second[b])

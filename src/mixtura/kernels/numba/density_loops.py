@@ -20,7 +20,7 @@ def record(joint, begin, stop, b, size, count, density, joints):
             for lane in range(rows):
                 joints[row + lane, b, k] = joint[at + k * size.width + lane]
         if density.size:
-            store(joint, at, softmax(joint, p, size))
+            store(joint, at, softmax(joint, p * size.components * size.width, size.components, size.width))
             for lane in range(rows):
                 density[row + lane, b] = joint[at + lane]
 

@@ -150,20 +150,19 @@ def whiten(columns, factor, offset, b, size, z):
 
 
 @part
-def softmax(joint, p, size):
-    """Log joints of a panel become responsibilities; returns the log density."""
-    at = p * size.components * size.width
+def softmax(joint, at, components, width):
+    """Log joints of a panel, from a place on, become responsibilities; returns the log density."""
     top = load_panel(joint, at)
-    for k in range(1, size.components):
-        top = largest(load_panel(joint, at + k * size.width), top)
+    for k in range(1, components):
+        top = largest(load_panel(joint, at + k * width), top)
     mass = splat(0.0, top)
-    for k in range(size.components):
-        value = exp(load_panel(joint, at + k * size.width) - top)
-        store(joint, at + k * size.width, value)
+    for k in range(components):
+        value = exp(load_panel(joint, at + k * width) - top)
+        store(joint, at + k * width, value)
         mass = mass + value
     scale = splat(1.0, mass) / mass
-    for k in range(size.components):
-        store(joint, at + k * size.width, load_panel(joint, at + k * size.width) * scale)
+    for k in range(components):
+        store(joint, at + k * width, load_panel(joint, at + k * width) * scale)
     return top + log(mass)
 
 
@@ -172,5 +171,6 @@ def believe(joint, size, share):
     """Log joints of a tile become responsibilities; returns the weighted log-likelihood."""
     likelihood = 0.0
     for p in range(size.panels):
-        likelihood += total(load_panel(share, p * size.width) * softmax(joint, p, size))
+        density = softmax(joint, p * size.components * size.width, size.components, size.width)
+        likelihood += total(load_panel(share, p * size.width) * density)
     return likelihood

@@ -118,15 +118,14 @@ class Extrapolation(Plain):
     def proposed(self, method: Method, statistics: Statistics, state: State, floor: Tensor) -> State:
         now = _Stated(statistics, state)
         if self.held is not None and bool(self.refused.any()):
-            now, self.row = self.held.where(self.refused, now), []
+            now = self.held.where(self.refused, now)
             back = method.update(self.held.sums, self.held.state)
-            proposed = merged(self.refused, back, method.update(statistics, state))
-        else:
-            proposed = method.update(statistics, state)
+            self.row = [now]
+            return merged(self.refused, back, method.update(statistics, state))
         self.row = [*self.row, now]
-        return self._guessed(method, now, floor, proposed) if len(self.row) == 3 else proposed
+        return self._guessed(method, now, floor) if len(self.row) == 3 else method.update(statistics, state)
 
-    def _guessed(self, method: Method, now: _Stated, floor: Tensor, plain: State) -> State:
+    def _guessed(self, method: Method, now: _Stated, floor: Tensor) -> State:
         """What lies far ahead, where an update leads there, and the plain updates elsewhere."""
         ahead = self._ahead(method, now)
         ready = (self.step > _LEAST) & (ahead.weight > 0).all(-1).cpu()
@@ -134,7 +133,9 @@ class Extrapolation(Plain):
         guess = method.update(ahead, now.state)
         self.guess = ready & ~method.collapsed(guess, floor).any(-1).cpu()
         self.row, self.held = [_Stated(_chosen(self.guess, ahead, now.sums), now.state)], now
-        return merged(self.guess, guess, plain)
+        if bool(self.guess.all()):
+            return guess
+        return merged(self.guess, guess, method.update(now.sums, now.state))
 
     def _ahead(self, method: Method, now: _Stated) -> Statistics:
         """The extrapolated sums, about the current means."""

@@ -70,7 +70,7 @@ def plain_table(rows: Rows) -> bool:
     return plain_rows(rows) and small(len(rows), rows.features)
 
 
-def serves(method: Method, rows: Rows, start: Mixture) -> bool:
+def serves(rows: Rows, start: Mixture) -> bool:
     """Whether the kernels make many updates of EM for these components, on these rows, in a call."""
     components = start.components
     return components.is_gaussian and components.gaussian.structure.step is not None and plain_table(rows)
@@ -78,7 +78,7 @@ def serves(method: Method, rows: Rows, start: Mixture) -> bool:
 
 def leap(method: Method, rows: Rows, start: Mixture, floor: Tensor, report: Report | None) -> list[Run] | None:
     """Runs EM from every entry of a batch of mixtures, as `run` does; none where the kernels do not serve them."""
-    if serves(method, rows, start):
+    if serves(rows, start):
         starts, back = started(tabled(rows, floor), start), state_of
     elif plain_table(rows) and members_serve(rows, start):
         starts, back = members(rows, floor, start), mixture_of

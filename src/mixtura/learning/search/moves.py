@@ -14,7 +14,8 @@ import numpy as np
 
 from ...kernels.small import End, Starts
 from .flight import Array
-from .race import distinct
+from .half_axes import half_axes
+from .race import SAME, distinct
 from .small_flight import SmallFlight
 
 __all__ = ["moved"]
@@ -24,7 +25,6 @@ _SHORT = 10
 _NESTED = 1.5  # by how much the scales of two components about one mean are apart, each way
 _FOLLOWED = 6
 _BASES = 3  # optima from which moves are made
-_GAIN = 0.05  # nats, over all rows
 
 
 def moved(found: SmallFlight, total: Array) -> SmallFlight:
@@ -39,7 +39,7 @@ def moved(found: SmallFlight, total: Array) -> SmallFlight:
         if best.interrupted or best.starts.components < 3 or best.ends[0] != End.CONVERGED:
             return best
         after = _best(best.joined(_followed(best, total)), total)
-        if not after.objective[0, 0] > best.objective[0, 0] + _GAIN / total[0]:
+        if not after.objective[0, 0] > best.objective[0, 0] + SAME / total[0]:
             return best
         best = after
     return best
@@ -65,8 +65,7 @@ def _followed(best: SmallFlight, total: Array) -> SmallFlight:
 def _proposed(starts: Starts) -> Starts:
     """All moves from one start."""
     weights, mean, covariance = np.exp(starts.logits[0]), starts.mean[0], starts.covariance[0]
-    values, axes = np.linalg.eigh(covariance)
-    push = 0.5 * np.sqrt(np.maximum(values[:, -1:], 0)) * axes[:, :, -1]
+    push = half_axes(covariance)
     apart = _replaced(weights, mean, covariance, push, 1.0)
     nested = _replaced(weights, mean, covariance, np.zeros_like(push), _NESTED)
     logits, means, covariances = (np.concatenate(parts) for parts in zip(apart, nested, strict=True))

@@ -14,11 +14,11 @@ import numpy as np
 from ..loop.traces import Report
 from .flight import Array, Flight
 
-__all__ = ["LONG", "MANY", "SHORT", "Course", "distinct", "raced"]
+__all__ = ["LONG", "MANY", "SAME", "SHORT", "Course", "distinct", "raced"]
 
 FlightT = TypeVar("FlightT", bound=Flight)
 
-_SAME = 0.05  # nats, over all rows
+SAME = 0.05  # nats, over all rows
 
 
 class Course(NamedTuple):
@@ -56,7 +56,7 @@ def distinct(flight: FlightT, counts: Array, total: Array, keep: int) -> tuple[F
     order = np.argsort(-flight.objective, 1, kind="stable")
     objective = np.take_along_axis(flight.objective, order, 1)
     with np.errstate(invalid="ignore"):  # two broken starts, both at minus infinity, are two
-        new = ~(-np.diff(objective, axis=1, prepend=np.inf) < _SAME / total[:, None])
+        new = ~(-np.diff(objective, axis=1, prepend=np.inf) < SAME / total[:, None])
     place = np.cumsum(new, 1) - 1
     found = np.zeros_like(counts)
     np.add.at(found, (np.arange(len(counts))[:, None], place), np.take_along_axis(counts, order, 1))

@@ -34,7 +34,7 @@ def searched(
         moves: Whether moves from the best few are tried, where the kernels serve.
     """
     total = np.array([rows.total_weight])
-    if not (method.alone and serves(method, rows, start)):
+    if not (method.alone and serves(rows, start)):
         flight, counts = raced(Runs.of(method, start, rows, floor), total, report)
         return _told(flight.runs, flight, counts, total)
     small, counts = raced(SmallFlight.of(method, started(tabled(rows, floor), start), 1), total, report)

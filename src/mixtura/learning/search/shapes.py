@@ -16,16 +16,16 @@ from ...data import Rows
 from ...kernels.small import Starts, Table
 from ...kernels.small_shapes import Shapes
 from ...kernels.steps import Step
-from ..loop.leaps import some_mixture
+from ...mixture import Mixture
+from ..loop.leaps import some_mixture, started
 from ..loop.method import Method
 from ..loop.traces import Run
 from .flight import Array
+from .half_axes import half_axes
 from .race import MANY, raced
 from .small_flight import SmallFlight
 
 __all__ = ["Searched", "search_shapes"]
-
-_BLEND = 0.01  # of the total covariance in the first guess
 
 
 @dataclass(frozen=True)
@@ -61,20 +61,20 @@ class Searched:
 
 
 def search_shapes(
-    method: Method, table: Table, x: Array, weight: Array, centres: Array, steps: list[Step], smaller: Searched | None
+    method: Method, table: Table, start: Mixture, steps: list[Step], smaller: Searched | None
 ) -> Searched:
     """Races the starts of all structures.
 
     Arguments:
         method: The method, whose updates the kernels make.
         table: The rows, laid out.
-        x, weight: The rows (N, D) and their weights (N,), in float64.
-        centres: Where to start, (B, K, D).
+        start: The starts, with batch shape ``(B,)``, whose components have one covariance in common.
         steps: The structures.
         smaller: What was found with one component less, if that is known.
     """
-    logits, mean, covariance = _moments(x, weight, centres, table.unit[0])
-    starts = [Starts.of(table, step, logits, mean, step.like(covariance), np.zeros(len(mean), int)) for step in steps]
+    first = started(table, start)
+    parts, covariance = (first.logits, first.mean), first.covariance[:, :1]
+    starts = [Starts.of(table, step, *parts, step.like(covariance), first.group) for step in steps]
     if smaller is not None:
         starts = [_with_splits(one, smaller.flight.starts.of_group(g)) for g, one in enumerate(starts)]
     shapes = Shapes.over(table, starts)
@@ -83,26 +83,11 @@ def search_shapes(
     return Searched(flight, counts, float(table.total[0]))
 
 
-def _moments(x: Array, weight: Array, centres: Array, unit: Array) -> tuple[Array, Array, Array]:
-    """Log weights (B, K), means (B, K, D) and the pooled covariance (B, 1, D, D) of the rows nearest to centres."""
-    rows, at = x / unit, centres / unit
-    distance = (at * at).sum(-1) - 2 * np.einsum("nd,bkd->nbk", rows, at)
-    r = (distance.argmin(-1)[..., None] == np.arange(centres.shape[1])) * weight[:, None, None]
-    mass, total = r.sum(0), weight.sum()
-    middle = weight @ x / total
-    mean = np.einsum("nbk,nd->bkd", r, x - middle) / np.maximum(mass, np.finfo(float).tiny)[..., None]
-    whole = np.einsum("n,ni,nj->ij", weight, x - middle, x - middle) / total
-    between = np.einsum("bk,bki,bkj->bij", mass, mean, mean) / total
-    logits = np.log((mass + 1 / centres.shape[1]) / (total + 1))
-    return logits, mean + middle, (whole - (1 - _BLEND) * between)[:, None]
-
-
 def _with_splits(starts: Starts, smaller: Starts) -> Starts:
     """Adds those that the best start with one component less suggests."""
     weights, mean, covariance = np.exp(smaller.logits[0]), smaller.mean[0], smaller.covariance[0]
     count = len(weights)
-    values, axes = np.linalg.eigh(np.nan_to_num(covariance))
-    push = 0.5 * np.sqrt(np.maximum(values[:, -1:], 0)) * axes[:, :, -1]
+    push = half_axes(covariance)
     index = np.concatenate([np.tile(np.arange(count), (count, 1)), np.arange(count)[:, None]], 1)
     line = np.arange(count)
     weight, means = weights[index], mean[index]

@@ -1,5 +1,7 @@
 """What a start's covariances look like, as numbers that compiled code compares."""
 
+from ...steps import Step
+
 __all__ = [
     "DIAGONAL",
     "EEV",
@@ -17,5 +19,5 @@ __all__ = [
     "VVE",
 ]
 
-DIAGONAL, SPHERICAL, TIED_DIAGONAL, TIED_SPHERICAL, VEI, EVI = range(6)  # along the axes
-FULL, TIED_FULL, VEE, EVE, VVE, EEV, VEV, EVV = range(6, 14)  # matrices
+DIAGONAL, SPHERICAL, TIED_DIAGONAL, TIED_SPHERICAL, VEI, EVI, *_matrices = map(int, Step)
+FULL, TIED_FULL, VEE, EVE, VVE, EEV, VEV, EVV = _matrices

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
+from ...steps import End
 from ..jit import plain
 from ..vector import lanes
 from .calls import Array, beyond, called, expect_at, match_at, pointers
@@ -23,8 +24,7 @@ from .calls import Array, beyond, called, expect_at, match_at, pointers
 __all__ = ["COLLAPSED", "CONVERGED", "FELL", "NOT_FINITE", "RUNNING", "WIDTH", "advance"]
 
 WIDTH = lanes(8)[0]
-RUNNING, CONVERGED, COLLAPSED, NOT_FINITE, FELL = range(5)
-_DIGITS = 1e6  # how far rounding, at covariances that are nearly flat, moves an objective: a fall of 2e-10 is none
+RUNNING, CONVERGED, COLLAPSED, NOT_FINITE, FELL = map(int, End)
 
 
 @plain
@@ -132,7 +132,7 @@ def judged(objective, trace, entries, precision, components, state):
     size = larger(1.0, abs(objective))
     for k in range(components, 2 * components):
         size = larger(size, abs(state[k]))
-    return FELL if entries > 0 and objective < trace[entries - 1] - _DIGITS * precision * size else RUNNING
+    return FELL if entries > 0 and objective < trace[entries - 1] - 100 * precision * size else RUNNING
 
 
 @plain

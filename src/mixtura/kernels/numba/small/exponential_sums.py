@@ -9,9 +9,8 @@ to which the base measure adds the same for all components. Parameters of a star
 (K), constants (K), natural parameters (K, F).
 """
 
-from ..joints import part
+from ..joints import part, softmax
 from ..vector import fma, load_panel, number, splat, store, total
-from .gaussian_sums import softmax
 
 __all__ = ["expect"]
 
@@ -30,7 +29,7 @@ def expect(columns, weight, begin, end, state, components, features, width, join
                 natural = number(state, 2 * components + k * features + f)
                 value = fma(natural, load_panel(columns, row + f * width), value)
             store(joint, k * width, value)
-        likelihood = fma(share, softmax(joint, components, width), likelihood)
+        likelihood = fma(share, softmax(joint, 0, components, width), likelihood)
         for k in range(components):
             r = load_panel(joint, k * width) * share
             store(lanes, k * width, load_panel(lanes, k * width) + r)

@@ -5,10 +5,10 @@ sum keeps one number for each lane until the last panel. Factors come divided by
 is a constant minus a squared length.
 """
 
-from ..joints import part
-from ..vector import exp, fma, largest, load_panel, log, number, splat, store, total
+from ..joints import part, softmax
+from ..vector import fma, load_panel, number, splat, store, total
 
-__all__ = ["expect", "softmax"]
+__all__ = ["expect"]
 
 
 @part
@@ -28,23 +28,6 @@ def length(t, at, state, factor, features, dense, width, value):
             z = fma(number(state, factor + i * features + j), load_panel(t, at + j * width), z)
         value = value - z * z
     return value
-
-
-@part
-def softmax(joint, components, width):
-    """Log joints of a panel become responsibilities; returns the log density."""
-    top = load_panel(joint, 0)
-    for k in range(1, components):
-        top = largest(load_panel(joint, k * width), top)
-    mass = splat(0.0, top)
-    for k in range(components):
-        value = exp(load_panel(joint, k * width) - top)
-        store(joint, k * width, value)
-        mass = mass + value
-    scale = splat(1.0, mass) / mass
-    for k in range(components):
-        store(joint, k * width, load_panel(joint, k * width) * scale)
-    return top + log(mass)
 
 
 @part
@@ -74,7 +57,7 @@ def expect(columns, weight, begin, end, state, components, features, dense, widt
             value = splat(number(state, components + k), share)
             value = length(t, k * stretch, state, factors + k * square, features, dense, width, value)
             store(joint, k * width, value)
-        likelihood = fma(share, softmax(joint, components, width), likelihood)
+        likelihood = fma(share, softmax(joint, 0, components, width), likelihood)
         for k in range(components):
             r = load_panel(joint, k * width) * share
             store(lanes, k * width, load_panel(lanes, k * width) + r)
