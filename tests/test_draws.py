@@ -45,6 +45,36 @@ def test_labels_are_those_of_a_search(batch):
         assert torch.equal(locate(cumulative, u), torch.searchsorted(cumulative, u.contiguous(), right=True))
 
 
+@pytest.mark.parametrize("components", [1, 2, 4, 5, 33, 100, 257])
+@pytest.mark.parametrize("count", [4000, 300_000])
+def test_labels_of_many_are_those_of_a_search(components, count):
+    generator = torch.Generator().manual_seed(components)
+    weights = torch.rand(components, dtype=torch.float64, generator=generator).pow(8)  # some parts hold many edges
+    weights[torch.rand(components, generator=generator) < 0.2] = 0
+    weights[components // 2] = 1
+    cumulative = weights.cumsum(-1) / weights.sum()
+    near = torch.cat([cumulative, cumulative.nextafter(cumulative - 1), torch.arange(64, dtype=torch.float64) / 64])
+    u = torch.rand(count, dtype=torch.float64, generator=generator)
+    u[: len(near)] = near.clamp(max=1 - 2**-53)
+    assert torch.equal(locate(cumulative, u), torch.searchsorted(cumulative, u, right=True))
+
+
+@pytest.mark.parametrize("components", [3, 6, 100])
+def test_labels_are_counted_as_a_multinomial(components):
+    weights = torch.arange(1.0, components + 1, dtype=torch.float64)
+    weights[1] = 0
+    mixture = mx.Mixture(weights, mx.Normal(torch.zeros(components), torch.ones(components)))
+    labels = mixture.sample_labels((400_000,), torch.Generator().manual_seed(1))
+    counts, expected = torch.bincount(labels, minlength=components), 400_000 * weights / weights.sum()
+    assert counts[1] == 0
+    seen = weights > 0
+    assert stats.chisquare(counts[seen].numpy(), expected[seen].numpy()).pvalue > 1e-4
+    high = 3 * labels // (2 * components)
+    one, other = high[:-1], high[1:]  # in random order: neighbours know nothing of each other
+    pairs = torch.bincount(2 * one + other, minlength=4).view(2, 2)
+    assert stats.chi2_contingency(pairs.numpy()).pvalue > 1e-4
+
+
 @pytest.mark.parametrize("structure", ["full", "tied-full", "diagonal", "tied-diagonal", "spherical", "tied-spherical"])
 @pytest.mark.parametrize("rows", [40, 30_000])
 def test_every_component_draws_its_own_law(structure, rows):

@@ -16,7 +16,7 @@ from .covariance.structure import Structure
 
 __all__ = ["colored", "flat_index"]
 
-_CACHED = 2**15  # numbers of a block that stay in the cache
+_CACHED = 2**16  # numbers of a block that stay in the cache
 _FACTORS = 256  # more matrices than this are multiplied row by row, not group by group
 
 
