@@ -1,10 +1,15 @@
 """The search for the best optimum: a race, duplicates counted, moves from the best, spurious optima told apart."""
 
+from itertools import permutations
+
 import pytest
 import torch
+from torch import distributions as law
 
 import mixtura as mx
 from mixtura.learning import Reason
+from mixtura.learning.search.member_kind import MemberKind
+from mixtura.learning.search.small_flight import flown
 from mixtura.learning.search.spurious import spurious_components
 
 F64 = torch.float64
@@ -75,3 +80,110 @@ def test_spurious_does_not_depend_on_units(scale):
     mixture = mx.Mixture(torch.ones(2, dtype=F64), components)
     turn = scale * torch.linalg.qr(torch.randn(2, 2, generator=seeded(), dtype=F64))[0]
     assert spurious_components(mixture.affine(turn, None), 100.0) == [0]
+
+
+# -- exponential families fly as Gaussians do
+
+GAMMAS = ((3.0, 2.0), (60.0, 4.0), (900.0, 10.0))
+ANGLES = ((0.0, 40.0), (2.0, 40.0), (-2.0, 40.0))
+SHARES = ([40.0, 4, 4], [4.0, 40, 4], [4.0, 4, 40])
+
+
+def drawn(kind, parameters, rows=60):
+    """Rows of three far groups, one after another."""
+    torch.manual_seed(5)
+    each = (kind(*(torch.tensor(part, dtype=F64) for part in one)) for one in parameters)
+    return torch.cat([one.sample((rows,)) for one in each])
+
+
+FAMILIES = {
+    "Poisson": (mx.Poisson, drawn(law.Poisson, ((1.0,), (40.0,), (200.0,)))),
+    "Binomial": (
+        mx.Binomial.template(total_count=2000),
+        drawn(lambda p: law.Binomial(2000, p), ((0.1,), (0.5,), (0.9,))),
+    ),
+    "Gamma": (mx.Gamma, drawn(law.Gamma, GAMMAS)),
+    "VonMises": (mx.VonMises, drawn(law.VonMises, ANGLES)),
+    "Dirichlet": (mx.Dirichlet, drawn(law.Dirichlet, ((one,) for one in SHARES))),
+}
+
+
+def stuck_at(labels):
+    """An initialiser from which two components share a group, and one has two: means of rows by these labels."""
+
+    def start(rows, weight, components, restarts, generator):
+        means = torch.stack([rows[labels == k].mean(0) for k in range(components)])
+        return means.expand(restarts, -1, -1)
+
+    return start
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_moves_leave_an_optimum_of_a_family_that_no_start_leaves(name):
+    family, x = FAMILIES[name]
+    poor = torch.cat([torch.arange(60) % 2, torch.full((120,), 2)])
+    stuck = mx.fit(x, family=family, init=poor)
+    moved = mx.fit(x, 3, family=family, init=stuck_at(poor), restarts=2, generator=seeded())
+    best = mx.fit(x, 3, family=family, generator=seeded())
+    assert stuck.log_likelihood < best.log_likelihood - 5
+    assert abs(moved.log_likelihood - best.log_likelihood) < 0.05
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_moves_of_a_family_are_mixtures_that_lack_one_component_and_split_another(name):
+    family, x = FAMILIES[name]
+    fit = mx.fit(x, family=family, init=torch.arange(3).repeat_interleave(60))
+    like = fit.mixture.map(lambda tensor: tensor.unsqueeze(0))
+    kind = MemberKind(like)
+    moves = kind.mixture(kind.moves(kind.states(fit.rows, torch.zeros(1, dtype=F64))))
+    pairs = list(permutations(range(3), 2))
+    assert len(moves.logits) == 2 * len(pairs)
+    torch.testing.assert_close(moves.weights.sum(-1), torch.ones(2 * len(pairs), dtype=F64))
+    for (dropped, split), weights, means in zip(2 * pairs, moves.weights, moves.components.mean, strict=True):
+        (kept,) = {0, 1, 2} - {dropped, split}
+        mine = fit.mixture.weights / (1 - fit.mixture.weights[dropped])
+        torch.testing.assert_close(weights[kept], mine[kept])
+        torch.testing.assert_close(weights[dropped] + weights[split], mine[split])
+        torch.testing.assert_close(means[kept], fit.mixture.components.mean[kept])
+        assert not torch.allclose(means[dropped], means[split])
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_a_gamma_component_on_a_few_rows_is_spurious_and_does_not_win(scale):
+    few = torch.tensor([40.0, 40.001, 40.002, 40.001], dtype=F64)
+    x = scale * torch.cat((drawn(law.Gamma, GAMMAS), few))
+    on_few = torch.cat((torch.arange(3).repeat_interleave(60), torch.full((4,), 3)))
+    held = mx.fit(x, family=mx.Gamma, init=on_few)
+    assert held.spurious == [3] and "component 3 holds 4" in held.advice
+    free = mx.fit(x, 4, family=mx.Gamma, generator=seeded())
+    assert not free.spurious and free.restarts[0].spurious is False
+    assert held.log_likelihood > free.log_likelihood
+
+
+def test_what_cannot_be_narrow_anywhere_is_never_spurious():
+    rows = torch.cat([torch.full((80,), 1.0), torch.tensor([50.0])]).double()
+    for family in (mx.Poisson, mx.Exponential, mx.Geometric):
+        assert mx.fit(rows, family=family, init=(rows > 9).long()).spurious == []
+
+
+# -- one loop of stretches
+
+
+@pytest.mark.parametrize("family", [None, mx.Gamma])
+def test_stretches_of_a_flight_are_the_plain_loop(family):
+    """More updates than one call makes, and a few at a time: the trace is that of the loop, update by update."""
+
+    class Plain(mx.EM):
+        """EM by the loop."""
+
+    x = drawn(law.Gamma, ((4.0, 2.0), (8.0, 2.0), (16.0, 2.0)))
+    given = {"family": family, "init": torch.arange(3).repeat_interleave(60)}
+    limits = {"max_iterations": 230, "tolerance": 0, "acceleration": False}
+    one, other = (mx.fit(x, method=kind(**limits), **given) for kind in (mx.EM, Plain))
+    assert one.iterations == other.iterations == 230
+    torch.testing.assert_close(one.trace, other.trace, rtol=1e-10, atol=1e-10)
+    start = mx.fit(x, method=mx.EM(max_iterations=1), **given).mixture.map(lambda tensor: tensor.unsqueeze(0))
+    flight = flown(mx.EM(**limits), one.rows, start, torch.zeros(1, dtype=F64))
+    few = flight.advanced(3).advanced(4).advanced(130)
+    whole = flight.advanced(137)
+    torch.testing.assert_close(few.traces, whole.traces[:, : few.traces.shape[1]], rtol=1e-10, atol=1e-10)

@@ -49,6 +49,7 @@ class Component(Value, ABC):
 
     domain: ClassVar[Any] = constraints.real  # where one entry of a row may lie
     matching: ClassVar[Any] = None  # how a compiled M-step makes parameters of mean statistics, where there is one
+    narrows: ClassVar[bool] = False  # whether, with no Gaussian inside, it fits a few rows that happen to lie together
 
     # -- what it is
 

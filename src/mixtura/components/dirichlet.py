@@ -110,6 +110,7 @@ class Beta(Coordinates, ExponentialFamily):
     arguments: ClassVar = {"concentration1": constraints.positive, "concentration0": constraints.positive}
     domain = OPEN_UNIT
     law = Law.BETA
+    narrows = True
     concentration1: Tensor
     concentration0: Tensor
 
@@ -191,6 +192,7 @@ class Dirichlet(ExponentialFamily):
 
     domain = SHARES
     law = Law.DIRICHLET
+    narrows = True
     concentration: Tensor
 
     def __init__(self, concentration: Tensor) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 from torch import Tensor
 
 from ..errors import refuse
+from ..kernels import Step
 from .domains import in_words
 
 if TYPE_CHECKING:
@@ -112,6 +113,11 @@ class Family(ABC):
     def view(self) -> Hashable:
         """What the family sees of rows when it looks for starts, which families of one view share; none if all."""
         return None if type(self).embed is Family.embed else (type(self).embed, self.name)
+
+    @property
+    def step(self) -> Step | None:
+        """By which compiled M-steps for small tables know its Gaussians; none for other families."""
+        return None
 
     # -- what it takes from outside
 

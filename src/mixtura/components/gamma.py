@@ -56,6 +56,7 @@ class Gamma(Coordinates, ExponentialFamily):
     arguments: ClassVar = {"concentration": constraints.positive, "rate": constraints.positive}
     domain = constraints.positive
     law = Law.GAMMA
+    narrows = True
     concentration: Tensor
     rate: Tensor
 
@@ -131,6 +132,7 @@ class InverseGamma(Coordinates, ExponentialFamily):
     arguments: ClassVar = {"concentration": constraints.positive, "rate": constraints.positive}
     domain = constraints.positive
     law = Law.INVERSE_GAMMA
+    narrows = True
     concentration: Tensor
     rate: Tensor
 

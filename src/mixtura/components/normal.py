@@ -11,6 +11,7 @@ from typing import Any, Self
 from torch import Generator, Tensor
 
 from ..errors import refuse
+from ..kernels import Step
 from .base import Component, Labels
 from .covariance.diagonal import Diagonal
 from .covariance.full import Full
@@ -146,6 +147,10 @@ class GaussianFamily(StructuredFamily, of=[Gaussian, Normal]):
     def name(self) -> str:
         """The name of the covariance structure."""
         return self.kind.__name__ if self.structure is None else self.structure.name
+
+    @property
+    def step(self) -> Step | None:
+        return None if self.structure is None else self.structure.step
 
     def across(self, columns: int) -> Family:
         if self.kind is Gaussian or columns == 1:

@@ -75,6 +75,7 @@ class VonMises(Coordinates, ExponentialFamily):
     arguments: ClassVar = {"loc": constraints.real, "concentration": constraints.positive}
     domain = constraints.real
     law = Law.DIRECTION
+    narrows = True
     loc: Tensor
     concentration: Tensor
 
@@ -147,6 +148,7 @@ class VonMisesFisher(ExponentialFamily):
 
     domain = UNIT_LENGTH
     law = Law.DIRECTION
+    narrows = True
     direction: Tensor
     concentration: Tensor
 

@@ -18,20 +18,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .compiled import compiled_module
-from .steps import End, Step
+from .steps import End
 from .threads import in_threads, workers
 
 __all__ = [
+    "GRAIN",
     "Clusters",
     "End",
     "Limits",
     "Outcome",
-    "Starts",
     "States",
     "Table",
     "clusters",
     "compiled",
-    "seeded",
+    "counted",
     "small",
 ]
 
@@ -40,7 +40,7 @@ Array = NDArray[Any]
 _MOST_NUMBERS = 2**18  # of rows times columns: what passes quickly from the second cache
 _MOST_FEATURES = 16
 _DRIVER = "small.driver"
-_GRAIN = 2_000_000  # row-components worth another thread: about some milliseconds
+GRAIN = 2_000_000  # row-components worth another thread: about some milliseconds
 
 
 class Limits(NamedTuple):
@@ -102,7 +102,7 @@ class Table:
 
         The floor is that of each column, (D,), or a share of the variance of each column in its group.
         """
-        values, weights = _counted(x, weight)
+        values, weights = counted(x, weight)
         counts = np.array([len(values)] if sizes is None else sizes)
         origin = _sums(weights[:, None] * values, counts) / _sums(weights, counts)[:, None]
         return cls._about(origin, values, weights, counts, floor, np.zeros(len(counts)))
@@ -115,8 +115,8 @@ class Table:
     @classmethod
     def of_statistics(cls, statistics: Tensor, base: Tensor, weight: Tensor | None, floor: Tensor) -> Table:
         """Lays out statistics (N, F) of rows, as they are, and what their densities have beside, (N,)."""
-        values, weights = _counted(statistics, weight)
-        beside, counts = _counted(base.unsqueeze(-1), weight)[0][:, 0], np.array([len(values)])
+        values, weights = counted(statistics, weight)
+        beside, counts = counted(base.unsqueeze(-1), weight)[0][:, 0], np.array([len(values)])
         return cls._about(
             np.zeros((1, values.shape[1])), values, weights, counts, floor, _sums(weights * beside, counts)
         )
@@ -140,8 +140,14 @@ class Table:
         """The number of columns D."""
         return self.origin.shape[1]
 
+    @property
+    def plain(self) -> tuple[Array, Array]:
+        """Rows (N, D) about the origin and weights (N,), zero where there is no row."""
+        flat, weights = self.rows
+        return flat.reshape(-1, self.features, _width()).swapaxes(1, 2).reshape(-1, self.features), weights
 
-def _counted(x: Tensor, weight: Tensor | None) -> tuple[Array, Array]:
+
+def counted(x: Tensor, weight: Tensor | None) -> tuple[Array, Array]:
     """Rows (N, D) and weights (N,) in float64; zeros stand for rows that do not count, which may hold anything."""
     values = x.detach().double().numpy()
     if weight is None:
@@ -165,35 +171,6 @@ def _panelled(x: Array, weight: Array, counts: Array) -> tuple[tuple[Array, Arra
     columns[at], weights[at] = x, weight
     flat = np.ascontiguousarray(columns.reshape(-1, width, x.shape[1]).swapaxes(1, 2)).reshape(-1)
     return (flat, weights), places
-
-
-def seeded(x: Tensor, weight: Tensor | None, table: Table, sizes: Array, step: Step, uniforms: Array) -> Starts:
-    """Starts of every group, from its own rows.
-
-    Arguments:
-        x, weight: The rows (N, D), those of a group together, and their weights (N,).
-        table: The same rows, laid out.
-        sizes: How many rows each group has, (G,).
-        step: What the covariances are to look like.
-        uniforms: Numbers in [0, 1) from which centres are drawn, (G, B, K).
-    """
-    values, weights = _counted(x, weight)
-    ends, (groups, count, components), features = np.cumsum(sizes), uniforms.shape, table.features
-    places = np.stack([ends - sizes, ends], 1)
-    scaled = (values - np.repeat(table.origin, sizes, 0)) / np.repeat(table.unit, sizes, 0)
-    scaled = np.where(weights[:, None] > 0, scaled, 0.0)
-    logits, mean = np.empty((groups, count, components)), np.empty((groups, count, components, features))
-    covariance = np.empty((groups, count, features, features))
-
-    def run(first: int, last: int) -> None:
-        given = scaled, weights, places, table.total, table.unit, uniforms
-        compiled("small.seeds").seed(*given, logits, mean, covariance, first, last)
-
-    in_threads(run, groups, workers(scaled.size * count * components * 10, _GRAIN))
-    group = np.repeat(np.arange(groups), count)
-    means = mean.reshape(-1, components, features) + table.origin[group][:, None]
-    like = step.like(covariance.reshape(-1, 1, features, features))
-    return Starts.of(table, step, logits.reshape(-1, components), means, like, group)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,6 +204,11 @@ class States(ABC):
         """Some of the starts."""
         return replace(self, states=self.states[index], group=self.group[index])
 
+    def joined(self, other: Self) -> Self:
+        """These starts and others over the same rows."""
+        states, group = np.concatenate([self.states, other.states]), np.concatenate([self.group, other.group])
+        return replace(self, states=states, group=group)
+
     @property
     def logits(self) -> Array:
         """Log weights, (S, K)."""
@@ -246,69 +228,12 @@ class States(ABC):
         def run(first: int, last: int) -> None:
             driver.advance(table.rows, *given, calls, shapes, spare, states, numbers, *found, first, last)
 
-        in_threads(run, count, workers(self._work(limits.updates), _GRAIN))
+        in_threads(run, count, workers(self._work(limits.updates), GRAIN))
         return replace(self, states=states), Outcome(traces, ends[:, 1], ends[:, 0], notes)
 
     def _work(self, updates: int) -> float:
         rows = (self.table.places[self.group, 1] - self.table.places[self.group, 0]).sum() * _width()
         return float(rows) * self.components * min(updates, 50)
-
-
-@dataclass(frozen=True, eq=False)
-class Starts(States):
-    """Mixtures of Gaussians under way.
-
-    Attributes:
-        step: What the covariances look like.
-    """
-
-    step: Step
-
-    @classmethod
-    def of(cls, table: Table, step: Step, logits: Array, mean: Array, covariance: Array, group: Array) -> Starts:
-        """Starts of log weights (S, K), means (S, K, D) and covariances that broadcast to (S, K, D, D)."""
-        count, components, features = mean.shape
-        centred = mean - table.origin[group][:, None]
-        read = np.zeros((count, components * (1 + features * features)))  # constants and factors, made by the driver
-        whole = np.broadcast_to(covariance, (count, components, features, features))
-        constants, factors = read[:, :components], read[:, components:]
-        parts = logits, constants, centred.reshape(count, -1), factors, whole.reshape(count, -1)
-        return cls(table, components, np.concatenate(parts, 1), group, step)
-
-    @property
-    def tied(self) -> Array:
-        """Whether the components of a start have one covariance, (S,)."""
-        return np.full(len(self), self.step.tied)
-
-    @property
-    def mean(self) -> Array:
-        """Means, (S, K, D)."""
-        k, d = self.components, self.table.features
-        flat = self.states[:, 2 * k : k * (2 + d)]
-        return flat.reshape(-1, k, d) + self.table.origin[self.group][:, None]
-
-    @property
-    def covariance(self) -> Array:
-        """Covariances, (S, K, D, D)."""
-        k, d = self.components, self.table.features
-        return self.states[:, -k * d * d :].reshape(-1, k, d, d)
-
-    def of_group(self, group: int) -> Starts:
-        """The starts of one group."""
-        return self.take(np.flatnonzero(self.group == group))
-
-    def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
-        return self._of_step(self.step)
-
-    def _of_step(self, step: Step) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
-        kind, k, d, width = compiled("small.gaussian_kind"), self.components, self.table.features, _width()
-        shape = np.array([k, d, width, step, kind.shared_step() if step.partly_shared else 0])
-        return kind.calls(), shape, (k * d * max(d, width), 2 * (k + 1) * d * d + k)
-
-    def _measure(self) -> Array:
-        unit, k = self.table.unit, self.components
-        square = (unit[:, :, None] * unit[:, None]).reshape(len(unit), -1)
-        return np.hstack((np.ones((len(unit), k)), np.tile(unit, k), np.tile(square, k)))
 
 
 class Clusters(NamedTuple):
@@ -321,7 +246,7 @@ class Clusters(NamedTuple):
 
 def clusters(x: Tensor, weight: Tensor | None, mean: Tensor, limits: Limits) -> Clusters:
     """K-means of rows (N, D) from centres (S, K, D)."""
-    rows, weights = _counted(x, weight)
+    rows, weights = counted(x, weight)
     origin, count = weights @ rows / weights.sum(), len(mean)
     means = mean.detach().double().numpy() - origin
     spread, traces = np.empty(count), np.full((count, limits.updates + 1), np.nan)
@@ -332,7 +257,7 @@ def clusters(x: Tensor, weight: Tensor | None, mean: Tensor, limits: Limits) -> 
     def run(first: int, last: int) -> None:
         compiled("small.lloyd").lloyd(*given, *numbers, traces, ends, first, last)
 
-    in_threads(run, count, workers(rows.size * means.shape[1] * count * min(limits.updates, 50), _GRAIN))
+    in_threads(run, count, workers(rows.size * means.shape[1] * count * min(limits.updates, 50), GRAIN))
     return Clusters(means + origin, spread, Outcome(traces, ends[:, 1], ends[:, 0], np.zeros((count, 2))))
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .small import Array, Starts, Table
+from .small import Array, Table
+from .small_gaussians import Starts
 from .steps import Step
 
 __all__ = ["Shapes"]

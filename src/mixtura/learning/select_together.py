@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..components import Diagonal, Family, Full, Gaussian, Normal
+from ..components import Diagonal, Family, Full
 from ..kernels import Step
-from ..kernels.small import End, Starts
+from ..kernels.small import End
+from ..kernels.small_gaussians import Starts
 from .job import Job
 from .loop.leaps import REASONS, plain_table, tabled
 from .loop.reason import Reason
@@ -37,16 +38,14 @@ class Numbers(NamedTuple):
 
 
 def serve_together(job: Job, kinds: list[Any]) -> bool:
-    """Whether the kernels serve all families, Gaussians of some structure, on all rows."""
-    known = all(
-        one.kind in (Gaussian, Normal) and one.structure is not None and one.structure.step is not None for one in kinds
-    )
-    return known and job.method.alone and len(job.sample) == job.summary.count and plain_table(job.rows)
+    """Whether the kernels serve all families, on all rows."""
+    known = job.method.alone and all(one.step is not None for one in kinds)
+    return known and len(job.sample) == job.summary.count and plain_table(job.rows)
 
 
 def together(job: Job, counts: list[int], kinds: list[Any], init: Initialiser, restarts: int) -> Iterator[Numbers]:
     """Yields the candidates of every number of components, in order."""
-    steps = [kind.structure.step for kind in kinds]
+    steps = [kind.step for kind in kinds]
     pooled = Full(tied=True) if max(steps) >= Step.FULL else Diagonal(tied=True)
     common = replace(job, family=replace(kinds[0], structure=pooled))
     table = tabled(job.rows, job.floor)

@@ -10,12 +10,12 @@ from ...components import Family
 from ...data import Rows
 from ...data.groups import Groups
 from ...errors import MixtureError
-from ...kernels import Step
-from ...kernels.small import Table, seeded, small
-from ...mixture import Mixture
-from ..loop.leaps import plain_rows, some_mixture, state_of, step_of
+from ...kernels.small import Table, small
+from ...kernels.small_gaussians import Starts, seeded
+from ..loop.leaps import plain_rows
 from ..loop.method import Method
 from ..search.flight import Array
+from ..search.gaussian_kind import GaussianKind, some_mixture, step_of
 from ..search.race import SHORT, raced
 from ..search.small_flight import SmallFlight
 from .group_fits import GroupFits, Told, refused
@@ -54,23 +54,23 @@ def fitted_together(
     x, weight, sizes = x[keep], None if weight is None else weight[keep], sizes[good]
     starts = _STARTS if restarts is None else restarts
     uniforms = torch.rand(len(sizes), starts, components, generator=generator, dtype=torch.float64).numpy()
-    step = step_of(some_mixture(rows, family, 1))
-    flight, total = _flown(x, weight, sizes, method, step, rows.dtype, uniforms)
-    return _gathered(rows, groups, flight, total, faults, family, some_mixture(rows, family, components))
+    kind = GaussianKind(some_mixture(rows, family, components))
+    flight, total = _flown(x, weight, sizes, method, kind, uniforms)
+    return _gathered(rows, groups, flight, total, faults, family)
 
 
 def _flown(
-    x: Tensor, weight: Tensor | None, sizes: Array, method: Method, step: Step, dtype: torch.dtype, uniforms: Array
-) -> tuple[SmallFlight, Array]:
+    x: Tensor, weight: Tensor | None, sizes: Array, method: Method, kind: GaussianKind, uniforms: Array
+) -> tuple[SmallFlight[Starts], Array]:
     """The best start of each group, where it ended, and the weight of each group's rows."""
-    table = Table.of(x, weight, 16 * torch.finfo(dtype).eps, sizes)
-    starts = seeded(x, weight, table, sizes, step, uniforms)
-    flight, _ = raced(SmallFlight.of(method, starts, len(sizes)), table.total, course=SHORT)
+    table = Table.of(x, weight, 16 * torch.finfo(kind.like.dtype).eps, sizes)
+    starts = seeded(x, weight, table, sizes, step_of(kind.like), uniforms)
+    flight, _ = raced(SmallFlight.of(method, kind, starts, len(sizes)), table.total, course=SHORT)
     return flight.kept(np.zeros((len(sizes), 1), np.int64)), table.total
 
 
 def _gathered(
-    rows: Rows, groups: Groups, flight: SmallFlight, total: Array, faults: list[str], family: Family, like: Mixture
+    rows: Rows, groups: Groups, flight: SmallFlight[Starts], total: Array, faults: list[str], family: Family
 ) -> GroupFits:
     """The fits of all groups, with those between that could not be fitted."""
     good = np.array([not fault for fault in faults])
@@ -82,7 +82,7 @@ def _gathered(
         return whole
 
     return GroupFits(
-        state_of(flight.starts, like).map(spread).named(rows.columns),
+        flight.kind.mixture(flight.starts).map(spread).named(rows.columns),
         groups.names,
         tuple(Told(*next(told)) if sound else refused(fault) for sound, fault in zip(good, faults, strict=True)),
         spread(torch.from_numpy(flight.last * total)),

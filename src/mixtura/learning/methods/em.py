@@ -18,9 +18,9 @@ from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior
 from ..expectation.labels import soft
-from ..loop.leaps import leap
 from ..loop.method import Method
 from ..loop.traces import Report, Run, small_change
+from ..search.small_flight import leap
 from .freeze import Freeze
 
 __all__ = ["EM", "check_limits"]

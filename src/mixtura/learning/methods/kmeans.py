@@ -129,9 +129,9 @@ class KMeans(Method):
         mean = torch.from_numpy(found.mean).to(start.dtype)
         scale = torch.from_numpy(found.spread).sqrt().unsqueeze(-1).to(start.dtype)
         moved = gaussian._of(location=mean, structure=gaussian.structure._replace(factor=scale))
-        runs = [Run(self, start, entry) for entry in range(len(mean))]
-        noted(runs, Mixture._of(start.logits, start.components.with_gaussian(moved)), found.outcome)
-        return runs
+        state, ends = Mixture._of(start.logits, start.components.with_gaussian(moved)), found.outcome
+        each = zip(ends.traces, ends.ends, ends.notes, strict=True)
+        return [noted(self, state, entry, *one) for entry, one in enumerate(each)]
 
     def collapsed(self, state: Mixture, floor: Tensor) -> Tensor:
         """A cluster may be a point; only a centre that is not finite has collapsed."""

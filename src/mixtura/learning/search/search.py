@@ -9,13 +9,12 @@ from torch import Tensor
 
 from ...data import Rows
 from ...mixture import Mixture
-from ..loop.leaps import serves, started, tabled
 from ..loop.method import Method
 from ..loop.traces import Report, Run
 from .flight import Array, Flight, Runs
 from .moves import moved
 from .race import raced
-from .small_flight import SmallFlight
+from .small_flight import flown
 
 __all__ = ["searched"]
 
@@ -34,16 +33,17 @@ def searched(
         moves: Whether moves from the best few are tried, where the kernels serve.
     """
     total = np.array([rows.total_weight])
-    if not (method.alone and serves(rows, start)):
-        flight, counts = raced(Runs.of(method, start, rows, floor), total, report)
-        return _told(flight.runs, flight, counts, total)
-    small, counts = raced(SmallFlight.of(method, started(tabled(rows, floor), start), 1), total, report)
-    runs = _told(small.runs(start), small, counts, total)
+    flight = flown(method, rows, start, floor) if method.alone else None
+    if flight is None:
+        plain, counts = raced(Runs.of(method, start, rows, floor), total, report)
+        return _told(plain.runs, plain, counts, total)
+    small, counts = raced(flight, total, report)
+    runs = _told(small.runs(), small, counts, total)
     if not moves:
         return runs
     best = moved(small, total).kept(np.zeros((1, 1), np.int64))
     if best.objective[0, 0] > small.objective[0, 0] or runs[0].spurious:
-        runs = [*_told(best.runs(start), best, np.ones((1, 1), np.int64), total), *runs]
+        runs = [*_told(best.runs(), best, np.ones((1, 1), np.int64), total), *runs]
     return runs
 
 

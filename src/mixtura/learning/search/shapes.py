@@ -13,14 +13,15 @@ import numpy as np
 
 from ...components import Family
 from ...data import Rows
-from ...kernels.small import Starts, Table
+from ...kernels.small import Table
+from ...kernels.small_gaussians import Starts
 from ...kernels.small_shapes import Shapes
 from ...kernels.steps import Step
 from ...mixture import Mixture
-from ..loop.leaps import some_mixture, started
 from ..loop.method import Method
 from ..loop.traces import Run
 from .flight import Array
+from .gaussian_kind import GaussianKind, some_mixture, started
 from .half_axes import half_axes
 from .race import MANY, raced
 from .small_flight import SmallFlight
@@ -38,7 +39,7 @@ class Searched:
         total: The weight of the rows.
     """
 
-    flight: SmallFlight
+    flight: SmallFlight[Shapes]
     counts: Array
     total: float
 
@@ -46,9 +47,10 @@ class Searched:
         """Returns how the starts of one structure went."""
         flight = self.flight
         width = flight.objective.shape[1]
-        one = flight.alone(np.arange(group * width, (group + 1) * width), flight.starts.of_group(group))
+        kind = GaussianKind(some_mixture(rows, family, flight.starts.components))
+        one = flight.alone(np.arange(group * width, (group + 1) * width), kind, flight.starts.of_group(group))
         told = zip(
-            one.runs(some_mixture(rows, family, one.starts.components)),
+            one.runs(),
             self.counts[group].tolist(),
             one.spurious(np.array([self.total]))[0].tolist(),
             strict=True,
@@ -79,7 +81,7 @@ def search_shapes(
         starts = [_with_splits(one, smaller.flight.starts.of_group(g)) for g, one in enumerate(starts)]
     shapes = Shapes.over(table, starts)
     total = np.repeat(table.total, len(steps))
-    flight, counts = raced(SmallFlight.of(method, shapes, len(steps)), total, course=MANY)
+    flight, counts = raced(SmallFlight.of(method, GaussianKind(start), shapes, len(steps)), total, course=MANY)
     return Searched(flight, counts, float(table.total[0]))
 
 
@@ -97,5 +99,4 @@ def _with_splits(starts: Starts, smaller: Starts) -> Starts:
     means[:, -1] += push
     group = np.zeros(count, int)
     split = Starts.of(starts.table, starts.step, np.log(weight), means, covariance[index], group)
-    joined = np.concatenate([starts.states, split.states])
-    return replace(starts, states=joined, group=np.zeros(len(joined), int))
+    return starts.joined(split)

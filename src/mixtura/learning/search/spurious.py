@@ -9,7 +9,9 @@ relative to that of the whole mixture, a component is called spurious where
 - it is thin and holds few rows, :math:`\lambda_k < 10^{-3}` and :math:`n_k < 4 (D + 1)`; or
 - it is a plane, :math:`\lambda_k < 10^{-6}`, as of repeated rows.
 
-Components whose covariances are tied have none of this: their likelihood is bounded.
+Components whose covariances are tied have none of this: their likelihood is bounded. Other families that can be narrow
+anywhere, such as the gamma laws, are judged by the first two, with :math:`\lambda_k` the least variance of a coordinate
+relative to that of the whole mixture.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 
 from ...mixture import Mixture
 
-__all__ = ["spurious", "spurious_components"]
+__all__ = ["spurious", "spurious_components", "spurious_laws"]
 
 Array = NDArray[Any]
 
@@ -39,7 +41,10 @@ def spurious_components(mixture: Mixture, total: float) -> list[int]:
         [0]
     """
     components = mixture.components
-    if not components.has_gaussian or components.gaussian.structure.tied:
+    if not components.has_gaussian:
+        found = spurious_laws(mixture.detach().map(lambda tensor: tensor.unsqueeze(0)), np.array([total]))
+        return np.flatnonzero(found[0]).tolist()
+    if components.gaussian.structure.tied:
         return []
     gaussian = components.gaussian
     weights = torch.softmax(mixture.logits.detach().double(), -1)
@@ -47,6 +52,22 @@ def spurious_components(mixture: Mixture, total: float) -> list[int]:
     shares, mean, covariance = (part.cpu().numpy()[None] for part in parts)
     found = spurious(shares, mean, covariance, np.array([total]))
     return np.flatnonzero(found[0]).tolist()
+
+
+def spurious_laws(mixture: Mixture, total: Array) -> Array:
+    """Tells which components (S, K) of a batch of mixtures of an exponential family are spurious."""
+    components, weights = mixture.components, torch.softmax(mixture.logits.double(), -1).cpu().numpy()
+    if not components.narrows:
+        return np.zeros(weights.shape, bool)
+    moments = (
+        part.double().cpu().numpy().reshape(*weights.shape, -1) for part in (components.mean, components.variance)
+    )
+    mean, variance = moments
+    rows, features = weights * total[:, None], mean.shape[-1]
+    lag = mean - (weights[..., None] * mean).sum(1, keepdims=True)
+    whole = (weights[..., None] * (variance + lag**2)).sum(1, keepdims=True)
+    thin = ((variance < _THIN * whole) & np.isfinite(whole)).any(-1)
+    return (rows < features + 2) | (rows < 4 * (features + 1)) & thin
 
 
 def spurious(weights: Array, mean: Array, covariance: Array, total: Array) -> Array:

@@ -57,10 +57,11 @@ def address(function: Any, signature: Any) -> int:
 
 
 @cache
-def called(function: Any, signature: Any) -> Callable[..., None]:
+def called(function: Any, signature: Any) -> Callable[..., Any]:
     """A numba function for Python, which gives it pointers as numbers; other threads go on meanwhile."""
     kinds = [ctypes.c_int64 if isinstance(kind, types.Integer) else ctypes.c_void_p for kind in signature.args]
-    return ctypes.CFUNCTYPE(None, *kinds)(address(function, signature))
+    returned = ctypes.c_int64 if isinstance(signature.return_type, types.Integer) else None
+    return ctypes.CFUNCTYPE(returned, *kinds)(address(function, signature))
 
 
 def pointers(*arrays: Array) -> list[int]:

@@ -6,11 +6,11 @@ A shape is K, F, rows in a panel, the law, the statistics of a member, and the t
 from functools import cache
 
 from ..jit import plain
-from .calls import EXPECT, MATCH, address
+from .calls import EXPECT, MATCH, Array, address, called, pointers
 from .exponential_step import update
 from .exponential_sums import expect
 
-__all__ = ["calls"]
+__all__ = ["calls", "match"]
 
 
 @plain
@@ -38,3 +38,8 @@ def matched(begins, sums, about, floor, shape, state, spare, room):
 def calls() -> tuple[int, int]:
     """Addresses of the E-step and of the M-step."""
     return address(expected, EXPECT), address(matched, MATCH)
+
+
+def match(sums: Array, floor: Array, shape: Array, state: Array, room: Array) -> int:
+    """The M-step of one start: parameters, at their place, from sums; the component that broke, or -1."""
+    return called(matched, MATCH)(0, *pointers(sums, state, floor, shape, state, room, room))

@@ -1,0 +1,105 @@
+"""Mixtures of Gaussians under way on small tables, and where those of groups of rows start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from .small import GRAIN, Array, States, Table, compiled, counted
+from .steps import Step
+from .threads import in_threads, workers
+
+__all__ = ["Starts", "seeded"]
+
+
+@dataclass(frozen=True, eq=False)
+class Starts(States):
+    """Mixtures of Gaussians under way.
+
+    Attributes:
+        step: What the covariances look like.
+    """
+
+    step: Step
+
+    @classmethod
+    def of(cls, table: Table, step: Step, logits: Array, mean: Array, covariance: Array, group: Array) -> Starts:
+        """Starts of log weights (S, K), means (S, K, D) and covariances that broadcast to (S, K, D, D)."""
+        count, components, features = mean.shape
+        centred = mean - table.origin[group][:, None]
+        read = np.zeros((count, components * (1 + features * features)))  # constants and factors, made by the driver
+        whole = np.broadcast_to(covariance, (count, components, features, features))
+        constants, factors = read[:, :components], read[:, components:]
+        parts = logits, constants, centred.reshape(count, -1), factors, whole.reshape(count, -1)
+        return cls(table, components, np.concatenate(parts, 1), group, step)
+
+    @property
+    def tied(self) -> Array:
+        """Whether the components of a start have one covariance, (S,)."""
+        return np.full(len(self), self.step.tied)
+
+    @property
+    def mean(self) -> Array:
+        """Means, (S, K, D)."""
+        k, d = self.components, self.table.features
+        flat = self.states[:, 2 * k : k * (2 + d)]
+        return flat.reshape(-1, k, d) + self.table.origin[self.group][:, None]
+
+    @property
+    def covariance(self) -> Array:
+        """Covariances, (S, K, D, D)."""
+        k, d = self.components, self.table.features
+        return self.states[:, -k * d * d :].reshape(-1, k, d, d)
+
+    def of_group(self, group: int) -> Starts:
+        """The starts of one group."""
+        return self.take(np.flatnonzero(self.group == group))
+
+    def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
+        return self._of_step(self.step)
+
+    def _of_step(self, step: Step) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
+        kind, k, d, width = (
+            compiled("small.gaussian_kind"),
+            self.components,
+            self.table.features,
+            compiled("small.driver").WIDTH,
+        )
+        shape = np.array([k, d, width, step, kind.shared_step() if step.partly_shared else 0])
+        return kind.calls(), shape, (k * d * max(d, width), 2 * (k + 1) * d * d + k)
+
+    def _measure(self) -> Array:
+        unit, k = self.table.unit, self.components
+        square = (unit[:, :, None] * unit[:, None]).reshape(len(unit), -1)
+        return np.hstack((np.ones((len(unit), k)), np.tile(unit, k), np.tile(square, k)))
+
+
+def seeded(x: Tensor, weight: Tensor | None, table: Table, sizes: Array, step: Step, uniforms: Array) -> Starts:
+    """Starts of every group, from its own rows.
+
+    Arguments:
+        x, weight: The rows (N, D), those of a group together, and their weights (N,).
+        table: The same rows, laid out.
+        sizes: How many rows each group has, (G,).
+        step: What the covariances are to look like.
+        uniforms: Numbers in [0, 1) from which centres are drawn, (G, B, K).
+    """
+    values, weights = counted(x, weight)
+    ends, (groups, count, components), features = np.cumsum(sizes), uniforms.shape, table.features
+    places = np.stack([ends - sizes, ends], 1)
+    scaled = (values - np.repeat(table.origin, sizes, 0)) / np.repeat(table.unit, sizes, 0)
+    scaled = np.where(weights[:, None] > 0, scaled, 0.0)
+    logits, mean = np.empty((groups, count, components)), np.empty((groups, count, components, features))
+    covariance = np.empty((groups, count, features, features))
+
+    def run(first: int, last: int) -> None:
+        given = scaled, weights, places, table.total, table.unit, uniforms
+        compiled("small.seeds").seed(*given, logits, mean, covariance, first, last)
+
+    in_threads(run, groups, workers(scaled.size * count * components * 10, GRAIN))
+    group = np.repeat(np.arange(groups), count)
+    means = mean.reshape(-1, components, features) + table.origin[group][:, None]
+    like = step.like(covariance.reshape(-1, 1, features, features))
+    return Starts.of(table, step, logits.reshape(-1, components), means, like, group)
