@@ -27,6 +27,7 @@ LAYERS = (
     ("learning",),
     ("sklearn", "plots", "testing"),
     ("report",),
+    ("diffusion",),
     ("cli",),
     ("mixtura",),
 )

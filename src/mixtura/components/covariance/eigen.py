@@ -116,6 +116,10 @@ class Eigen(Structure):
         """Axes are orthogonal."""
         return True
 
+    @property
+    def keeps_round(self) -> bool:
+        return True
+
     def in_own_axes(self, features: int) -> tuple[Tensor, Tensor]:
         return self.orientation, self.spectrum
 

@@ -132,6 +132,10 @@ class LowRank(Structure):
         return True
 
     @property
+    def keeps_round(self) -> bool:
+        return True
+
+    @property
     def unconstrained(self) -> Full:
         return Full._of(factor=None if self.factor is None else self._cholesky(), tied=self.tied)
 

@@ -323,6 +323,11 @@ class Structure(Value, ABC):
         return self.factor is not None and self.width == 1
 
     @property
+    def keeps_round(self) -> bool:
+        """Whether round noise adds number by number: no matrix is factored anew for each variance."""
+        return self.elementwise
+
+    @property
     def shares(self) -> bool:
         """Whether one component's update moves another's: they have the matrix, or a part of it, in common."""
         return self.tied

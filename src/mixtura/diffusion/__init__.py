@@ -1,0 +1,73 @@
+"""Diffusion of Gaussian mixtures, exactly: schedules, laws, samplers, and guidance to be measured against the truth.
+
+A Gaussian mixture under noise is a Gaussian mixture at every time, and so is all that can be asked of it backwards:
+score, denoiser, reverse kernel, and the posterior of what was recorded. So a sampler, a guidance or a network can be
+held against what is true, and its error taken apart.
+"""
+
+from .churn import Churn
+from .grids import CosineGrid, Grid, LogSNRGrid, PowerGrid, Uniform
+from .guidance import ExactGuidance, Guidance
+from .laws import Process, denoise, diffuse, reverse, score
+from .models import Denoiser, Exact, Model, Noise, Score, Velocity
+from .places import Place
+from .samplers import (
+    DDIM,
+    DDPM,
+    Ancestral,
+    DPMSolver2M,
+    DPMSolver2S,
+    DPMSolver3M,
+    DPMSolverSDE,
+    Euler,
+    EulerMaruyama,
+    Here,
+    Heun,
+    Sampler,
+)
+from .sampling import State, sample, trajectory
+from .schedules import EDM, Cosine, RectifiedFlow, Schedule, VarianceExploding, VariancePreserving
+
+__all__ = [
+    "DDIM",
+    "DDPM",
+    "EDM",
+    "Ancestral",
+    "Churn",
+    "Cosine",
+    "CosineGrid",
+    "DPMSolver2M",
+    "DPMSolver2S",
+    "DPMSolver3M",
+    "DPMSolverSDE",
+    "Denoiser",
+    "Euler",
+    "EulerMaruyama",
+    "Exact",
+    "ExactGuidance",
+    "Grid",
+    "Guidance",
+    "Here",
+    "Heun",
+    "LogSNRGrid",
+    "Model",
+    "Noise",
+    "Place",
+    "PowerGrid",
+    "Process",
+    "RectifiedFlow",
+    "Sampler",
+    "Schedule",
+    "Score",
+    "State",
+    "Uniform",
+    "VarianceExploding",
+    "VariancePreserving",
+    "Velocity",
+    "denoise",
+    "diffuse",
+    "reverse",
+    "sample",
+    "score",
+    "trajectory",
+]

@@ -1,0 +1,181 @@
+r"""What a sampler asks at every step: the clean draw to be expected, :math:`E[x_0|x_t]`.
+
+A mixture knows it exactly. A network says it in one of four ways, each a linear map of the others:
+
+.. math::
+
+    \hat x_0 = \frac{x + \sigma^2 s}{\alpha} = \frac{x - \sigma\hat\varepsilon}{\alpha}
+             = \frac{\sigma' x - \sigma v}{\alpha\sigma' - \alpha'\sigma},
+
+for a score s, a noise :math:`\hat\varepsilon` and a velocity :math:`v = \alpha'\hat x_0 + \sigma'\hat\varepsilon`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from ..errors import NotClosedForm, refuse
+from ..mixture import Mixture
+from .laws import Process
+from .places import Place
+from .schedules import Schedule
+
+__all__ = ["Denoiser", "Exact", "Model", "Noise", "Score", "Velocity", "model_of"]
+
+Call = Callable[[Tensor, Tensor], Tensor]
+
+
+class Model(ABC):
+    """What says the clean draw to be expected."""
+
+    @abstractmethod
+    def denoise(self, x: Tensor, place: Place) -> Tensor:
+        """Returns the mean of the clean draw for rows at a place, in their shape."""
+
+    kind: Mapping[str, Any] = MappingProxyType({})
+    """The type and device of rows to start from, as torch's functions take them."""
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuses a shape of rows that the model cannot serve; a function may serve any."""
+        return
+
+    def reverse(self, x: Tensor, late: Place, early: Place) -> Mixture:
+        """Returns the law of rows at an earlier place.
+
+        Raises:
+            NotClosedForm: If that is not known.
+        """
+        raise NotClosedForm(f"{type(self).__name__} knows no reverse kernel: that takes a mixture as the model.")
+
+    def given(self, observation: Any, y: Tensor) -> Model:
+        """Returns the model of draws of which something was recorded.
+
+        Raises:
+            NotClosedForm: If that is not known.
+        """
+        raise NotClosedForm(f"{type(self).__name__} knows no exact posterior: that takes a mixture as the model.")
+
+
+@dataclass(frozen=True, eq=False)
+class Exact(Model):
+    """A mixture's own answers.
+
+    Arguments:
+        process: The mixture under its schedule.
+    """
+
+    process: Process
+
+    @property
+    def kind(self) -> Mapping[str, Any]:  # type: ignore[override]
+        """The mixture's type and device."""
+        return {"dtype": self.process.mixture.dtype, "device": self.process.mixture.device}
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        wanted = tuple(self.process.mixture.batch_shape + self.process.mixture.event_shape)
+        if len(shape) < len(wanted) or shape[len(shape) - len(wanted) :] != wanted:
+            refuse("shape", f"of rows that end in {wanted}, as the mixture's do", shape)
+
+    def denoise(self, x: Tensor, place: Place) -> Tensor:
+        return self.process.denoise(place.t, x)
+
+    def reverse(self, x: Tensor, late: Place, early: Place) -> Mixture:
+        return self.process.reverse(late.t, x, early.t)
+
+    def given(self, observation: Any, y: Tensor) -> Exact:
+        return Exact(self.process.given(observation, y))
+
+
+@dataclass(frozen=True, eq=False)
+class Denoiser(Model):
+    """A function ``(x, t)`` that returns the mean of the clean draw.
+
+    Arguments:
+        function: Called with rows and a time, a tensor without dimensions of their type, on their device.
+
+    Example:
+        >>> model = mx.diffusion.Denoiser(lambda x, t: x / (1 + t**2))  # draws of N(0, 1) under EDM
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> mx.diffusion.sample(model, mx.diffusion.EDM(), (1000,), 200, generator=generator).std() > 0.9
+        tensor(True)
+    """
+
+    function: Call
+
+    def denoise(self, x: Tensor, place: Place) -> Tensor:
+        return _called(self.function, x, place)
+
+
+@dataclass(frozen=True, eq=False)
+class Score(Model):
+    """A function ``(x, t)`` that returns the gradient of the log-density of noisy rows.
+
+    Arguments:
+        function: As for `Denoiser`.
+    """
+
+    function: Call
+
+    def denoise(self, x: Tensor, place: Place) -> Tensor:
+        return (x + place.sigma**2 * _called(self.function, x, place)) / place.alpha
+
+
+@dataclass(frozen=True, eq=False)
+class Noise(Model):
+    """A function ``(x, t)`` that returns the noise to be expected, of variance one.
+
+    Arguments:
+        function: As for `Denoiser`.
+    """
+
+    function: Call
+
+    def denoise(self, x: Tensor, place: Place) -> Tensor:
+        return (x - place.sigma * _called(self.function, x, place)) / place.alpha
+
+
+@dataclass(frozen=True, eq=False)
+class Velocity(Model):
+    """A function ``(x, t)`` that returns the velocity of the probability flow.
+
+    Arguments:
+        function: As for `Denoiser`.
+    """
+
+    function: Call
+
+    def denoise(self, x: Tensor, place: Place) -> Tensor:
+        push = place.sigma_rate * x - place.sigma * _called(self.function, x, place)
+        return push / (place.alpha * place.sigma_rate - place.alpha_rate * place.sigma)
+
+
+def model_of(model: Any, schedule: Schedule) -> Model:
+    """Returns what a user gave as a model: a mixture or a process knows all, a plain function denoises.
+
+    Raises:
+        MixtureError: If it is none of these.
+    """
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, Mixture):
+        return Exact(Process(model, schedule))
+    if isinstance(model, Process):
+        return Exact(model)
+    if callable(model):
+        return Denoiser(cast("Call", model))
+    refuse("model", "a mixture, a process, a function (x, t), or Score, Noise or Velocity of one", type(model).__name__)
+
+
+def _called(function: Call, x: Tensor, place: Place) -> Tensor:
+    out = function(x, torch.tensor(place.t, dtype=x.dtype, device=x.device))
+    if not isinstance(out, Tensor) or out.shape != x.shape:
+        came = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        refuse("model", f"a function whose answer has the rows' shape {tuple(x.shape)}", came)
+    return out
