@@ -3,22 +3,25 @@
 import numpy as np
 import pytest
 import torch
-from numba import njit
+from llvmlite import ir
 
 import mixtura as mx
 from mixtura.components import structure
 from mixtura.kernels.laws import Law
+from mixtura.kernels.native.machine import called
+from mixtura.kernels.native.panels import WIDTH
+from mixtura.kernels.native.values import INT, NUMBERS, REAL
 from mixtura.kernels.numba.small import covariances as compiled
 from mixtura.kernels.numba.small import exponential_step, exponential_sums
-from mixtura.kernels.numba.vector import lanes
+from mixtura.kernels.numba.small.calls import COVARIANCES, pointers
 
 SHARED = ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
 
 
-@njit(error_model="numpy")
 def call(code, degrees, moment, previous, components, features):
     room = np.full(compiled.covariances_room(components, features), np.nan)
-    compiled.covariances(code, degrees, moment, previous, 0, components, features, room)
+    n, c, p, r = pointers(degrees, moment, previous, room)
+    called(compiled.covariances, COVARIANCES)(code, n, c, p, 0, components, features, r)
 
 
 def both(name, degrees, moment, previous):
@@ -102,16 +105,21 @@ FAMILIES = {
 }
 
 
-@njit(error_model="numpy")
+EXPECT = ir.FunctionType(REAL, [NUMBERS, NUMBERS, INT, INT, NUMBERS, INT, INT, INT, NUMBERS, NUMBERS])
+UPDATE = ir.FunctionType(INT, [INT, NUMBERS, INT, INT, INT, INT, NUMBERS, NUMBERS, NUMBERS])
+
+
 def expected(columns, weight, panels, state, components, features, width, by_lane):
     joint = np.empty(components * width)
-    return exponential_sums.expect(columns, weight, 0, panels, state, components, features, width, joint, by_lane)
+    x, w, at, log_joint, lanes = pointers(columns, weight, state, joint, by_lane)
+    return called(exponential_sums.expect, EXPECT)(x, w, 0, panels, at, components, features, width, log_joint, lanes)
 
 
-@njit(error_model="numpy")
 def updated(law, sums, components, features, size, trials, state, floor):
     room = np.full(exponential_step.size_of_room(size), np.nan)
-    return exponential_step.update(law, sums, components, features, size, trials, state, floor, room)
+    s, at, least, scratch = pointers(sums, state, floor, room)
+    update = called(exponential_step.update, UPDATE)
+    return update(law, s, components, features, size, trials, at, least, scratch)
 
 
 def state_of(logits, components):
@@ -137,7 +145,7 @@ def rows_of(components):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_an_update_is_that_of_the_family(name):
     components, weight = FAMILIES[name], uniform(ROWS, seed=2)
-    x, logits, width = rows_of(components), uniform(COMPONENTS, seed=3).log_softmax(-1), lanes(8)[0]
+    x, logits, width = rows_of(components), uniform(COMPONENTS, seed=3).log_softmax(-1), WIDTH
     expectation = components.expect(logits, x, weight, mx.kernels.soft)
 
     statistics = components.sufficient(x).reshape(ROWS, -1)

@@ -1,11 +1,12 @@
-"""The backend that numba compiles for a CPU: which plans it serves, and the one place that imports numba.
+"""The backend that numba compiles for a CPU: which plans it serves, and the one place that imports compiled loops.
 
 A pass compiles at its first use and is kept on disk; importing numba takes a third of a second, so small work, which
-torch has done by then many times over, never does.
+torch or the loops over small tables have done by then many times over, never does.
 """
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
@@ -20,7 +21,7 @@ from .plan import Plan
 from .reference import Reference
 from .sums import Sums
 
-__all__ = ["Compiled", "compiled_module"]
+__all__ = ["Compiled", "compiled_module", "small_module"]
 
 _WORTH = 4_000_000  # about a millisecond in torch, a tenth of that compiled
 _WORTH_ERRORS = 20_000  # rows times components with errors by row
@@ -84,7 +85,18 @@ def compiled_module(name: str) -> ModuleType | None:
     try:
         config, vector = import_module("numba.core.config"), import_module(".numba.vector", __package__)
         found = import_module(f".numba.{name}", __package__)
-        import_module(".numba.telling", __package__).tell()
+        import_module(".numba.telling", __package__).listen()
     except (ImportError, RuntimeError):  # numba's error where no directory for compiled code can be written
         return None
     return found if vector.has_fused_multiply_add() and not vars(config)["DISABLE_JIT"] else None
+
+
+@lru_cache
+def small_module(name: str) -> ModuleType | None:
+    """A module of loops over small tables; none where llvmlite is missing, or compiling is off as for numba."""
+    try:
+        lanes, found = import_module(".native.lanes", __package__), import_module(f".numba.{name}", __package__)
+    except ImportError:
+        return None
+    switched_off = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
+    return found if lanes.has_fused_multiply_add() and not switched_off else None

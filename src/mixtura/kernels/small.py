@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .compiled import compiled_module
+from .compiled import small_module
 from .steps import End
 from .threads import in_threads, workers
 
@@ -264,7 +264,7 @@ def clusters(x: Tensor, weight: Tensor | None, mean: Tensor, limits: Limits) -> 
 def small(rows: int, features: int, most: int = _MOST_FEATURES) -> bool:
     """Whether a table is small enough for many updates in a call, and numba compiles here."""
     few = features <= most and rows * features <= _MOST_NUMBERS
-    return few and compiled_module(_DRIVER) is not None
+    return few and small_module(_DRIVER) is not None
 
 
 def compiled(name: str) -> ModuleType:
@@ -273,7 +273,7 @@ def compiled(name: str) -> ModuleType:
     Raises:
         ImportError: If numba is missing or cannot compile here; `small` tells.
     """
-    found = compiled_module(name)
+    found = small_module(name)
     if found is None:
         raise ImportError("numba is missing or cannot compile here")
     return found

@@ -14,12 +14,15 @@ Parts are written into the loops that call them. Numba keeps compiled loops on d
 whoever changes a part touches the files whose loops use it.
 """
 
+from types import FunctionType
 from typing import NamedTuple
 
 from numba import njit
 
+from ..native import panels
+from . import vector
 from .jit import UNWRAPPED
-from .vector import exp, fma, largest, load_panel, log, number, splat, store, total, transpose
+from .vector import fma, load_panel, number, splat, store, total, transpose
 
 __all__ = [
     "Shape",
@@ -149,21 +152,8 @@ def whiten(columns, factor, offset, b, size, z):
             store(z, at + (i + 1) * width, second)
 
 
-@part
-def softmax(joint, at, components, width):
-    """Log joints of a panel, from a place on, become responsibilities; returns the log density."""
-    top = load_panel(joint, at)
-    for k in range(1, components):
-        top = largest(load_panel(joint, at + k * width), top)
-    mass = splat(0.0, top)
-    for k in range(components):
-        value = exp(load_panel(joint, at + k * width) - top)
-        store(joint, at + k * width, value)
-        mass = mass + value
-    scale = splat(1.0, mass) / mass
-    for k in range(components):
-        store(joint, at + k * width, load_panel(joint, at + k * width) * scale)
-    return top + log(mass)
+softmax = part(FunctionType(panels.softmax.function.__code__, {**vars(vector)}))
+"""Log joints of a panel become responsibilities; returns the log density. That of `panels`, on numba's vectors."""
 
 
 @part

@@ -8,14 +8,12 @@ where the axes Q are those of :math:`C_k` alone (EEV, VEV), or axes in common (E
 and :math:`S_k` is :math:`T_k` with its volume (EV.), its shape (VE.) or both (EEV) pooled over components.
 
 Matrices lie flat in one room, one behind the other: T or S of each component, a spare one, Q of each component (first
-where it is common), another spare one; then a number for each component. What a function costs to compile, all that
-call it pay again, so there are few of them, and no constants among their arguments, for each of which numba would
-compile them anew.
+where it is common), another spare one; then a number for each component.
 """
 
 import math
 
-from ..jit import plain
+from ...native.program import plain
 
 __all__ = ["EEV", "EVE", "EVI", "EVV", "VEE", "VEI", "VEV", "VVE", "covariances", "covariances_room"]
 

@@ -14,16 +14,17 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
+from llvmlite import ir
 
+from ...native.machine import called
+from ...native.panels import WIDTH, beyond
+from ...native.program import plain
+from ...native.values import INT, NUMBERS, VOID, WHOLE
 from ...steps import End
-from ..jit import plain
-from ..vector import lanes
-from .calls import Array, beyond, called, expect_at, match_at, pointers
+from .calls import Array, expect_at, match_at, pointers
 
 __all__ = ["COLLAPSED", "CONVERGED", "FELL", "NOT_FINITE", "RUNNING", "WIDTH", "advance"]
 
-WIDTH = lanes(8)[0]
 RUNNING, CONVERGED, COLLAPSED, NOT_FINITE, FELL = map(int, End)
 
 
@@ -36,7 +37,7 @@ def copy(source, target, count):
 
 @plain
 def larger(a, b):
-    """The larger number; numba's own compiles slowly."""
+    """The larger number."""
     return a if a > b else b
 
 
@@ -228,8 +229,8 @@ def advanced(
         copy(room.good, state, numbers)
 
 
-_F, _I = types.CPointer(types.float64), types.CPointer(types.int64)
-_ADVANCED = types.void(_F, _F, _I, _F, _F, _F, _F, _I, _I, _F, _I, _F, _F, _F, _I, _F, types.int64, types.int64)
+_F, _I = NUMBERS, WHOLE
+_ADVANCED = ir.FunctionType(VOID, [_F, _F, _I, _F, _F, _F, _F, _I, _I, _F, _I, _F, _F, _F, _I, _F, INT, INT])
 
 
 def advance(

@@ -3,10 +3,9 @@
 A shape is K, F, rows in a panel, the law, the statistics of a member, and the trials behind a value.
 """
 
-from functools import cache
-
-from ..jit import plain
-from .calls import EXPECT, MATCH, Array, address, called, pointers
+from ...native.machine import address, called
+from ...native.program import plain
+from .calls import EXPECT, MATCH, Array, pointers
 from .exponential_step import update
 from .exponential_sums import expect
 
@@ -34,7 +33,6 @@ def matched(begins, sums, about, floor, shape, state, spare, room):
     return update(shape[3], sums, shape[0], shape[1], shape[4], shape[5], state, floor, room)
 
 
-@cache
 def calls() -> tuple[int, int]:
     """Addresses of the E-step and of the M-step."""
     return address(expected, EXPECT), address(matched, MATCH)

@@ -9,13 +9,13 @@ to which the base measure adds the same for all components. Parameters of a star
 (K), constants (K), natural parameters (K, F).
 """
 
-from ..joints import part, softmax
-from ..vector import fma, load_panel, number, splat, store, total
+from ...native.panels import fma, load_panel, softmax, splat, store, total
+from ...native.program import plain
 
 __all__ = ["expect"]
 
 
-@part
+@plain
 def expect(columns, weight, begin, end, state, components, features, width, joint, lanes):
     """Log-likelihood of the panels [begin, end), base measure aside; leaves the sums of r and of r T by lane."""
     for i in range(components * (1 + features) * width):
@@ -24,9 +24,9 @@ def expect(columns, weight, begin, end, state, components, features, width, join
     for p in range(begin, end):
         share, row = load_panel(weight, p * width), p * features * width
         for k in range(components):
-            value = splat(number(state, components + k), share)
+            value = splat(state[components + k], share)
             for f in range(features):
-                natural = number(state, 2 * components + k * features + f)
+                natural = state[2 * components + k * features + f]
                 value = fma(natural, load_panel(columns, row + f * width), value)
             store(joint, k * width, value)
         likelihood = fma(share, softmax(joint, 0, components, width), likelihood)

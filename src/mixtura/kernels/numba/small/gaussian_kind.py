@@ -3,10 +3,9 @@ r"""Gaussians on small tables, as the driver calls them: E-step and M-step.
 A shape is K, D, rows in a panel, the code of the structure, and the address of its step where it shares a part.
 """
 
-from functools import cache
-
-from ..jit import plain
-from .calls import COVARIANCES, EXPECT, MATCH, address
+from ...native.machine import address
+from ...native.program import plain
+from .calls import COVARIANCES, EXPECT, MATCH
 from .codes import FULL
 from .covariances import covariances
 from .gaussian_step import collect, factorise, update
@@ -53,7 +52,6 @@ def matched(begins, sums, about, floor, shape, state, spare, room):
     return broken if broken >= 0 else factorise(shape[3] >= FULL, components, features, state, floor)
 
 
-@cache
 def calls() -> tuple[int, int]:
     """Addresses of the E-step and of the M-step."""
     return address(expected, EXPECT), address(matched, MATCH)

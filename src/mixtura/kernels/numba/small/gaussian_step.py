@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ..jit import plain
+from ...native.program import plain
 from .calls import covariances_at
 from .codes import EVI, SPHERICAL, TIED_DIAGONAL, TIED_FULL, TIED_SPHERICAL, VEE, VEI
 

@@ -5,32 +5,32 @@ sum keeps one number for each lane until the last panel. Factors come divided by
 is a constant minus a squared length.
 """
 
-from ..joints import part, softmax
-from ..vector import fma, load_panel, number, splat, store, total
+from ...native.panels import fma, load_panel, softmax, splat, store, total
+from ...native.program import plain
 
 __all__ = ["expect"]
 
 
-@part
+@plain
 def residuals(columns, p, state, mean, features, width, t, at):
     """Rows of a panel minus the mean of a component."""
     for d in range(features):
         row = load_panel(columns, (p * features + d) * width)
-        store(t, at + d * width, row - splat(number(state, mean + d), row))
+        store(t, at + d * width, row - splat(state[mean + d], row))
 
 
-@part
+@plain
 def length(t, at, state, factor, features, dense, width, value):
     """A value minus squared lengths of residuals times a triangle, or times its diagonal where it is not dense."""
     for i in range(features):
         z = splat(0.0, value)
         for j in range(0 if dense else i, i + 1):
-            z = fma(number(state, factor + i * features + j), load_panel(t, at + j * width), z)
+            z = fma(state[factor + i * features + j], load_panel(t, at + j * width), z)
         value = value - z * z
     return value
 
 
-@part
+@plain
 def moments(r, t, at, first, second, features, dense, width, lanes):
     """Adds a component's share of a panel to the sums by lane: first and second moments."""
     for i in range(features):
@@ -41,7 +41,7 @@ def moments(r, t, at, first, second, features, dense, width, lanes):
             store(lanes, where, fma(ri, load_panel(t, at + j * width), load_panel(lanes, where)))
 
 
-@part
+@plain
 def expect(columns, weight, begin, end, state, components, features, dense, width, t, joint, lanes):
     """Log-likelihood of the panels [begin, end); leaves the sums by lane."""
     likelihood = splat(0.0, load_panel(weight, 0))
@@ -54,7 +54,7 @@ def expect(columns, weight, begin, end, state, components, features, dense, widt
         share = load_panel(weight, p * width)
         for k in range(components):
             residuals(columns, p, state, means + k * features, features, width, t, k * stretch)
-            value = splat(number(state, components + k), share)
+            value = splat(state[components + k], share)
             value = length(t, k * stretch, state, factors + k * square, features, dense, width, value)
             store(joint, k * width, value)
         likelihood = fma(share, softmax(joint, 0, components, width), likelihood)

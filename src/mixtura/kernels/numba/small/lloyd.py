@@ -7,10 +7,13 @@ squared distances. A cluster without rows takes the row farthest from its own ce
 import math
 
 import numpy as np
-from numba import types
+from llvmlite import ir
 
-from ..jit import plain
-from .calls import Array, beyond, called, pointers
+from ...native.machine import called
+from ...native.panels import beyond
+from ...native.program import plain
+from ...native.values import INT, NUMBERS, VOID, WHOLE
+from .calls import Array, pointers
 
 __all__ = ["lloyd"]
 
@@ -120,8 +123,8 @@ def advanced(x, weight, total, means, spread, limits, sizes, scratch, nearest, t
         ends[2 * s + 1] = made
 
 
-_F, _I = types.CPointer(types.float64), types.CPointer(types.int64)
-_ADVANCED = types.void(_F, _F, _F, _F, _F, _F, _I, _F, _I, _F, _I, types.int64, types.int64)
+_F, _I = NUMBERS, WHOLE
+_ADVANCED = ir.FunctionType(VOID, [_F, _F, _F, _F, _F, _F, _I, _F, _I, _F, _I, INT, INT])
 
 
 def lloyd(

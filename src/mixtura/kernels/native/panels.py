@@ -1,0 +1,98 @@
+"""Panels of numbers in machine code: read, written, combined; and the softmax over the components of a panel of rows.
+
+A panel is a value like any other, to which the usual operators apply lane by lane.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+
+from . import lanes
+from .names import named
+from .program import plain
+from .values import REAL, converted
+
+__all__ = [
+    "WIDTH",
+    "beyond",
+    "calling",
+    "exp",
+    "fma",
+    "largest",
+    "load_panel",
+    "log",
+    "softmax",
+    "splat",
+    "store",
+    "total",
+]
+
+WIDTH = lanes.lanes(8)[0]
+"""Numbers in a panel."""
+
+_PANEL = ir.VectorType(REAL, WIDTH)
+
+largest, exp, log, total = named(lanes.largest), named(lanes.exp), named(lanes.log), named(lanes.total)
+
+
+def _place(builder: Any, numbers: Any, index: Any) -> Any:
+    return builder.bitcast(builder.gep(numbers, [index], inbounds=True), _PANEL.as_pointer())
+
+
+@named
+def load_panel(builder: Any, numbers: Any, index: Any) -> Any:
+    """Consecutive numbers, from an index on."""
+    return builder.load(_place(builder, numbers, index), align=8)
+
+
+@named
+def store(builder: Any, numbers: Any, index: Any, value: Any) -> None:
+    """Writes a panel, from an index on."""
+    builder.store(value, _place(builder, numbers, index), align=8)
+
+
+@named
+def splat(builder: Any, value: Any, like: Any) -> Any:
+    """One number in every lane of a value like another."""
+    return lanes.spread(builder, converted(builder, value, REAL), like.type)
+
+
+@named
+def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """a b + c, rounded once; a may be a number."""
+    return lanes.fma(builder, a if a.type == b.type else splat(builder, a, b), b, c)
+
+
+@named
+def beyond(builder: Any, numbers: Any, index: Any) -> Any:
+    """Where numbers are, from an index on."""
+    return builder.gep(numbers, [index], inbounds=True)
+
+
+def calling(kind: Any) -> Any:
+    """What calls a function of a kind at an address, its first argument."""
+
+    @named
+    def call(builder: Any, at: Any, *given: Any) -> Any:
+        return builder.call(builder.inttoptr(at, kind.as_pointer()), given)
+
+    return call
+
+
+@plain
+def softmax(joint, at, components, width):
+    """Log joints of a panel, from a place on, become responsibilities; returns the log density."""
+    top = load_panel(joint, at)
+    for k in range(1, components):
+        top = largest(load_panel(joint, at + k * width), top)
+    mass = splat(0.0, top)
+    for k in range(components):
+        value = exp(load_panel(joint, at + k * width) - top)
+        store(joint, at + k * width, value)
+        mass = mass + value
+    scale = splat(1.0, mass) / mass
+    for k in range(components):
+        store(joint, at + k * width, load_panel(joint, at + k * width) * scale)
+    return top + log(mass)
