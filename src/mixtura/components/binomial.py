@@ -88,7 +88,7 @@ class Binomial(Counts, ExponentialFamily):
         return interior(self.probs).logit()  # a change of type may have rounded them to 0 or 1
 
     def log_normaliser(self, natural: Tensor) -> Tensor:
-        return self.total_count * torch.nn.functional.softplus(natural)
+        return -self.total_count * torch.nn.functional.logsigmoid(-natural)  # torch's softplus cuts its tail off
 
     def base(self, x: Tensor) -> Tensor:
         count = torch.tensor(self.total_count + 1.0, dtype=x.dtype, device=x.device)

@@ -124,11 +124,13 @@ class ExponentialFamily(Component):
         return _pair(statistics, self._flat_natural()) - self._normaliser() + base.unsqueeze(-1)
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        """Returns the sums of sufficient statistics, ``(*B, K, *event, *P)``."""
-        statistics, _ = self._read(x, 1)
-        sums = r.flatten(1).to(x.dtype).mT @ statistics
-        shape = self.sufficient(self._example(x)).shape
-        return (sums.double().reshape(*r.shape[1:], *shape),)
+        """Returns the sums of sufficient statistics, ``(*B, K, *event, *P)``, in double precision.
+
+        What parameters follow from may be a difference of sums, such as a logarithm's mean from the mean's logarithm.
+        """
+        statistics, _ = self._read(x.double(), 1)
+        sums = r.flatten(1).double().mT @ statistics
+        return (sums.reshape(*r.shape[1:], *self.sufficient(self._example(x)).shape),)
 
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         if prior is not None:

@@ -2,11 +2,14 @@ r"""The negative binomial family: counts more spread than Poisson's, a Poisson w
 
 .. math:: \log p(x; s, \pi) = \log\frac{\Gamma(x + s)}{\Gamma(s)\, x!} + s\log(1 - \pi) + x\log\pi .
 
-Given s, the probability matches the mean, :math:`\pi = m/(m + s)`. With that put in, s takes one Newton step in log s,
+Such a count is the sum of a Poisson number of groups, :math:`-s\log(1 - \pi)` on average, whose sizes have a
+logarithmic law (Quenouille, 1949), and with the groups as missing values EM is
 
-.. math:: \partial_s = \sum r\psi(x + s) - N\psi(s) + N\log\frac{s}{s + m},
+.. math:: \mathbb E[\text{groups} \mid x] = s\,(\psi(x + s) - \psi(s)), \qquad
+    s' \log\frac{s' + m}{s'} = \overline{\mathbb E[\text{groups} \mid x]}, \qquad \pi' = \frac m{m + s'},
 
-and where the likelihood is not concave the step of EM with the gamma rates as missing values, a gamma shape.
+with m the mean count. No step lowers the likelihood, and where counts are no more spread than Poisson's s grows by a
+factor every time.
 """
 
 from __future__ import annotations
@@ -18,14 +21,12 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import constraints
 
-from .binomial import interior
 from .counts import Counts
 from .exponential_family import _column
 from .family import Family
 from .special.beta_cdf import beta_below
 from .special.gamma_draws import gamma
-from .special.gamma_shape import gamma_shape
-from .special.log_terms import log_beta_power
+from .special.log_terms import log1p_rest, log_beta_power
 from .statistics import Statistics
 
 __all__ = ["NegativeBinomial"]
@@ -60,7 +61,7 @@ class NegativeBinomial(Counts):
 
     def __init__(self, total_count: Tensor | float, probs: Tensor, *, vectors: bool = False) -> None:
         self._seal(vectors, total_count=total_count, probs=probs)
-        object.__setattr__(self, "probs", interior(self.probs))
+        object.__setattr__(self, "probs", _inside(self.probs))
 
     def log_prob(self, x: Tensor) -> Tensor:
         bad = ~self.domain.check(x)
@@ -70,25 +71,25 @@ class NegativeBinomial(Counts):
         density = torch.where(rows > 0, some, s * torch.log1p(-p)).to(self.dtype)
         return self._within(self._sum(density), x, bad)
 
+    @property
+    def sums_add(self) -> bool:
+        return True
+
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        r"""Returns the sums of r x, :math:`r\psi(x + s)` and :math:`r\psi'(x + s)`, each ``(*B, K, *event)``."""
-        x = self._rows(self._shared(x)) + torch.zeros_like(self.total_count)
-        r, more = _column(r, x), x + self.total_count.double()
-        terms = (r * x, r * torch.digamma(more), r * torch.polygamma(1, more))
-        return tuple(term.sum(0, dtype=torch.float64) for term in terms)
+        r"""Returns the sums of r x and of r times the groups expected, each ``(*B, K, *event)``."""
+        x, s = self._rows(self._shared(x)).double(), self.total_count.double()
+        r, groups = _column(r.double(), x + s), s * (torch.digamma(x + s) - torch.digamma(s))
+        return (r * x).sum(0), (r * groups).sum(0)
 
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
-        total, first, second = statistics.moments
-        rows, s, odds = _column(statistics.weight, total), self.total_count.double(), self.probs.double()
-        mean = total / rows
-        slope = first - rows * (torch.digamma(s) + torch.log1p(mean / s))
-        bend = s.square() * (second - rows * torch.polygamma(1, s)) + rows * s * mean / (s + mean) + s * slope
-        rate, log_rate = (mean + s) * odds, first / rows + odds.log()  # of the gamma rates, expected
-        gradual = (gamma_shape(rate.log() - log_rate, _LEAST, _MOST) / s).log()
-        step = torch.where(bend < 0, -s * slope / bend, gradual)
-        new = (s * step.clamp(-1, 1).exp()).clamp(_LEAST, _MOST)
-        new, odds = new.to(self.dtype), (mean / (mean + new)).to(self.dtype)
-        return self._replace(total_count=new, probs=interior(odds))
+        total, groups = statistics.moments
+        mean = total / _column(statistics.weight, total)
+        odds = _odds(groups / total)  # of what is counted: m / s
+        new = torch.where(mean > 0, (mean / odds).clamp(_LEAST, _MOST), self.total_count.double())
+        return self._replace(total_count=new, probs=mean / (mean + new)).to(self.dtype)._settled_inside()
+
+    def _settled_inside(self) -> Self:
+        return self._replace(probs=_inside(self.probs))
 
     @property
     def remark(self) -> str:
@@ -135,4 +136,26 @@ class NegativeBinomialFamily(Family, of=[NegativeBinomial]):
         mean = torch.where(total > 0, (r * x).sum(0) / total, whole).clamp_min(1e-3 * whole)
         excess = (r * (x - mean).square()).sum((0, 2), keepdim=True)[0] / pooled - whole
         count = (mean.square() / excess.clamp_min(0.01 * whole)).clamp(0.05, 100)
-        return NegativeBinomial._of(total_count=count, probs=interior(mean / (mean + count)), vectors=vectors)
+        return NegativeBinomial._of(total_count=count, probs=_inside(mean / (mean + count)), vectors=vectors)
+
+
+def _inside(probability: Tensor) -> Tensor:
+    """Moves probabilities of exactly 0 or 1 inside by rounding: small ones are small means, and keep their digits."""
+    finfo = torch.finfo(probability.dtype)
+    return probability.clamp(finfo.tiny, 1 - finfo.eps)
+
+
+def _odds(share: Tensor) -> Tensor:
+    r"""Returns the u for which :math:`\log(1 + u)/u` is a share between 0 and 1.
+
+    Newton's method, down from a bound that is near (Chatzigeorgiou, 2013), on a function that is concave.
+    """
+    less = (1 - share).clamp(torch.finfo(share.dtype).eps, 1 - torch.finfo(share.dtype).eps)
+    rest = -log1p_rest(-less)
+    odds = (less + (2 * rest).sqrt() + rest) / (1 - less)
+    for _ in range(_STEPS):
+        odds = odds - (log1p_rest(odds) + less * odds) / (less - odds / (1 + odds))
+    return odds
+
+
+_STEPS = 5

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Watch", "run"]
 
-_TRIFLE = 1e-11  # nats per row, below any tolerance: no fall to speak of
-
 Watch = Callable[[int, list[int], State, list[float]], None]
 """Called every iteration with its number, the starts still going, their states and objectives: how draws are kept."""
 
@@ -127,7 +125,7 @@ def _lost(one: Run, state: State, entry: int, method: Method, floor: Tensor) -> 
 def _fell(one: Run, objective: float, rounding: float, method: Method, rows: Rows) -> bool:
     """Tells whether the objective fell by more than rounding explains: measured only where it fell at all."""
     fall = one.trace[-1] - objective
-    return fall > max(100 * rounding, _TRIFLE) and fall > 10 * seen(method, rows, one.state, one.trace[-1])
+    return fall > 100 * rounding and fall > 10 * seen(method, rows, one.state, one.trace[-1])
 
 
 def _judge_collapse(collapsed: Tensor, statistics: Statistics, going: list[bool], runs: list[Run]) -> list[bool]:
