@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-__all__ = ["OPEN_UNIT", "SHARES", "UNIT_LENGTH", "codes", "in_words", "representable", "trials"]
+__all__ = ["OPEN_UNIT", "SHARES", "UNIT_LENGTH", "codes", "in_words", "moved_inside", "representable", "trials"]
 
 
 class _Entries(constraints.Constraint):
@@ -81,6 +81,28 @@ def in_words(domain: Any) -> str:
         'whole numbers of at least 0'
     """
     return next((words for known, words in _WORDS if domain is known), str(domain))
+
+
+def moved_inside(x: Tensor, domain: Any) -> Tensor:
+    """Moves entries of rows ``(N, ...)`` that lie outside of a domain with bounds inside, to about where others are.
+
+    Example:
+        >>> from mixtura.components.domains import moved_inside
+        >>> moved_inside(torch.tensor([-3.0, 1.0, 3.0]), torch.distributions.constraints.positive)
+        tensor([0.2000, 1.0000, 3.0000])
+    """
+    low, high = (getattr(domain, name, None) for name in ("lower_bound", "upper_bound"))
+    if domain.is_discrete:
+        return x.clamp(low, high) if low is not None else x
+    if low is None:
+        return x
+    inside = (x > low) & (x < (torch.inf if high is None else high))
+    width = (x - low).where(inside, 0).sum(0) / inside.sum(0).clamp_min(1)
+    least = low + _NEAR_END * torch.where(width > 0, width, 1)
+    return x.maximum(least) if high is None else x.maximum(least).minimum(high - (least - low))
+
+
+_NEAR_END = 0.1  # of the mean distance from an end: the nearest to it that an entry is moved
 
 
 def representable(x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..errors import refuse
 from ..kernels import Step
-from .domains import in_words
+from .domains import in_words, moved_inside
 
 if TYPE_CHECKING:
     from ..data import Rows
@@ -94,6 +94,10 @@ class Family(ABC):
     def outside(self, x: Tensor) -> Tensor:
         """Tells which entries of rows, ``(..., *event)``, lie outside the family's support."""
         return ~self.domain.check(x)
+
+    def admitted(self, x: Tensor) -> Tensor:
+        """Returns rows of which there is only a rough idea, with entries outside the support moved inside."""
+        return moved_inside(x, self.domain)
 
     @property
     def expects(self) -> str:

@@ -40,11 +40,11 @@ def sums(density: Density, parameters: Sequence[Tensor], batch: torch.Size, r: T
     with torch.enable_grad():
         scores = _flat(_slopes(density(*own).sum(), own, True), r.shape)
         weighed = r.unsqueeze(-1) * scores
-        rows = [_flat(_slopes(one.sum(), own, False), r.shape).sum(0).double() for one in _few(weighed)]
-    weighed, scores = weighed.detach(), scores.detach()
-    fisher = torch.einsum("n...p,n...q->...pq", weighed, scores).double()
+        rows = [_flat(_slopes(one.sum(), own, False), r.shape).double().sum(0) for one in _few(weighed)]
+    weighed, scores = weighed.detach().double(), scores.detach().double()
+    fisher = torch.einsum("n...p,n...q->...pq", weighed, scores)
     hessian = -torch.stack(rows, -2) if rows else fisher
-    return weighed.sum(0).double(), fisher, 0.5 * (hessian + hessian.mT)
+    return weighed.sum(0), fisher, 0.5 * (hessian + hessian.mT)
 
 
 def moved(parameters: Sequence[Tensor], batch: torch.Size, rows: Tensor, *sums: Tensor) -> list[Tensor]:

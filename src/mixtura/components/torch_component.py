@@ -29,6 +29,7 @@ __all__ = ["TorchComponent"]
 
 
 _SAMPLE, _STEPS = 1000, 15  # rows and steps from which components start
+_FARTHEST = 50  # scales from a mean at which a row may lie at first, so that no density is zero
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -276,6 +277,7 @@ def _first_guess(kind: Any, x: Tensor, r: Tensor) -> dict[str, Tensor]:
     rows = x.reshape(-1, *(1,) * (r.ndim - 1))
     mean = (r * rows).sum(0) / weight
     spread = ((r * (rows - mean).square()).sum(0) / weight).sqrt()
+    spread = torch.maximum(spread, (rows - mean).abs().amax(0) / _FARTHEST)
     known = {"loc": mean, "scale": spread}
     names = [name for name in base.arg_constraints if name not in ("logits", "total_count")]
     neutral = {name: transform_to(base.arg_constraints[name])(torch.zeros_like(mean)) for name in names}

@@ -7,7 +7,7 @@ package knows the difference.
 
 from mixtura.data.arrays import ArrayRows
 from mixtura.data.blocks import Block, Rows, TensorRows
-from mixtura.data.check import check_data, check_finite, check_rows, check_spread
+from mixtura.data.check import check_data, check_finite, check_large, check_rows, check_spread
 from mixtura.data.files import ArrowRows, CsvRows, ParquetRows, StreamedRows
 from mixtura.data.groups import Groups, grouping
 from mixtura.data.moments import Summary, recorded_moments, summary
@@ -33,6 +33,7 @@ __all__ = [
     "UNKNOWN",
     "check_data",
     "check_finite",
+    "check_large",
     "check_rows",
     "check_spread",
     "column_names",

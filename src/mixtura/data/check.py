@@ -10,7 +10,7 @@ from mixtura.data.faults import Entry
 from mixtura.data.moments import Summary, summary
 from mixtura.errors import refuse
 
-__all__ = ["check_data", "check_finite", "check_rows", "check_spread"]
+__all__ = ["check_data", "check_finite", "check_large", "check_rows", "check_spread"]
 
 _RESCALE = "Rescale it, for example by another unit."
 _GAPS = (
@@ -37,7 +37,7 @@ def check_data(rows: Rows, components: int = 1, spread: bool = True) -> Summary:
         check_finite(rows)
     if spread:
         return check_spread(rows, found)
-    _check_large(rows, found)
+    check_large(rows, found.count, found.minimum, found.maximum)
     return found
 
 
@@ -106,16 +106,16 @@ def check_spread(rows: Rows, found: Summary | None = None) -> Summary:
     """
     found = found or summary(rows)
     _check_count(rows, found.count, 1)
-    _check_large(rows, found)
+    check_large(rows, found.count, found.minimum, found.maximum)
     _check_constant(rows, found)
     _check_small(rows, found)
     return found
 
 
-def _check_large(rows: Rows, found: Summary) -> None:
-    """Squares of differences, at most 4 max x^2, are summed over all rows and columns."""
-    most = (torch.finfo(rows.dtype).max / (4 * max(found.count, 1) * rows.features)) ** 0.5
-    size = torch.maximum(found.minimum.abs(), found.maximum.abs())
+def check_large(rows: Rows, count: int, low: Tensor, high: Tensor) -> None:
+    """Raises ValueError where squares of differences, at most 4 max x^2, cannot be summed over rows and columns."""
+    most = (torch.finfo(rows.dtype).max / (4 * max(count, 1) * rows.features)) ** 0.5
+    size = torch.maximum(low.abs(), high.abs())
     if (size > most).any():
         came = f"{size.max().item():.3g} in {_named(rows, size > most)}"
         refuse("x", f"below {most:.1e} in size, so that squares fit into {rows.dtype}", came, _RESCALE)

@@ -215,7 +215,7 @@ def _behind(
 ) -> tuple[TensorRows, Clean]:
     count = check_recorded(rows, components)
     sample = _sample(rows, generator)
-    return sample, Clean.guessed(sample, count, rows.total_weight)
+    return sample, Clean.guessed(sample, count, rows.total_weight).admitted(family)
 
 
 def _all_clean(rows: Rows, found: Summary) -> TensorRows:

@@ -27,7 +27,7 @@ from torch import Tensor
 from ...errors import refuse
 from ...kernels import FULL, LOW_RANK, Form
 from .columns import times
-from .full import Full
+from .full import Full, factored
 from .patterns import apply, picks
 from .posterior import Gain, Measurement, by_factors
 from .solvers.factor_analysis import factor_analysis
@@ -158,8 +158,8 @@ class LowRank(Structure):
         return (t - times(scaled, times(small, times(scaled.mT, t)))) / scale
 
     def half_logdet(self, features: int) -> Tensor:
-        factor = torch.linalg.cholesky(self._capacitance(self._scaled_loadings()))
-        return factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) + self.given[..., -1].log().sum(-1)
+        capacitance = factored(self._capacitance(self._scaled_loadings()), self.tied)
+        return capacitance.half_logdet(self.rank) + self.given[..., -1].log().sum(-1)
 
     def variance(self, features: int) -> Tensor:
         return self.given.square().sum(-1)
@@ -182,8 +182,7 @@ class LowRank(Structure):
         return self.unconstrained.color_rows(index, noise)
 
     def inverse_factor(self) -> Tensor:
-        exact = Full._of(factor=torch.linalg.cholesky_ex(self._precise())[0], tied=self.tied)
-        return exact.inverse_factor().to(self.dtype)
+        return factored(self._precise(), self.tied).inverse_factor().to(self.dtype)
 
     def scales(self, features: int) -> Tensor:
         return self.unconstrained.scales(features)
@@ -280,7 +279,7 @@ class LowRank(Structure):
         return self._replace(factor=factor.masked_fill(~sound[..., None, None], torch.nan))
 
     def _cholesky(self) -> Tensor:
-        return torch.linalg.cholesky_ex(self._precise())[0].to(self.dtype)
+        return factored(self._precise(), self.tied).given.to(self.dtype)
 
     def _precise(self) -> Tensor:
         """The matrices in float64: of small noise, single precision would leave nothing."""

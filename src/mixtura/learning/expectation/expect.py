@@ -73,12 +73,13 @@ def _of_draw(mixture: Mixture, block: Block, rule: SampledRows) -> Statistics:
 
 def _by_group(mixture: Mixture, block: Block, rule: Rule, asked: attrgetter[Callable[..., Statistics]]) -> Statistics:
     """What the observation says of a block's rows, those for which the same components are possible together."""
-    return reduce(add, (_of_group(only(mixture, k), group, rule, asked) for group, k in block.groups()))
+    groups = replace(block, x=_inert(block)).groups()  # before, for no row of a group may count
+    return reduce(add, (_of_group(only(mixture, k), group, rule, asked) for group, k in groups))
 
 
 def _of_group(mixture: Mixture, block: Block, rule: Rule, asked: attrgetter[Callable[..., Statistics]]) -> Statistics:
     labels = rule.for_rows(block.numbers) if rule.by_number else rule
-    return asked(block.observation)(mixture.components, mixture.logits, _inert(block), block.weight, labels)
+    return asked(block.observation)(mixture.components, mixture.logits, block.x, block.weight, labels)
 
 
 def log_joint(mixture: Mixture, block: Block) -> Tensor:

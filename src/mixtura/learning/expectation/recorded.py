@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...components.observation import Observation
 from ...components.observation_sequence import as_one
-from ...data import UNKNOWN, Block, KnownLabels, Possible, Rows
+from ...data import UNKNOWN, Block, KnownLabels, Possible, Rows, check_large
 from ...data import rows as as_rows
 from ...errors import MixtureError, refuse
 
@@ -117,6 +117,7 @@ def check_recorded(rows: Rows, components: int | None) -> int:
     if not bool(seen.all()):
         names = [f"column {rows.named(j)}" for j in (~seen).nonzero().squeeze(-1).tolist()]
         refuse("x", "recorded somewhere in every column", f"nothing at all in {', '.join(names)}", "Leave it out.")
+    check_large(rows, count, low, high)
     if bool((low == high).any()) and not rows.observation.carries:
         names = [f"column {rows.named(j)}" for j in (low == high).nonzero().squeeze(-1).tolist()]
         refuse("x", "varied in every column", f"one value in every row of {', '.join(names)}", "Leave it out.")

@@ -140,7 +140,8 @@ class KMeans(Method):
     def mixture(self, state: Mixture) -> Mixture:
         """Returns clusters no narrower than what rounding tells of their centres: a perfect fit would be points."""
         gaussian = state.components.gaussian_law
-        least = torch.finfo(state.dtype).eps * gaussian.location.abs().amax((-2, -1)).unsqueeze(-1)
+        finfo = torch.finfo(state.dtype)
+        least = (finfo.eps * gaussian.location.abs().amax((-2, -1))).clamp_min(finfo.tiny**0.5).unsqueeze(-1)
         factor = torch.maximum(gaussian.structure.given, least)
         wide = gaussian._of(location=gaussian.location, structure=gaussian.structure._replace(factor=factor))
         return Mixture._of(state.logits, state.components.with_gaussian(wide))

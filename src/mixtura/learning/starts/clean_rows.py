@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ...components import Component, Full, Gaussian
+from ...components import Component, Family, Full, Gaussian
 from ...components.normal import of_rows
 from ...components.observation import over
 from ...data import EVERY, Rows, Summary, TensorRows, summary
@@ -54,12 +54,18 @@ class Clean:
         rows = TensorRows(x, sample.weight).labelled(sample.possible)
         return cls(rows, Summary(count, total, mean, variance, x.amin(0).double(), x.amax(0).double()), spread)
 
+    def admitted(self, family: Family) -> Clean:
+        """Returns the same with rows in the family's support, where a Gaussian expects them outside."""
+        x = family.admitted(self.rows.tensor())
+        return replace(self, rows=TensorRows(x, self.rows.weight).labelled(self.rows.possible))
+
     def widen(self, start: Mixture) -> Mixture:
         """Adds to the start's covariances what the expected rows lack."""
         if not self.spread.ndim or not start.components.is_gaussian:
             return start
         gaussian = start.components.gaussian
-        dense = gaussian.structure.dense(gaussian.features) + self.spread
+        dense = gaussian.structure.dense(gaussian.features)
+        dense = torch.where(dense.isfinite(), dense, 0) + self.spread  # none, where all rows are expected at one place
         wider = gaussian._replace(structure=gaussian.structure.with_covariance(dense))
         return Mixture._of(start.logits, start.components.with_gaussian(wider))
 
