@@ -28,6 +28,7 @@ from torch import Tensor
 
 import mixtura as mx
 from mixtura.errors import MixtureError, NotClosedForm
+from mixtura.learning.loop.rounding import seen
 from mixtura.learning.loop.run import run
 from mixtura.learning.loop.traces import stack
 
@@ -345,7 +346,7 @@ def _gone_on(fit: mx.Fit, further: int) -> tuple[str, str]:
     method = replace(method, max_iterations=further, tolerance=0, **plain)
     again = run(method, fit.rows, stack([state]), floor, watch=lambda *_: None)[0]  # watched, it takes no short cut
     trace = torch.tensor(again.trace, dtype=torch.float64)
-    slack = rounding(fit)
+    slack = rounding(fit, method, state)
     if again.reason.name in ("FELL", "NOT_FINITE"):
         return f"then {again.reason.name}", f"after {len(trace)} of {further} updates; {again.detail}"
     if isinstance(method, mx.KMeans) and _perfect(fit):
@@ -373,12 +374,10 @@ def _plain(fit: mx.Fit) -> tuple:
     return mx.EM(tolerance=method.tolerance, prior=method.prior), fit.mixture
 
 
-def rounding(fit: mx.Fit) -> float:
-    """What rounding may do to the objective, in nats per row: more where rows are far from zero for their spread."""
-    x = fit.rows.tensor()
-    x = x[x.isfinite()].double()
-    far = (x.abs().max() / x.std().clamp_min(1e-300)).clamp_max(1e12).item() if len(x) > 1 else 1.0
-    return 50 * torch.finfo(fit.rows.dtype).eps * max(1.0, abs(fit.trace[-1].item()), far)
+def rounding(fit: mx.Fit, method: mx.learning.Method, state: object) -> float:
+    """What rounding may do to the objective, in nats per row, by how it moves with the last digits of its sums."""
+    least = 50 * torch.finfo(fit.rows.dtype).eps * max(1.0, abs(fit.trace[-1].item()))
+    return max(least, 10 * seen(method, fit.rows, state, fit.trace[-1].item()))
 
 
 if __name__ == "__main__":

@@ -45,6 +45,34 @@ def test_a_fit_is_finite_and_its_reason_holds_or_it_is_an_error_of_ours(first):
     assert not found, "\n".join(map(str, found))
 
 
+# Cases beyond those above that were defects, by what was wrong.
+MENDED = {
+    "logarithms of a beta function that cancel": 20452,
+    "a float32 negative binomial whose probability rounded to zero": 20337,
+    "a negative binomial by Newton's steps": 20680,
+    "gradient steps where one row has a million times the weight": 20037,
+    "scores in single precision": 20502,
+    "labelled rows that do not count, outside of the support": 20527,
+    "columns of very different size, in their own axes": 20215,
+    "clusters that are points at zero": 20606,
+    "components alike but for a far row": 21937,
+    "a factor of low rank that breaks": 21160,
+    "logarithms of clean rows below zero": 21208,
+    "clean rows expected at one place": 21779,
+    "a component that comes back from nothing": 22714,
+    "steps that grow": 22869,
+    "a plateau": 22090,
+    "noise beyond the tolerance": 22099,
+    "columns that depend on each other but for rounding": 22311,
+}
+
+
+@pytest.mark.parametrize("seed", MENDED.values(), ids=MENDED)
+def test_what_was_a_defect_is_none(seed):
+    found = judged(line(seed))
+    assert not found.defect, found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(MANY.start, MANY.stop, 100))
 def test_many_more_fits(first):

@@ -107,3 +107,59 @@ def test_a_collapse_behind_gaps_is_told_as_one():
     fits = [mx.fit(x, 5, observation=mx.observation.Missing(), init=x[k : k + 50 : 10].nan_to_num()) for k in range(5)]
     assert Reason.COLLAPSED in {fit.reason for fit in fits}
     assert {fit.reason for fit in fits} <= {Reason.COLLAPSED, Reason.CONVERGED}
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("least", [1e-4, 1e-17])
+def test_a_component_that_still_grows_has_not_converged(compiled, least):
+    """A share of next to nothing gains next to nothing in an update, and more each time."""
+    x = torch.tensor([0.0, 6.0]).double().repeat(20)
+    weights = torch.tensor([1 - least, least]).double()
+    start = mx.Mixture(weights, mx.Poisson(torch.tensor([3.0, 6.0]).double()))
+    prior = None if compiled else mx.Prior(1.0)
+    fit = mx.fit(x, 2, init=start, method=mx.EM(prior=prior))
+    assert fit.converged and fit.mixture.weights[1] > 0.4
+
+
+def test_the_tail_of_a_binomial_is_exact():
+    """Where a success is all but certain, a failure is not: log(1 - p) at log-odds of 25 is its own size."""
+    p = 1 / (1 + torch.tensor(-25.0).double().exp())
+    found = mx.Binomial(7, p.reshape(1)).log_prob(torch.tensor(7.0).double())
+    assert found.item() == pytest.approx(7 * torch.log1p(-(1 - p)).item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("family", [mx.NegativeBinomial, mx.Weibull, mx.StudentT])
+@pytest.mark.parametrize("seed", range(4))
+def test_no_update_by_newtons_steps_lowers_the_likelihood(family, seed):
+    """From far starts, where the steps are longest; whatever the number of threads or the route."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.poisson((2 * torch.randn(60, generator=generator, dtype=torch.float64)).exp(), generator=generator) + 1
+    labels = torch.arange(60) % 3
+    fit = mx.fit(x, 3, family=family, init=labels, method=mx.EM(300, 0))
+    assert fit.reason in (Reason.MAX_ITERATIONS, Reason.COLLAPSED)
+    assert fit.trace.diff().min() > -1e-9
+
+
+def test_columns_that_depend_on_each_other_but_for_rounding_are_refused():
+    x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = x[:, :1] + 1e-7 * x
+    with pytest.raises(mx.errors.MixtureError, match="determine each other"):
+        mx.fit(x, 2)
+    assert mx.fit(x, 2, "diagonal").converged
+
+
+def test_rows_whose_squares_overflow_are_refused_behind_an_observation():
+    x = torch.tensor([1.0, 2.0, 3.0, 1e26])
+    with pytest.raises(mx.errors.MixtureError, match="squares fit"):
+        mx.fit(x, 2, family=mx.Weibull, observation=mx.observation.ShiftNoise(-1, 2))
+
+
+def test_labelled_rows_that_do_not_count_change_nothing():
+    x = (torch.randn(40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).exp()
+    labels, weight = torch.full((40,), -1), torch.ones(40, dtype=torch.float64)
+    labels[:4], weight[2:4] = torch.tensor([0, 1, 2, 2]), 0
+    labels[4] = 2
+    fit = mx.fit(x, 3, family=mx.Gamma, labels=labels, sample_weight=weight, restarts=1)
+    assert torch.isfinite(fit.trace).all()
+    labels[4] = -1  # now no row of the class counts
+    assert torch.isfinite(mx.fit(x, 3, family=mx.Gamma, labels=labels, sample_weight=weight, restarts=1).trace).all()

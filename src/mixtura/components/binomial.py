@@ -22,6 +22,7 @@ from .domains import trials
 from .exponential_family import ExponentialFamily, MatchedMeans
 from .special.beta_cdf import beta_below
 from .special.gamma_draws import gamma
+from .special.gamma_shape import log_gamma_ratio
 
 __all__ = ["Bernoulli", "Binomial", "beta", "interior", "log_beta"]
 
@@ -39,8 +40,9 @@ def beta(a: Tensor, b: Tensor, generator: Generator | None) -> Tensor:
 
 
 def log_beta(a: Tensor, b: Tensor) -> Tensor:
-    """Returns the logarithm of the beta function."""
-    return torch.lgamma(a) + torch.lgamma(b) - torch.lgamma(a + b)
+    """Returns the logarithm of the beta function, which may be small beside those of its gamma functions."""
+    few, many = torch.minimum(a, b), torch.maximum(a, b)
+    return torch.lgamma(few) - log_gamma_ratio(many, few)
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)

@@ -11,6 +11,7 @@ serves an array, a file larger than memory and a cluster.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -44,8 +45,10 @@ class Statistics:
             tuple(mine + theirs for mine, theirs in zip(self.moments, other.moments, strict=True)),
         )
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> Statistics:
+        """Returns the statistics with a function applied to each tensor."""
+        return Statistics(function(self.log_likelihood), function(self.weight), tuple(map(function, self.moments)))
+
     def scale(self, factor: float) -> Statistics:
         """Returns the statistics multiplied by a number: the decay of online learning."""
-        return Statistics(
-            self.log_likelihood * factor, self.weight * factor, tuple(moment * factor for moment in self.moments)
-        )
+        return self.map(lambda tensor: tensor * factor)

@@ -30,6 +30,7 @@ from .starts.dependent_columns import refuse_dependent
 __all__ = ["Job", "whole"]
 
 _FEW = 50  # labelled rows of each class that a sample keeps
+_FEW_DIGITS = 1e3 * torch.finfo(torch.float64).eps  # a share of a variance of which second moments keep three digits
 _SAMPLE = 10_000  # rows that starts and short runs look at
 
 
@@ -190,8 +191,9 @@ class Job:
 
     def _from_responsibilities(self, one_hot: Tensor, weight: Tensor, rows: TensorRows) -> Mixture:
         start = self.clean.widen(self.method.start(self.family, rows.tensor(), one_hot * weight[:, None, None]))
-        if bool(self.method.collapsed(start, self.floor).any()):
-            refuse_dependent(self.rows, self.drawn, self.floor.max().item() / self.summary.variance.max().item())
+        few = self.floor.maximum(_FEW_DIGITS * self.summary.variance.to(self.floor))
+        if bool(self.method.collapsed(start, few).any()):
+            refuse_dependent(self.rows, self.drawn, few.max().item() / self.summary.variance.max().item())
         return start
 
     def _checked_start(self, init: Mixture, components: int | None) -> Mixture:

@@ -40,7 +40,7 @@ def _log_less_digamma(a: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(large, far[0], near[0]), torch.where(large, far[1], near[1])
 
 
-def log_gamma_ratio(a: Tensor, h: float) -> Tensor:
+def log_gamma_ratio(a: Tensor, h: Tensor | float) -> Tensor:
     r"""Returns :math:`\log\Gamma(a + h) - \log\Gamma(a)` without the loss of digits of the difference for large a.
 
     There it is Stirling's series, taken term by term.

@@ -144,7 +144,7 @@ class Extrapolation(Plain):
         far = _steps(first, second, now.sums, units)
         self.step = far.clamp_min(1).minimum(self.longest)
         for one, length in zip(self.runs, far.tolist(), strict=True):
-            one.far = max(length, 0.85 * one.far)
+            one.far = max(1.0, length, 0.85 * one.far)
         a = self.step
         terms = _scaled(first, (1 - a) ** 2), _scaled(second, 2 * a * (1 - a)), _scaled(now.sums, a * a)
         return reduce(add, terms)

@@ -8,7 +8,8 @@ batch of starts at once through each block, watches each one's objective and say
 
 Convergence is judged by the gain still to come. Near a fixed point the gains :math:`g_t` of the objective (nats per
 row) shrink geometrically at a rate :math:`a = g_t / g_{t-1}`, so what remains is :math:`g_t\, a / (1 - a)` (Aitken); a
-start has converged when that is below the tolerance. A method that draws or tempers has no such limit: it says that it
+start has converged when that is below the tolerance and no component grows: one that holds next to nothing may gain
+next to nothing, and more each time. A method that draws or tempers has no such limit: it says that it
 is not monotone, and is then neither stopped for a fall nor for a small gain.
 """
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from .method import Method
 
 __all__ = ["Watch", "run"]
+
+_GROWTH = 0.02  # of the logarithm of a weight, from which on a component grows
 
 Watch = Callable[[int, list[int], State, list[float]], None]
 """Called every iteration with its number, the starts still going, their states and objectives: how draws are kept."""
@@ -76,7 +79,7 @@ def _iterate(
         statistics = now.expect(state, rows)
         objective = (now.objective(statistics, state) / rows.total_weight).tolist()
         refused = ahead.rejected(objective)
-        judged = [(runs[i], state, b, objective[b], now, rows, floor) for b, i in enumerate(alive)]
+        judged = [(runs[i], state, statistics, b, objective[b], now, rows, floor) for b, i in enumerate(alive)]
         going = [no or _record(*one) for no, one in zip(refused, judged, strict=True)]
         if watch is not None:
             watch(iteration, alive, state, objective)
@@ -95,7 +98,16 @@ def _iterate(
         state = proposed
 
 
-def _record(one: Run, state: State, entry: int, objective: float, method: Method, rows: Rows, floor: Tensor) -> bool:
+def _record(
+    one: Run,
+    state: State,
+    sums: Statistics,
+    entry: int,
+    objective: float,
+    method: Method,
+    rows: Rows,
+    floor: Tensor,
+) -> bool:
     """Notes the objective of a start, keeps its state unless it got worse, and tells whether it goes on."""
     if not math.isfinite(objective):
         return _lost(one, state, entry, method, floor)
@@ -106,7 +118,20 @@ def _record(one: Run, state: State, entry: int, objective: float, method: Method
     one.batch, one.entry = state, entry
     if not method.monotone:
         one.climb = len(one.trace)
-    return not method.converged(one, rounding) or one.ended(Reason.CONVERGED)
+    settled = method.converged(one, max(rounding, one.noise)) and not _growing(method, state, sums, entry)
+    return not settled or _converged(one, method)
+
+
+def _growing(method: Method, state: State, sums: Statistics, entry: int) -> bool:
+    """Tells whether the next update makes some component much heavier: then small gains are those of a saddle."""
+    now, then = (method.expected(one).logits[entry] for one in (state, method.update(sums, state)))
+    return bool((then - now > _GROWTH).any())
+
+
+def _converged(one: Run, method: Method) -> bool:
+    """Ends a run that has converged, and says so where rounding hides more than the tolerance."""
+    hidden = f"Rounding moves it by {one.noise:.3g} nats per row." if one.noise > method.tolerance else ""
+    return one.ended(Reason.CONVERGED, hidden)
 
 
 def _lost(one: Run, state: State, entry: int, method: Method, floor: Tensor) -> bool:
@@ -123,9 +148,12 @@ def _lost(one: Run, state: State, entry: int, method: Method, floor: Tensor) -> 
 
 
 def _fell(one: Run, objective: float, rounding: float, method: Method, rows: Rows) -> bool:
-    """Tells whether the objective fell by more than rounding explains: measured only where it fell at all."""
+    """Tells whether the objective fell by more than rounding explains: measured where it fell at all, and noted."""
     fall = one.trace[-1] - objective
-    return fall > 100 * rounding and fall > 10 * seen(method, rows, one.state, one.trace[-1])
+    if fall <= max(100 * rounding, one.noise):
+        return False
+    one.noise = fall
+    return fall > 10 * seen(method, rows, one.state, one.trace[-1])
 
 
 def _judge_collapse(collapsed: Tensor, statistics: Statistics, going: list[bool], runs: list[Run]) -> list[bool]:

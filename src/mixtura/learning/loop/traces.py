@@ -43,6 +43,7 @@ class Run:
     spurious: bool = False  # at an optimum that is none of the data's
     found: int = 1  # how many starts came to the same optimum
     far: float = 0.0  # how many plain updates the rest of the way was, by the last extrapolations
+    noise: float = 0.0  # the largest fall that rounding explained, in nats per row
     kept: list[State] = field(default_factory=list)  # what a sampler keeps
 
     @property

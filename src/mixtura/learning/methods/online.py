@@ -65,8 +65,7 @@ class Running:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Running:
         """Returns the same with a function applied to each tensor."""
-        s = self.statistics
-        mapped = s and Statistics(function(s.log_likelihood), function(s.weight), tuple(map(function, s.moments)))
+        mapped = self.statistics and self.statistics.map(function)
         return replace(self, mixture=self.mixture.map(function), statistics=mapped)
 
     def batch(self, index: Any) -> Running:

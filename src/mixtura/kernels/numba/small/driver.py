@@ -99,6 +99,7 @@ class Room(NamedTuple):
     size: Any  # of sums
 
 
+_GROWTH = 1.02  # of a weight in an update, from which on a component grows
 _LONGEST, _STEP, _FAR = range(3)
 _UPDATES, _TOLERANCE, _PRECISION, _ACCELERATED = range(4)
 
@@ -120,6 +121,15 @@ def furnished(scratch, numbers, size, components, width, spare):
         beyond(s, 4 * size), beyond(s, 5 * size), beyond(s, 6 * size), lanes, joint, mine, beyond(mine, spare),
         numbers, size,
     )  # fmt: skip
+
+
+@plain
+def growing(room, total, components):
+    """Whether the next update makes some component much heavier: then small gains are those of a saddle."""
+    for k in range(components):
+        if room.sums[k] > _GROWTH * total * math.exp(room.state[k]):
+            return True
+    return False
 
 
 @plain
@@ -165,7 +175,7 @@ def guessed(known, match, floor, measure, shape, room):
         return known + 1, False
     pace = room.pace
     pace[_STEP], far = extrapolate(room.one, room.two, room.three, measure, pace[_LONGEST], room.ahead, room.size)
-    pace[_FAR] = larger(far, 0.85 * pace[_FAR])
+    pace[_FAR] = larger(larger(1.0, far), 0.85 * pace[_FAR])
     copy(room.sums, room.held, room.size)
     copy(room.three, room.two, room.size)
     guess = pace[_STEP] > 1.01
@@ -197,7 +207,7 @@ def pursued(columns, weight, place, total, base, floor, measure, calls, shape, l
                 return ended, entries, 0.0, trace[entries - 1] - objective if entries else 0.0
             noted(objective, trace, entries, guess, room)
             entries += 1
-            if settled(trace, entries - 1, room.pace[_FAR], limits):
+            if settled(trace, entries - 1, room.pace[_FAR], limits) and not growing(room, total, shape[0]):
                 return CONVERGED, entries, 0.0, 0.0
             if made > limits[_UPDATES]:
                 return RUNNING, entries, 0.0, 0.0
