@@ -28,6 +28,14 @@ from mixtura.kernels.native.program import Program, plain
 from mixtura.kernels.native.values import INT, NUMBERS, REAL, VOID, WHOLE
 
 FACTOR = 3
+
+
+@pytest.fixture(autouse=True)
+def kept_apart(tmp_path, monkeypatch):
+    """What these tests compile is not kept with the package's own."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+
+
 BOTH = ir.FunctionType(VOID, [NUMBERS, WHOLE])
 
 
@@ -128,8 +136,7 @@ EXAMPLES = [arithmetic, division, loops, kinds, calls, functions]
 
 @pytest.mark.parametrize("function", EXAMPLES, ids=lambda function: function.function.__name__)
 @pytest.mark.parametrize("seed", range(5))
-def test_machine_code_does_what_python_does(function, seed, tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+def test_machine_code_does_what_python_does(function, seed):
     generator = np.random.default_rng(seed)
     x, n = generator.normal(size=12), generator.integers(1, 9, 12) * np.where(np.arange(12) < 4, 1, -1)
     mine, theirs = (x.copy(), n.copy()), (x.copy(), n.copy())
@@ -163,8 +170,7 @@ def of_panels(x, out):
     out[2 * WIDTH + 1] = beyond(x, WIDTH)[0]
 
 
-def test_panels(tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+def test_panels():
     x, out = np.random.default_rng(0).normal(size=2 * WIDTH), np.zeros(2 * WIDTH + 2)
     called(of_panels, ir.FunctionType(VOID, [NUMBERS, NUMBERS]))(x.ctypes.data, out.ctypes.data)
     first, second = x.reshape(2, -1)

@@ -3,21 +3,11 @@
 from ._collecting import resume
 
 # isort: split
-from . import (
-    components,
-    data,
-    datasets,
-    diffusion,
-    divergences,
-    errors,
-    kernels,
-    learning,
-    mixture,
-    observation,
-    plots,
-    priors,
-    report,
-)
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from . import components, data, datasets, errors, kernels, learning, mixture, observation, priors
 from ._version import __version__
 from .components import (
     Bernoulli,
@@ -75,8 +65,25 @@ from .learning.results.evidence import evidence
 from .mixture import Mixture, Prior, load
 from .priors import Conjugate, NormalInverseWishart, StickBreaking
 
+if TYPE_CHECKING:
+    from . import diffusion, divergences, plots, report
+
 resume()
 del resume
+
+_AT_FIRST_USE = ("diffusion", "divergences", "plots", "report")
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Rooms that a fit does without are imported when they are asked for."""
+    if name not in _AT_FIRST_USE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module(f".{name}", __name__)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_AT_FIRST_USE})
+
 
 __all__ = [
     "EM",

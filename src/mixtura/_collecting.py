@@ -14,6 +14,10 @@ gc.disable()
 
 
 def resume() -> None:
-    """Lets the collector go on if it did before."""
-    if _WAS_ENABLED:
-        gc.enable()
+    """Lets the collector go on if it did before; what was imported is old then, and not looked at first of all."""
+    if not _WAS_ENABLED:
+        return
+    if gc.get_freeze_count() == 0:
+        gc.freeze()
+        gc.unfreeze()  # all of it to the oldest generation
+    gc.enable()
