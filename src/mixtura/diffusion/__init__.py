@@ -5,6 +5,7 @@ score, denoiser, reverse kernel, and the posterior of what was recorded. So a sa
 held against what is true, and its error taken apart.
 """
 
+from . import problems
 from .churn import Churn
 from .grids import CosineGrid, Grid, LogSNRGrid, PowerGrid, Uniform
 from .guidance import ExactGuidance, Guidance
@@ -26,7 +27,7 @@ from .samplers import (
     Sampler,
 )
 from .sampling import State, sample, trajectory
-from .schedules import EDM, Cosine, RectifiedFlow, Schedule, VarianceExploding, VariancePreserving
+from .schedules import EDM, Cosine, Discrete, RectifiedFlow, Schedule, VarianceExploding, VariancePreserving
 
 __all__ = [
     "DDIM",
@@ -41,6 +42,7 @@ __all__ = [
     "DPMSolver3M",
     "DPMSolverSDE",
     "Denoiser",
+    "Discrete",
     "Euler",
     "EulerMaruyama",
     "Exact",
@@ -66,6 +68,7 @@ __all__ = [
     "Velocity",
     "denoise",
     "diffuse",
+    "problems",
     "reverse",
     "sample",
     "score",
