@@ -5,7 +5,7 @@ score, denoiser, reverse kernel, and the posterior of what was recorded. So a sa
 held against what is true, and its error taken apart.
 """
 
-from . import problems
+from . import adapters, problems
 from .churn import Churn
 from .grids import CosineGrid, Grid, LogSNRGrid, PowerGrid, Uniform
 from .guidance import ExactGuidance, Guidance
@@ -66,6 +66,7 @@ __all__ = [
     "VarianceExploding",
     "VariancePreserving",
     "Velocity",
+    "adapters",
     "denoise",
     "diffuse",
     "problems",
