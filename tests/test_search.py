@@ -8,9 +8,11 @@ from torch import distributions as law
 
 import mixtura as mx
 from mixtura.learning import Reason
+from mixtura.learning.loop.leaps import tabled
 from mixtura.learning.search.member_kind import MemberKind
 from mixtura.learning.search.small_flight import flown
 from mixtura.learning.search.spurious import spurious_components
+from mixtura.learning.starts.small_starts import small_starts
 
 F64 = torch.float64
 
@@ -82,6 +84,69 @@ def test_spurious_does_not_depend_on_units(scale):
     assert spurious_components(mixture.affine(turn, None), 100.0) == [0]
 
 
+def test_where_all_starts_are_spurious_moves_find_a_sound_optimum():
+    few = torch.tensor([[4.0, 4.0], [4.0001, 4.0002], [4.0002, 4.0], [4.0001, 4.0]], dtype=F64)
+    x = torch.cat((clusters([(0, 0), (8, 0)]), few))
+    fits = [mx.fit(x, 3, generator=seeded(seed)) for seed in range(4)]
+    assert not any(fit.spurious for fit in fits)
+    assert all(any(one.spurious for one in fit.restarts[1:]) for fit in fits)
+
+
+# -- where starts are, by the kernels
+
+
+def small(x, weight, count, seed=0):
+    """Starts of three components on rows with weights."""
+    table = mx.data.rows(x, weight=weight)
+    return small_starts(table, tabled(table, torch.zeros(2, dtype=F64)), 3, count, seeded(seed))
+
+
+def test_starts_have_the_moments_of_clusters():
+    """On far clusters, each kind of starts that finds them has their weights, their means and what is left within."""
+    x = clusters([(0, 0), (200, 0), (0, 200)])
+    found = small(x, None, 8)
+    truth = x.reshape(3, 60, 2).mean(1)
+    within = (x - truth.repeat_interleave(60, 0)).T @ (x - truth.repeat_interleave(60, 0)) / len(x)
+    expected = 0.99 * within + 0.01 * torch.cov(x.T, correction=0)
+    for b in range(6):  # K-means and k-means++; random rows may share a cluster
+        order = torch.cdist(truth, torch.from_numpy(found.mean[b])).argmin(1)
+        torch.testing.assert_close(torch.from_numpy(found.mean[b])[order], truth)
+        torch.testing.assert_close(torch.from_numpy(found.covariance[b, 0]), expected)
+        torch.testing.assert_close(torch.from_numpy(found.logits[b]).exp(), torch.full((3,), 1 / 3, dtype=F64))
+
+
+def test_starts_are_no_worse_than_those_in_torch():
+    """The sum of squares to the nearest centre, by kind: half K-means, a quarter k-means++, a quarter random rows."""
+    x = torch.randn(300, 2, generator=seeded(3), dtype=F64)
+    unit = (x - x.mean(0)) / x.std(0, correction=0)
+
+    def spread(means):
+        return torch.cdist(unit, (means - x.mean(0)) / x.std(0, correction=0)).amin(-1).square().sum(-1)
+
+    ours = spread(torch.from_numpy(small(x, None, 400).mean))
+    theirs = mx.learning.MixedStart()(unit, torch.ones(300, dtype=F64), 3, 400, seeded(1))
+    labels = torch.nn.functional.one_hot(torch.cdist(unit, theirs).argmin(-1)).double()
+    theirs = spread(torch.einsum("bnk,nd->bkd", labels, x) / labels.sum(1).unsqueeze(-1))
+    for kind in (slice(0, 200), slice(200, 300), slice(300, 400)):
+        assert abs(ours[kind].mean() / theirs[kind].mean() - 1) < 0.03
+
+
+def test_rows_of_weight_zero_are_no_start():
+    x = clusters([(0, 0), (9, 0), (0, 9)])
+    weight = torch.ones(len(x) + 3, dtype=F64)
+    weight[-3:] = 0
+    wild = torch.cat((x, torch.full((3, 2), 1e6, dtype=F64)))
+    for one, other in zip(small(wild, weight, 16), small(x, None, 16), strict=True):
+        torch.testing.assert_close(torch.from_numpy(one), torch.from_numpy(other))
+
+
+@pytest.mark.parametrize("components", [2, 5])
+def test_starts_on_equal_rows_are_finite(components):
+    x = torch.tensor([[0.0, 1.0], [2.0, 0.0]], dtype=F64).repeat(20, 1) + torch.tensor([[0.0, 1.0]]) * 1e-3
+    fit = mx.fit(x, components, "tied-diagonal", generator=seeded())
+    assert fit.mixture.components.mean.isfinite().all()
+
+
 # -- exponential families fly as Gaussians do
 
 GAMMAS = ((3.0, 2.0), (60.0, 4.0), (900.0, 10.0))
@@ -135,7 +200,7 @@ def test_moves_of_a_family_are_mixtures_that_lack_one_component_and_split_anothe
     fit = mx.fit(x, family=family, init=torch.arange(3).repeat_interleave(60))
     like = fit.mixture.map(lambda tensor: tensor.unsqueeze(0))
     kind = MemberKind(like)
-    moves = kind.mixture(kind.moves(kind.states(fit.rows, torch.zeros(1, dtype=F64))))
+    moves = kind.mixture(kind.moves(kind.states(fit.rows, like, torch.zeros(1, dtype=F64))))
     pairs = list(permutations(range(3), 2))
     assert len(moves.logits) == 2 * len(pairs)
     torch.testing.assert_close(moves.weights.sum(-1), torch.ones(2 * len(pairs), dtype=F64))
@@ -184,6 +249,7 @@ def test_stretches_of_a_flight_are_the_plain_loop(family):
     torch.testing.assert_close(one.trace, other.trace, rtol=1e-10, atol=1e-10)
     start = mx.fit(x, method=mx.EM(max_iterations=1), **given).mixture.map(lambda tensor: tensor.unsqueeze(0))
     flight = flown(mx.EM(**limits), one.rows, start, torch.zeros(1, dtype=F64))
+    assert flight is not None
     few = flight.advanced(3).advanced(4).advanced(130)
     whole = flight.advanced(137)
     torch.testing.assert_close(few.traces, whole.traces[:, : few.traces.shape[1]], rtol=1e-10, atol=1e-10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -11,7 +12,20 @@ from .small import GRAIN, Array, States, Table, compiled, counted
 from .steps import Step
 from .threads import in_threads, workers
 
-__all__ = ["Starts", "seeded"]
+__all__ = ["Seeds", "Starts", "narrow", "seeded"]
+
+
+class Seeds(NamedTuple):
+    """Where starts may be: log weights (S, K), means (S, K, D), common covariances (S, 1, D, D) and groups (S,)."""
+
+    logits: Array
+    mean: Array
+    covariance: Array
+    group: Array
+
+    def starts(self, table: Table, step: Step) -> Starts:
+        """The starts of that structure."""
+        return Starts.of(table, step, self.logits, self.mean, step.like(self.covariance), self.group)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +67,13 @@ class Starts(States):
         k, d = self.components, self.table.features
         return self.states[:, -k * d * d :].reshape(-1, k, d, d)
 
+    def log_joint(self, rows: Array) -> Array:
+        """The log joint density of rows (N, D) and components under starts that were advanced, (S, K, N)."""
+        k, d = self.components, self.table.features
+        factor = self.states[:, k * (2 + d) : k * (2 + d + d * d)].reshape(-1, k, d, d)
+        z = (rows - self.mean[:, :, None]) @ factor.swapaxes(-1, -2)
+        return self.states[:, k : 2 * k, None] - (z * z).sum(-1)
+
     def of_group(self, group: int) -> Starts:
         """The starts of one group."""
         return self.take(np.flatnonzero(self.group == group))
@@ -76,18 +97,18 @@ class Starts(States):
         return np.hstack((np.ones((len(unit), k)), np.tile(unit, k), np.tile(square, k)))
 
 
-def seeded(x: Tensor, weight: Tensor | None, table: Table, sizes: Array, step: Step, uniforms: Array) -> Starts:
-    """Starts of every group, from its own rows.
+def seeded(x: Tensor, weight: Tensor | None, table: Table, sizes: Array, uniforms: Array, kinds: Array) -> Seeds:
+    """Where starts of every group may be, from its own rows.
 
     Arguments:
         x, weight: The rows (N, D), those of a group together, and their weights (N,).
         table: The same rows, laid out.
         sizes: How many rows each group has, (G,).
-        step: What the covariances are to look like.
-        uniforms: Numbers in [0, 1) from which centres are drawn, (G, B, K).
+        uniforms: Numbers in [0, 1) from which candidates for centres are drawn, (G, B, K, C).
+        kinds: For each start whether centres may be any rows, and its updates of K-means, one at least, (B, 2).
     """
     values, weights = counted(x, weight)
-    ends, (groups, count, components), features = np.cumsum(sizes), uniforms.shape, table.features
+    ends, (groups, count, components, _), features = np.cumsum(sizes), uniforms.shape, table.features
     places = np.stack([ends - sizes, ends], 1)
     scaled = (values - np.repeat(table.origin, sizes, 0)) / np.repeat(table.unit, sizes, 0)
     scaled = np.where(weights[:, None] > 0, scaled, 0.0)
@@ -95,11 +116,19 @@ def seeded(x: Tensor, weight: Tensor | None, table: Table, sizes: Array, step: S
     covariance = np.empty((groups, count, features, features))
 
     def run(first: int, last: int) -> None:
-        given = scaled, weights, places, table.total, table.unit, uniforms
+        given = scaled, weights, places, table.total, table.unit, uniforms, kinds
         compiled("small.seeds").seed(*given, logits, mean, covariance, first, last)
 
     in_threads(run, groups, workers(scaled.size * count * components * 10, GRAIN))
     group = np.repeat(np.arange(groups), count)
     means = mean.reshape(-1, components, features) + table.origin[group][:, None]
-    like = step.like(covariance.reshape(-1, 1, features, features))
-    return Starts.of(table, step, logits.reshape(-1, components), means, like, group)
+    return Seeds(logits.reshape(-1, components), means, covariance.reshape(-1, 1, features, features), group)
+
+
+def narrow(covariance: Array, floor: Array) -> bool:
+    """Whether some covariance (..., D, D) has a pivot below the floor of its column, (D,)."""
+    try:
+        roots = np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        return True
+    return not bool((np.diagonal(roots, axis1=-2, axis2=-1) ** 2 >= floor).all())

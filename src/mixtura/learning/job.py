@@ -14,18 +14,25 @@ from torch import Generator, Tensor
 from ..components import Family
 from ..data import Rows, Summary, TensorRows, check_data
 from ..errors import MixtureError, refuse
+from ..kernels import Step
+from ..kernels.small import Table
+from ..kernels.small_gaussians import Seeds, narrow
 from ..mixture import Mixture
 from .expectation.recorded import check_each_component, check_recorded
+from .loop.leaps import plain_table, tabled
 from .loop.method import Method
 from .loop.reason import Reason
 from .loop.traces import Run, State, stack
 from .results.fit import Fit
 from .search.flight import BROKEN
-from .search.search import searched
+from .search.gaussian_kind import GaussianKind
+from .search.search import searched, searched_flight
+from .search.small_flight import SmallFlight
 from .starts.centres import Initialiser, MixedStart
 from .starts.class_centres import class_centres
 from .starts.clean_rows import Clean
 from .starts.dependent_columns import refuse_dependent
+from .starts.small_starts import small_starts
 
 __all__ = ["Job", "whole"]
 
@@ -113,9 +120,31 @@ class Job:
             raise MixtureError("`components` must be given: how many components should the mixture have?")
         count = whole("restarts", self.method.restarts if restarts is None else restarts)
         count = 1 if components == 1 else count
+        if init is None and self.small:
+            return self._flown(components, count, report)
         initialiser: Initialiser = MixedStart() if init is None else init  # type: ignore[assignment]
         start = self.starts(initialiser, components, count)
         return self.race(start, report)
+
+    @property
+    def small(self) -> bool:
+        """Whether the kernels for small tables start and learn the family on these rows: Gaussians, drawn plainly."""
+        known = self.method.alone and self.family.step is not None
+        return known and len(self.sample) == self.summary.count and plain_table(self.rows)
+
+    def seeds(self, table: Table, step: Step, components: int, restarts: int) -> Seeds:
+        """Returns where Gaussians with that M-step start, after a check that columns do not determine each other."""
+        found = small_starts(self.rows, table, components, restarts, self.generator)
+        if narrow(step.like(found.covariance), table.floor[0]):
+            refuse_dependent(self.rows, self.drawn, self.floor.max().item() / self.summary.variance.max().item())
+        return found
+
+    def _flown(self, components: int, restarts: int, report: Callable[[int, float], None] | None = None) -> list[Run]:
+        """Runs the method from starts on a small table."""
+        table, kind = tabled(self.rows, self.floor), GaussianKind.of_family(self.family, self.rows)
+        starts = self.seeds(table, kind.step, components, restarts).starts(table, kind.step)
+        flight = SmallFlight.of(self.method, kind, starts, 1)
+        return flight.finished(report).runs() if restarts == 1 else searched_flight(flight, table.total, report)
 
     def race(self, start: Mixture, report: Callable[[int, float], None] | None = None, moves: bool = True) -> list[Run]:
         """Races the starts on the sample; where that is not all rows, the best goes on through all of them."""

@@ -206,7 +206,7 @@ def select(
         )  # fmt: skip
     job = Job.of(rows, method, kinds[0], generator, max(counts))
     kinds = [replace(job, family=kind.bind(rows, job.summary)).checked().family for kind in kinds]
-    found, interrupted = _search(job, counts, kinds, init or MixedStart(), restarts, progress)
+    found, interrupted = _search(job, counts, kinds, init, restarts, progress)
     return _polished(job, kinds, _ranked(found, criterion, interrupted))
 
 
@@ -215,14 +215,17 @@ Found = tuple[Candidate, Callable[[], Fit]]
 
 
 def _search(
-    job: Job, counts: list[int], kinds: list[Family], init: Initialiser, restarts: int, progress: bool
+    job: Job, counts: list[int], kinds: list[Family], init: Initialiser | None, restarts: int, progress: bool
 ) -> tuple[list[Found], bool]:
     """Returns what was tried, and whether Ctrl-C ended it; before the first fit there is nothing to keep."""
     found: list[Found] = []
-    tried = _together if serve_together(job, kinds) else _tried
+    alike = serve_together(job, kinds, init)
+    tried = (
+        _together(job, counts, kinds, restarts) if alike else _tried(job, counts, kinds, init or MixedStart(), restarts)
+    )
     with progress_report(progress, len(counts) * len(kinds)) as report:
         try:
-            for candidate, fit in tried(job, counts, kinds, init, restarts):
+            for candidate, fit in tried:
                 found.append((candidate, fit))
                 if report is not None:
                     report(len(found), candidate.log_likelihood / job.rows.total_weight)
@@ -235,8 +238,8 @@ def _search(
     return found, False
 
 
-def _together(job: Job, counts: list[int], kinds: list[Family], init: Initialiser, restarts: int) -> Iterator[Found]:
-    for one in together(job, counts, kinds, init, restarts):
+def _together(job: Job, counts: list[int], kinds: list[Family], restarts: int) -> Iterator[Found]:
+    for one in together(job, counts, kinds, restarts):
         aic = 2 * one.parameters - 2 * one.log_likelihood
         bic = one.parameters * math.log(job.rows.total_weight) - 2 * one.log_likelihood
         scores = one.parameters, one.log_likelihood, aic, bic, one.icl, one.reason

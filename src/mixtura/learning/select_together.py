@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..components import Diagonal, Family, Full
+from ..components import Family
 from ..kernels import Step
-from ..kernels.small import End
+from ..kernels.small import End, Table
 from ..kernels.small_gaussians import Starts
 from .job import Job
-from .loop.leaps import REASONS, plain_table, tabled
+from .loop.leaps import REASONS, tabled
 from .loop.reason import Reason
 from .results.fit import Fit
 from .search.flight import BROKEN, Array
+from .search.gaussian_kind import GaussianKind
 from .search.shapes import Searched, search_shapes
 from .starts.centres import Initialiser
 
@@ -37,37 +38,34 @@ class Numbers(NamedTuple):
     fit: Callable[[], Fit]
 
 
-def serve_together(job: Job, kinds: list[Any]) -> bool:
-    """Whether the kernels serve all families, on all rows."""
-    known = job.method.alone and all(one.step is not None for one in kinds)
-    return known and len(job.sample) == job.summary.count and plain_table(job.rows)
+def serve_together(job: Job, kinds: list[Any], init: Initialiser | None) -> bool:
+    """Whether the kernels serve all families, on all rows, from starts of their own."""
+    return init is None and all(replace(job, family=one).small for one in kinds)
 
 
-def together(job: Job, counts: list[int], kinds: list[Any], init: Initialiser, restarts: int) -> Iterator[Numbers]:
+def together(job: Job, counts: list[int], kinds: list[Any], restarts: int) -> Iterator[Numbers]:
     """Yields the candidates of every number of components, in order."""
     steps = [kind.step for kind in kinds]
-    pooled = Full(tied=True) if max(steps) >= Step.FULL else Diagonal(tied=True)
-    common = replace(job, family=replace(kinds[0], structure=pooled))
     table = tabled(job.rows, job.floor)
-    weight = job.rows.each_weight.double().numpy()
-    x = np.where(weight[:, None] > 0, job.rows.tensor().reshape(len(job.rows), -1).double().numpy(), 0.0)
+    pooled = max(steps) if max(steps) >= Step.FULL else Step.DIAGONAL
     found: dict[int, Searched] = {}
     for k in counts:
-        start = common.starts(init, k, 1 if k == 1 else restarts)
-        found[k] = search_shapes(job.method, table, start, steps, found.get(k - 1))
-        yield from _numbers(job, found[k], kinds, k, x, weight)
+        seeds = job.seeds(table, pooled, k, 1 if k == 1 else restarts)
+        kind = GaussianKind.of_family(kinds[0], job.rows)
+        found[k] = search_shapes(job.method, table, kind, seeds, steps, found.get(k - 1))
+        yield from _numbers(job, found[k], kinds, k, table)
 
 
-def _numbers(job: Job, found: Searched, kinds: list[Any], k: int, x: Array, weight: Array) -> Iterator[Numbers]:
-    best, width = found.best(), found.flight.objective.shape[1]
+def _numbers(job: Job, found: Searched, kinds: list[Any], k: int, table: Table) -> Iterator[Numbers]:
+    flight, width, features = found.flight, found.flight.objective.shape[1], table.features
+    certainty = _certainty(found.best(), table)
     for g, kind in enumerate(kinds):
-        reason = REASONS[End(found.flight.ends[g * width])]
-        reason = Reason.INTERRUPTED if found.flight.interrupted and reason is Reason.MAX_ITERATIONS else reason
-        features = x.shape[1]
+        reason = REASONS[End(flight.ends[g * width])]
+        reason = Reason.INTERRUPTED if flight.interrupted and reason is Reason.MAX_ITERATIONS else reason
         parameters = k - 1 + k * features + kind.structure.parameters(k, features)
-        likelihood = float(found.flight.last[g * width]) * found.total
-        certainty = math.nan if reason in BROKEN else _certainty(best, g, x, weight)
-        completed = parameters * math.log(found.total) - 2 * likelihood - 2 * certainty
+        likelihood = float(flight.last[g * width]) * found.total
+        surely = math.nan if reason in BROKEN else float(certainty[g])
+        completed = parameters * math.log(found.total) - 2 * likelihood - 2 * surely
         yield Numbers(kind, k, parameters, likelihood, completed, reason, cache(partial(_fit, job, found, kind, g)))
 
 
@@ -76,12 +74,9 @@ def _fit(job: Job, found: Searched, kind: Family, group: int) -> Fit:
     return shaped.result(found.runs(job.rows, kind, group))
 
 
-def _certainty(best: Starts, g: int, x: Array, weight: Array) -> float:
-    """The sum over rows of the log-probability of the likeliest component."""
-    joint = np.empty((len(x), best.components))
-    for k in range(best.components):
-        root = np.linalg.cholesky(best.covariance[g, k])
-        z = np.linalg.solve(root, (x - best.mean[g, k]).T)
-        joint[:, k] = best.logits[g, k] - np.log(np.diagonal(root)).sum() - 0.5 * (z * z).sum(0)
-    top = joint.max(1)
-    return float(-(weight * np.log(np.exp(joint - top[:, None]).sum(1))).sum())
+def _certainty(best: Starts, table: Table) -> Array:
+    """The sum over rows of the log-probability of the likeliest component, for each start, (S,)."""
+    rows, weight = table.plain
+    joint = best.log_joint(rows + table.origin[0])
+    joint -= joint.max(1, keepdims=True)
+    return -np.log(np.exp(joint).sum(1)) @ weight

@@ -15,7 +15,7 @@ from ...kernels.small_gaussians import Starts, seeded
 from ..loop.leaps import plain_rows
 from ..loop.method import Method
 from ..search.flight import Array
-from ..search.gaussian_kind import GaussianKind, some_mixture, step_of
+from ..search.gaussian_kind import GaussianKind
 from ..search.race import SHORT, raced
 from ..search.small_flight import SmallFlight
 from .group_fits import GroupFits, Told, refused
@@ -23,15 +23,13 @@ from .group_fits import GroupFits, Told, refused
 __all__ = ["fitted_together", "together"]
 
 _STARTS = 4  # for each group
+_KIND = 0, 3  # far apart, three updates of K-means
 
 
 def together(rows: Rows, groups: Groups, method: Method, family: Family) -> bool:
     """Whether the kernels serve all groups at once."""
     largest = int(torch.bincount(groups.codes).max())
-    if not (method.alone and plain_rows(rows) and small(largest, rows.features)):
-        return False
-    like = some_mixture(rows, family, 1)
-    return like.components.is_gaussian and like.components.gaussian.structure.step is not None
+    return method.alone and family.step is not None and plain_rows(rows) and small(largest, rows.features)
 
 
 def fitted_together(
@@ -53,8 +51,8 @@ def fitted_together(
     keep = torch.from_numpy(np.repeat(good, sizes))
     x, weight, sizes = x[keep], None if weight is None else weight[keep], sizes[good]
     starts = _STARTS if restarts is None else restarts
-    uniforms = torch.rand(len(sizes), starts, components, generator=generator, dtype=torch.float64).numpy()
-    kind = GaussianKind(some_mixture(rows, family, components))
+    uniforms = torch.rand(len(sizes), starts, components, 1, generator=generator, dtype=torch.float64).numpy()
+    kind = GaussianKind.of_family(family, rows)
     flight, total = _flown(x, weight, sizes, method, kind, uniforms)
     return _gathered(rows, groups, flight, total, faults, family)
 
@@ -63,9 +61,9 @@ def _flown(
     x: Tensor, weight: Tensor | None, sizes: Array, method: Method, kind: GaussianKind, uniforms: Array
 ) -> tuple[SmallFlight[Starts], Array]:
     """The best start of each group, where it ended, and the weight of each group's rows."""
-    table = Table.of(x, weight, 16 * torch.finfo(kind.like.dtype).eps, sizes)
-    starts = seeded(x, weight, table, sizes, step_of(kind.like), uniforms)
-    flight, _ = raced(SmallFlight.of(method, kind, starts, len(sizes)), table.total, course=SHORT)
+    table = Table.of(x, weight, 16 * torch.finfo(kind.dtype).eps, sizes)
+    starts = seeded(x, weight, table, sizes, uniforms, np.tile(_KIND, (uniforms.shape[1], 1))).starts(table, kind.step)
+    flight = raced(SmallFlight.of(method, kind, starts, len(sizes)), table.total, course=SHORT).flight
     return flight.kept(np.zeros((len(sizes), 1), np.int64)), table.total
 
 

@@ -6,16 +6,19 @@ or two about one mean, of different scales; each has half its weight.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from ...components import Family
+from ...components import Gaussian, Structure
+from ...components.normal import of_rows
 from ...data import Rows
 from ...errors import refuse
 from ...kernels import Step
-from ...kernels.small import Table
-from ...kernels.small_gaussians import Starts
+from ...kernels.small_gaussians import Seeds, Starts
 from ...mixture import Mixture
 from ..loop.leaps import plain_table, tabled
 from .flight import Array
@@ -23,32 +26,64 @@ from .half_axes import half_axes
 from .kind import Kind, replaced
 from .spurious import spurious
 
-__all__ = ["GaussianKind", "some_mixture", "started", "step_of"]
+__all__ = ["GaussianKind"]
 
 _NESTED = 1.5  # by how much the scales of two components about one mean are apart, each way
 
 
+@dataclass(frozen=True, eq=False)
 class GaussianKind(Kind):
-    """Gaussians, whose structure has a compiled M-step."""
+    """Gaussians, whose structure has a compiled M-step.
+
+    Arguments:
+        structure: The structure, with or without numbers.
+        dtype: The type of the parameters.
+        vectors: Whether rows are vectors.
+    """
+
+    structure: Structure
+    dtype: torch.dtype
+    vectors: bool
 
     @classmethod
     def serves(cls, rows: Rows, start: Mixture) -> bool:
         components = start.components
         return components.is_gaussian and components.gaussian.structure.step is not None and plain_table(rows)
 
-    def states(self, rows: Rows, floor: Tensor) -> Starts:
-        return started(tabled(rows, floor), self.like)
+    @classmethod
+    def of(cls, start: Mixture) -> GaussianKind:
+        return cls(start.components.gaussian.structure, start.dtype, bool(start.event_shape))
+
+    @classmethod
+    def of_family(cls, family: Any, rows: Rows) -> GaussianKind:
+        """Returns the kind of a family of Gaussians on rows."""
+        return cls(family.structure, rows.dtype, bool(rows.event_shape))
+
+    @property
+    def step(self) -> Step:
+        """The compiled M-step of the covariances."""
+        if self.structure.step is None:
+            refuse("covariance", "a structure with a compiled M-step", repr(self.structure))
+        return self.structure.step
+
+    def states(self, rows: Rows, start: Mixture, floor: Tensor) -> Starts:
+        return self.seeds(start).starts(tabled(rows, floor), self.step)
+
+    def seeds(self, start: Mixture) -> Seeds:
+        """Returns where a batch of mixtures starts."""
+        gaussian = start.components.gaussian
+        logits = torch.log_softmax(start.logits.double(), -1).numpy()
+        dense = gaussian.structure.dense(gaussian.features).double().numpy()
+        return Seeds(logits, gaussian.location.double().numpy(), dense, np.zeros(len(logits), np.int64))
 
     def mixture(self, states: Starts) -> Mixture:
-        gaussian = self.like.components.gaussian
-        dtype, structure = gaussian.dtype, gaussian.structure
-        covariance = torch.from_numpy(states.covariance[:, :1] if structure.tied else states.covariance)
-        moved = gaussian._of(
-            location=torch.from_numpy(states.mean).to(dtype),
-            structure=structure.map(torch.Tensor.double).with_covariance(covariance).to(dtype),
+        covariance = torch.from_numpy(states.covariance[:, :1] if self.structure.tied else states.covariance)
+        gaussian = Gaussian._of(
+            location=torch.from_numpy(states.mean).to(self.dtype),
+            structure=self.structure.map(torch.Tensor.double).with_covariance(covariance).to(self.dtype),
         )
-        logits = torch.from_numpy(states.logits.copy()).to(dtype)
-        return Mixture._of(logits, self.like.components.with_gaussian(moved))
+        logits = torch.from_numpy(states.logits.copy()).to(self.dtype)
+        return Mixture._of(logits, of_rows(gaussian, self.vectors))
 
     def moves(self, states: Starts) -> Starts:
         weights, mean, covariance = np.exp(states.logits[0]), states.mean[0], states.covariance[0]
@@ -63,26 +98,3 @@ class GaussianKind(Kind):
     def spurious(self, states: Starts, total: Array) -> Array:
         found = spurious(np.exp(states.logits), states.mean, states.covariance, total)
         return found.any(1) & ~states.tied
-
-
-def step_of(like: Mixture) -> Step:
-    """The compiled M-step of a mixture's covariances, where they have one."""
-    structure = like.components.gaussian.structure
-    if structure.step is None:
-        refuse("covariance", "a structure with a compiled M-step", repr(structure))
-    return structure.step
-
-
-def started(table: Table, start: Mixture) -> Starts:
-    """Returns a batch of mixtures of Gaussians as the kernels take it."""
-    gaussian = start.components.gaussian
-    logits = torch.log_softmax(start.logits.double(), -1).numpy()
-    mean, covariance = gaussian.location.double().numpy(), gaussian.structure.dense(gaussian.features).double().numpy()
-    return Starts.of(table, step_of(start), logits, mean, covariance, np.zeros(len(logits), np.int64))
-
-
-def some_mixture(rows: Rows, family: Family, components: int) -> Mixture:
-    """Some mixture of the family, in a batch of one."""
-    x = torch.rand(4 * rows.features + 4, *rows.event_shape, generator=Generator().manual_seed(0), dtype=rows.dtype)
-    r = torch.ones(len(x), 1, components, dtype=rows.dtype)
-    return Mixture._of(torch.zeros(1, components, dtype=rows.dtype), family.start(x, r))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from torch import Tensor
@@ -19,24 +18,22 @@ from .flight import Array
 __all__ = ["Kind", "replaced"]
 
 
-@dataclass(frozen=True, eq=False)
 class Kind(ABC):
-    """How mixtures of one kind go to the kernels and come back, how they are moved, and when they are spurious.
-
-    Arguments:
-        like: A batch of mixtures of the kind.
-    """
-
-    like: Mixture
+    """How mixtures of one kind go to the kernels and come back, how they are moved, and when they are spurious."""
 
     @classmethod
     @abstractmethod
     def serves(cls, rows: Rows, start: Mixture) -> bool:
         """Whether the kernels make many updates of EM for these components, on these rows, in a call."""
 
+    @classmethod
     @abstractmethod
-    def states(self, rows: Rows, floor: Tensor) -> States:
-        """Returns the batch of mixtures, and the rows, as the kernels take them."""
+    def of(cls, start: Mixture) -> Self:
+        """Returns the kind of a batch of mixtures."""
+
+    @abstractmethod
+    def states(self, rows: Rows, start: Mixture, floor: Tensor) -> States:
+        """Returns a batch of mixtures, and the rows, as the kernels take them."""
 
     @abstractmethod
     def mixture(self, states: Any) -> Mixture:

@@ -6,6 +6,7 @@ those near to it and those far away, each half with the parameters that match it
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,15 @@ Parts = tuple[Array, Array, Array]
 """Weights (K,), log-normalisers (K,) and natural parameters (K, F)."""
 
 
+@dataclass(frozen=True, eq=False)
 class MemberKind(Kind):
-    """Members of an exponential family with a compiled M-step, whose statistics of rows are few."""
+    """Members of an exponential family with a compiled M-step, whose statistics of rows are few.
+
+    Arguments:
+        like: A batch of mixtures of the family.
+    """
+
+    like: Mixture
 
     @classmethod
     def serves(cls, rows: Rows, start: Mixture) -> bool:
@@ -42,10 +50,14 @@ class MemberKind(Kind):
             return False
         return small(len(rows), components.natural[0, 0].numel(), _MOST.get(matching.law, _MOST_STATISTICS))
 
-    def states(self, rows: Rows, floor: Tensor) -> Members:
-        components: Any = self.like.components.to(torch.float64)
+    @classmethod
+    def of(cls, start: Mixture) -> MemberKind:
+        return cls(start)
+
+    def states(self, rows: Rows, start: Mixture, floor: Tensor) -> Members:
+        components: Any = start.components.to(torch.float64)
         x = rows.tensor().double()
-        logits, natural = torch.log_softmax(self.like.logits.double(), -1), components.natural
+        logits, natural = torch.log_softmax(start.logits.double(), -1), components.natural
         normaliser = components.log_normaliser(natural).reshape(*logits.shape, -1).sum(-1)
         statistics, base = components.sufficient(x).reshape(len(x), -1), components.base(x).reshape(len(x), -1).sum(-1)
         parts = logits, normaliser, natural.reshape(*logits.shape, -1)

@@ -7,14 +7,14 @@ others (see `spurious`).
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
 from ..loop.traces import Report
 from .flight import Array, Flight
 
-__all__ = ["LONG", "MANY", "SAME", "SHORT", "Course", "distinct", "raced"]
+__all__ = ["LONG", "MANY", "SAME", "SHORT", "Course", "Raced", "distinct", "raced"]
 
 FlightT = TypeVar("FlightT", bound=Flight)
 
@@ -31,8 +31,22 @@ class Course(NamedTuple):
 LONG, SHORT, MANY = Course((10, 20), 3), Course((5, 10), 1), Course((4, 8, 16), 1)
 
 
-def raced(flight: FlightT, total: Array, report: Report | None = None, course: Course = LONG) -> tuple[FlightT, Array]:
-    """Returns the starts that went to the end, best first, and how many came to each, (G, B).
+class Raced(NamedTuple, Generic[FlightT]):
+    """Starts that went to the end, best first; how many came to each, and whether it is spurious, (G, B)."""
+
+    flight: FlightT
+    counts: Array
+    spurious: Array
+
+    @property
+    def sorted(self) -> Self:
+        """The same with optima that are none of the data's behind all others."""
+        order = np.argsort(self.spurious, 1, kind="stable")
+        return type(self)(self.flight.kept(order), _taken(self.counts, order), _taken(self.spurious, order))
+
+
+def raced(flight: FlightT, total: Array, report: Report | None = None, course: Course = LONG) -> Raced[FlightT]:
+    """Returns the starts that went to the end.
 
     Arguments:
         flight: The starts.
@@ -47,20 +61,26 @@ def raced(flight: FlightT, total: Array, report: Report | None = None, course: C
             flight, counts = distinct(flight.advanced(min(updates, flight.method.max_iterations)), counts, total, keep)
     flight = flight if flight.interrupted else flight.finished(report)
     flight, counts = distinct(flight, counts, total, counts.shape[1])
-    order = np.argsort(flight.spurious(total), 1, kind="stable")
-    return flight.kept(order), np.take_along_axis(counts, order, 1)
+    return Raced(flight, counts, flight.spurious(total)).sorted
 
 
 def distinct(flight: FlightT, counts: Array, total: Array, keep: int) -> tuple[FlightT, Array]:
     """Returns the best so many starts of each group, best first, without those that came to the place of another."""
     order = np.argsort(-flight.objective, 1, kind="stable")
-    objective = np.take_along_axis(flight.objective, order, 1)
-    with np.errstate(invalid="ignore"):  # two broken starts, both at minus infinity, are two
-        new = ~(-np.diff(objective, axis=1, prepend=np.inf) < SAME / total[:, None])
+    objective = _taken(flight.objective, order)
+    gap = np.full(objective.shape, np.nan)  # two broken starts, both at minus infinity, are two
+    np.subtract(objective[:, :-1], objective[:, 1:], out=gap[:, 1:], where=np.isfinite(objective[:, :-1]))
+    new = ~(gap < SAME / total[:, None])
     place = np.cumsum(new, 1) - 1
     found = np.zeros_like(counts)
-    np.add.at(found, (np.arange(len(counts))[:, None], place), np.take_along_axis(counts, order, 1))
+    np.add.at(found, (np.arange(len(counts))[:, None], place), _taken(counts, order))
     first = np.argsort(~new, 1, kind="stable")  # those that are new, best first, before those that are not
-    keep = min(keep, int(new.sum(1).max()))
-    index = np.take_along_axis(order, first, 1)[:, :keep]
-    return flight.kept(index), np.where(np.arange(keep) < new.sum(1)[:, None], found[:, :keep], 0)
+    many = new.sum(1)
+    keep = min(keep, int(many.max()))
+    index = _taken(order, first)[:, :keep]
+    return flight.kept(index), np.where(np.arange(keep) < many[:, None], found[:, :keep], 0)
+
+
+def _taken(values: Array, index: Array) -> Array:
+    """Some values of each group, (G, B) and (G, B')."""
+    return values[np.arange(len(values))[:, None], index]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -11,12 +12,12 @@ from ...data import Rows
 from ...mixture import Mixture
 from ..loop.method import Method
 from ..loop.traces import Report, Run
-from .flight import Array, Flight, Runs
+from .flight import Array, Runs
 from .moves import moved
 from .race import raced
-from .small_flight import flown
+from .small_flight import SmallFlight, flown
 
-__all__ = ["searched"]
+__all__ = ["searched", "searched_flight"]
 
 
 def searched(
@@ -34,20 +35,27 @@ def searched(
     """
     total = np.array([rows.total_weight])
     flight = flown(method, rows, start, floor) if method.alone else None
-    if flight is None:
-        plain, counts = raced(Runs.of(method, start, rows, floor), total, report)
-        return _told(plain.runs, plain, counts, total)
-    small, counts = raced(flight, total, report)
-    runs = _told(small.runs(), small, counts, total)
+    if flight is not None:
+        return searched_flight(flight, total, report, moves)
+    found = raced(Runs.of(method, start, rows, floor), total, report)
+    return told(found.flight.runs, found.counts[0], found.spurious[0])
+
+
+def searched_flight(
+    flight: SmallFlight[Any], total: Array, report: Report | None = None, moves: bool = True
+) -> list[Run]:
+    """Does the same for starts of one group on a small table, whose rows weigh so much."""
+    found = raced(flight, total, report)
+    runs = told(found.flight.runs(), found.counts[0], found.spurious[0])
     if not moves:
         return runs
-    best = moved(small, total).kept(np.zeros((1, 1), np.int64))
-    if best.objective[0, 0] > small.objective[0, 0] or runs[0].spurious:
-        runs = [*_told(best.runs(), best, np.ones((1, 1), np.int64), total), *runs]
+    best, spurious = moved(found, total)
+    if best.objective[0, 0] > found.flight.objective[0, 0] or runs[0].spurious:
+        runs = [*told(best.runs(), np.ones(1, int), np.array([spurious])), *runs]
     return runs
 
 
-def _told(runs: list[Run], flight: Flight, counts: Array, total: Array) -> list[Run]:
+def told(runs: list[Run], counts: Array, spurious: Array) -> list[Run]:
     """The runs with what the race found out about them."""
-    told = zip(runs, counts[0].tolist(), flight.spurious(total)[0].tolist(), strict=True)
-    return [replace(one, found=count, spurious=spurious) for one, count, spurious in told]
+    each = zip(runs, counts.tolist(), spurious.tolist(), strict=True)
+    return [replace(one, found=count, spurious=doubt) for one, count, doubt in each]

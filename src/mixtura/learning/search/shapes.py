@@ -7,23 +7,23 @@ for it, too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from ...components import Family
 from ...data import Rows
 from ...kernels.small import Table
-from ...kernels.small_gaussians import Starts
+from ...kernels.small_gaussians import Seeds, Starts
 from ...kernels.small_shapes import Shapes
 from ...kernels.steps import Step
-from ...mixture import Mixture
 from ..loop.method import Method
 from ..loop.traces import Run
 from .flight import Array
-from .gaussian_kind import GaussianKind, some_mixture, started
+from .gaussian_kind import GaussianKind
 from .half_axes import half_axes
 from .race import MANY, raced
+from .search import told
 from .small_flight import SmallFlight
 
 __all__ = ["Searched", "search_shapes"]
@@ -36,26 +36,22 @@ class Searched:
     Arguments:
         flight: The starts that went to the end, one group a structure.
         counts: How many starts came to each.
+        spurious: Which of them are none of the data's.
         total: The weight of the rows.
     """
 
     flight: SmallFlight[Shapes]
     counts: Array
+    spurious: Array
     total: float
 
     def runs(self, rows: Rows, family: Family, group: int) -> list[Run]:
         """Returns how the starts of one structure went."""
         flight = self.flight
         width = flight.objective.shape[1]
-        kind = GaussianKind(some_mixture(rows, family, flight.starts.components))
+        kind = GaussianKind.of_family(family, rows)
         one = flight.alone(np.arange(group * width, (group + 1) * width), kind, flight.starts.of_group(group))
-        told = zip(
-            one.runs(),
-            self.counts[group].tolist(),
-            one.spurious(np.array([self.total]))[0].tolist(),
-            strict=True,
-        )
-        return [replace(run, found=found, spurious=spurious) for run, found, spurious in told if found]
+        return [run for run in told(one.runs(), self.counts[group], self.spurious[group]) if run.found]
 
     def best(self) -> Starts:
         """The best start of each structure, where it ended."""
@@ -63,26 +59,24 @@ class Searched:
 
 
 def search_shapes(
-    method: Method, table: Table, start: Mixture, steps: list[Step], smaller: Searched | None
+    method: Method, table: Table, kind: GaussianKind, seeds: Seeds, steps: list[Step], smaller: Searched | None
 ) -> Searched:
     """Races the starts of all structures.
 
     Arguments:
         method: The method, whose updates the kernels make.
         table: The rows, laid out.
-        start: The starts, with batch shape ``(B,)``, whose components have one covariance in common.
+        kind: The kind of one of the structures.
+        seeds: Where starts are.
         steps: The structures.
         smaller: What was found with one component less, if that is known.
     """
-    first = started(table, start)
-    parts, covariance = (first.logits, first.mean), first.covariance[:, :1]
-    starts = [Starts.of(table, step, *parts, step.like(covariance), first.group) for step in steps]
+    starts = [seeds.starts(table, step) for step in steps]
     if smaller is not None:
         starts = [_with_splits(one, smaller.flight.starts.of_group(g)) for g, one in enumerate(starts)]
-    shapes = Shapes.over(table, starts)
-    total = np.repeat(table.total, len(steps))
-    flight, counts = raced(SmallFlight.of(method, GaussianKind(start), shapes, len(steps)), total, course=MANY)
-    return Searched(flight, counts, float(table.total[0]))
+    flight = SmallFlight.of(method, kind, Shapes.over(table, starts), len(steps))
+    found = raced(flight, np.repeat(table.total, len(steps)), course=MANY)
+    return Searched(found.flight, found.counts, found.spurious, float(table.total[0]))
 
 
 def _with_splits(starts: Starts, smaller: Starts) -> Starts:

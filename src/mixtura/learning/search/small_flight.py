@@ -30,8 +30,8 @@ _KINDS: tuple[type[Kind], ...] = GaussianKind, MemberKind
 
 def flown(method: Method, rows: Rows, start: Mixture, floor: Tensor) -> SmallFlight[Any] | None:
     """Returns a batch of mixtures as a flight of one group; none where the kernels do not serve them on these rows."""
-    found = next((kind(start) for kind in _KINDS if kind.serves(rows, start)), None)
-    return None if found is None else SmallFlight.of(method, found, found.states(rows, floor), 1)
+    found = next((kind.of(start) for kind in _KINDS if kind.serves(rows, start)), None)
+    return None if found is None else SmallFlight.of(method, found, found.states(rows, start, floor), 1)
 
 
 def leap(method: Method, rows: Rows, start: Mixture, floor: Tensor, report: Report | None) -> list[Run] | None:
@@ -80,8 +80,8 @@ class SmallFlight(Flight, Generic[StatesT]):
             else np.full(len(self.ends), -np.inf)
         )
 
-    @property
-    def objective(self) -> Array:
+    @cached_property
+    def objective(self) -> Array:  # type: ignore[override]
         broken = (self.ends != End.RUNNING) & (self.ends != End.CONVERGED)
         return np.where(broken, -np.inf, self.last).reshape(self.groups, -1)
 

@@ -5,7 +5,7 @@ the way there are maxima at which a component holds a few rows that happen to li
 2000). With :math:`n_k` the rows that a component holds and :math:`\lambda_k` the least eigenvalue of its covariance
 relative to that of the whole mixture, a component is called spurious where
 
-- it holds fewer rows than a Gaussian in D dimensions needs, :math:`n_k < D + 2`;
+- it holds fewer rows than a Gaussian in D dimensions needs, D + 2, of which it may share half a one;
 - it is thin and holds few rows, :math:`\lambda_k < 10^{-3}` and :math:`n_k < 4 (D + 1)`; or
 - it is a plane, :math:`\lambda_k < 10^{-6}`, as of repeated rows.
 
@@ -29,6 +29,7 @@ __all__ = ["spurious", "spurious_components", "spurious_laws"]
 Array = NDArray[Any]
 
 _THIN, _PLANE = 1e-3, 1e-6
+_FEWEST = 1.5  # rows beside one for each dimension
 
 
 def spurious_components(mixture: Mixture, total: float) -> list[int]:
@@ -42,7 +43,7 @@ def spurious_components(mixture: Mixture, total: float) -> list[int]:
     """
     components = mixture.components
     if not components.has_gaussian:
-        found = spurious_laws(mixture.detach().map(lambda tensor: tensor.unsqueeze(0)), np.array([total]))
+        found = spurious_laws(mixture.map(lambda tensor: tensor.detach().unsqueeze(0)), np.array([total]))
         return np.flatnonzero(found[0]).tolist()
     if components.gaussian.structure.tied:
         return []
@@ -67,7 +68,7 @@ def spurious_laws(mixture: Mixture, total: Array) -> Array:
     lag = mean - (weights[..., None] * mean).sum(1, keepdims=True)
     whole = (weights[..., None] * (variance + lag**2)).sum(1, keepdims=True)
     thin = ((variance < _THIN * whole) & np.isfinite(whole)).any(-1)
-    return (rows < features + 2) | (rows < 4 * (features + 1)) & thin
+    return (rows < features + _FEWEST) | (rows < 4 * (features + 1)) & thin
 
 
 def spurious(weights: Array, mean: Array, covariance: Array, total: Array) -> Array:
@@ -77,7 +78,7 @@ def spurious(weights: Array, mean: Array, covariance: Array, total: Array) -> Ar
     whole = (weights[..., None, None] * (covariance + lag[..., None] * lag[..., None, :])).sum(1)
     sound = np.isfinite(whole).all((-1, -2)) & (np.diagonal(whole, axis1=1, axis2=2) > 0).all(-1)
     least = _relative(np.where(sound[:, None, None], whole, np.eye(features)), covariance)
-    few = (rows < features + 2) | ((rows < 4 * (features + 1)) & (least < _THIN))
+    few = (rows < features + _FEWEST) | ((rows < 4 * (features + 1)) & (least < _THIN))
     return few | (least < _PLANE) | ~sound[:, None]
 
 

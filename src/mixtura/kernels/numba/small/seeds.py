@@ -1,8 +1,10 @@
-r"""Where groups of rows start: k-means++ (Arthur and Vassilvitskii, 2007), a few updates of K-means, moments.
+r"""Where starts on small tables are: k-means++ (Arthur and Vassilvitskii, 2007) or rows, updates of K-means, moments.
 
-Rows are centred and scaled by column within their group, so the mean of the group is the origin. A start's weights are
-those of its clusters, its means theirs, and all its components have the pooled covariance :math:`W - 0.99 B` of the
-total W and that between the clusters B, as in `starting_moments`. Arrays are flat.
+Rows are centred and scaled by column within their group, so the mean of the group is the origin. Each next centre is
+drawn with probability proportional to the squared distance to the nearest one before it, the best of some candidates;
+or among the rows that lie on none before it. A start's weights are those of its clusters, its means theirs, and all its
+components have the pooled covariance :math:`W - 0.99 B` of the total W and that between the clusters B, as in
+`starting_moments`. Arrays are flat.
 """
 
 import math
@@ -15,17 +17,16 @@ from ...native.panels import beyond
 from ...native.program import plain
 from ...native.values import INT, NUMBERS, VOID, WHOLE
 from .calls import Array, pointers
-from .lloyd import assign, moved
+from .lloyd import assign, distance, moved, refill
 
 __all__ = ["seed"]
 
-_LLOYD = 3
 _BLEND = 0.01  # of the total covariance in the first guess
 
 
 @plain
 def drawn(weight, far, rows, uniform):
-    """The row at a share of the sum of weights times distances; of the weights alone where all distances are zero."""
+    """The row at a share of the sum of weights times distances; the last one that counts where all are zero."""
     total = 0.0
     for n in range(rows):
         total += weight[n] * far[n]
@@ -40,19 +41,45 @@ def drawn(weight, far, rows, uniform):
 
 
 @plain
-def chosen(x, weight, rows, uniforms, mean, components, features, far):
-    """Centres, each drawn with probability proportional to the squared distance to the nearest one before it."""
+def nearer(x, weight, rows, features, at, first, far, out):
+    """Squared distances to the nearest centre if a row is the next one; returns their sum by weight."""
+    total = 0.0
+    for n in range(rows):
+        squared = distance(x, n * features, x, at * features, features)
+        out[n] = squared if first or squared < far[n] else far[n]
+        total += weight[n] * out[n]
+    return total
+
+
+@plain
+def best_of(x, weight, rows, features, uniforms, count, first, far, tried):
+    """The best of so many rows as the next centre; distances to the nearest centre are then those with it."""
+    best, least = -1, 0.0
+    for c in range(count):
+        at = drawn(weight, far, rows, uniforms[c])
+        total = nearer(x, weight, rows, features, at, first, far, tried)
+        if best < 0 or total < least:
+            best, least = at, total
+            for n in range(rows):
+                tried[rows + n] = tried[n]
+    for n in range(rows):
+        far[n] = tried[rows + n]
+    return best
+
+
+@plain
+def chosen(x, weight, rows, features, uniforms, candidates, components, anywhere, mean, far, tried):
+    """Centres, each far from those before it, or anywhere else."""
     for n in range(rows):
         far[n] = 1.0
     for k in range(components):
-        at = drawn(weight, far, rows, uniforms[k])
+        several = candidates if k > 0 and not anywhere else 1
+        draws = beyond(uniforms, k * candidates)
+        at = best_of(x, weight, rows, features, draws, several, k == 0, far, tried)
         for d in range(features):
             mean[k * features + d] = x[at * features + d]
-        for n in range(rows):
-            squared = 0.0
-            for d in range(features):
-                squared += (x[n * features + d] - mean[k * features + d]) ** 2
-            far[n] = squared if k == 0 or squared < far[n] else far[n]
+        for n in range(rows if anywhere else 0):
+            far[n] = 1.0 if far[n] > 0.0 else 0.0
 
 
 @plain
@@ -82,29 +109,42 @@ def moments(second, mass, mean, unit, total, components, features, logits, means
 
 
 @plain
-def seeded(x, weight, places, total, unit, uniforms, sizes, logits, means, covariances, scratch, nearest, first, last):
+def clustered(x, weight, rows, mean, components, features, updates, mass, shift, nearest, far):
+    """Updates of K-means until nothing moves, one at least; leaves the weights of the clusters."""
+    for _ in range(updates):
+        assign(x, weight, rows, mean, components, features, mass, shift, nearest, far)
+        refill(x, weight, rows, mean, components, features, mass, shift, nearest, far)
+        if not moved(mean, components, features, mass, shift) > 0.0:
+            break
+
+
+@plain
+def seeded(
+    x, weight, places, total, unit, uniforms, kinds, sizes, scratch, nearest, logits, means, covariances, first, last
+):  # fmt: skip
     """Starts of the groups [first, last), all arrays given by where they are; see `seed`."""
-    starts, components, features = sizes[0], sizes[1], sizes[2]
-    size = components * features
+    starts, components, features, candidates = sizes[0], sizes[1], sizes[2], sizes[3]
+    size, mean = components * features, scratch
     shift, mass = beyond(scratch, size), beyond(scratch, 2 * size)
     second = beyond(mass, components)
     far = beyond(second, features * features)
+    tried = beyond(far, sizes[4])
     for g in range(first, last):
         begin, rows = places[2 * g], places[2 * g + 1] - places[2 * g]
         own, counts, units = beyond(x, begin * features), beyond(weight, begin), beyond(unit, g * features)
         spread(own, counts, rows, features, second)
         for s in range(g * starts, (g + 1) * starts):
-            chosen(own, counts, rows, beyond(uniforms, s * components), scratch, components, features, far)
-            for _ in range(_LLOYD):
-                assign(own, counts, rows, scratch, components, features, mass, shift, nearest, far)
-                moved(scratch, components, features, mass, shift)
+            draws, kind = beyond(uniforms, s * components * candidates), 2 * (s - g * starts)
+            anywhere, updates = kinds[kind] > 0, kinds[kind + 1]
+            chosen(own, counts, rows, features, draws, candidates, components, anywhere, mean, far, tried)
+            clustered(own, counts, rows, mean, components, features, updates, mass, shift, nearest, far)
             log_weights, centres = beyond(logits, s * components), beyond(means, s * size)
             like = beyond(covariances, s * features * features)
-            moments(second, mass, scratch, units, total[g], components, features, log_weights, centres, like)
+            moments(second, mass, mean, units, total[g], components, features, log_weights, centres, like)
 
 
 _F, _I = NUMBERS, WHOLE
-_SEEDED = ir.FunctionType(VOID, [_F, _F, _I, _F, _F, _F, _I, _F, _F, _F, _F, _I, INT, INT])
+_SEEDED = ir.FunctionType(VOID, [_F, _F, _I, _F, _F, _F, _I, _I, _F, _I, _F, _F, _F, INT, INT])
 
 
 def seed(
@@ -114,6 +154,7 @@ def seed(
     total: Array,
     unit: Array,
     uniforms: Array,
+    kinds: Array,
     logits: Array,
     means: Array,
     covariances: Array,
@@ -126,12 +167,14 @@ def seed(
         x, weight: Rows, centred and scaled within their group, (N, D), and their weights, (N,).
         places: The first row of each group and the one after its last, (G, 2).
         total, unit: The weight of all rows of each group, (G,), and the scale of its columns, (G, D).
-        uniforms: Numbers in [0, 1), (G, B, K).
+        uniforms: Numbers in [0, 1) from which candidates for centres are drawn, (G, B, K, C).
+        kinds: For each start whether centres may be any rows, and its updates of K-means, one at least, (B, 2).
         logits, means, covariances: Room for log weights (G, B, K), means (G, B, K, D), covariances (G, B, D, D).
     """
     _, starts, components, features = means.shape
     longest = int((places[:, 1] - places[:, 0]).max())
-    sizes, nearest = np.array([starts, components, features]), np.zeros(longest, np.int64)
-    scratch = np.zeros(2 * components * features + components + features * features + longest)
-    given = x, weight, places, total, unit, uniforms, sizes, logits, means, covariances, scratch, nearest
+    sizes = np.array([starts, components, features, uniforms.shape[-1], longest])
+    numbers = components * (1 + 2 * features) + features**2 + 3 * longest
+    scratch, nearest = np.empty(numbers), np.empty(longest, np.int64)
+    given = x, weight, places, total, unit, uniforms, kinds, sizes, scratch, nearest, logits, means, covariances
     called(seeded, _SEEDED)(*pointers(*given), first, last)
