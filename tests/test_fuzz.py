@@ -63,6 +63,12 @@ MENDED = {
     "steps that grow": 22869,
     "a plateau": 22090,
     "noise beyond the tolerance": 22099,
+    "degrees of freedom by Newton's steps": 364,
+    "degrees of freedom by Newton's steps under a prior": 22014,
+    "gradient steps that lead too far": 23438,
+    "a law without a mean that is judged spurious": 23076,
+    "uniform boxes that lose their rows": 1688,
+    "uniform boxes behind shifts": 22179,
     "columns that depend on each other but for rounding": 22311,
 }
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from random_fits import rows
 
 import mixtura as mx
 from mixtura.learning import Reason
@@ -163,3 +164,25 @@ def test_labelled_rows_that_do_not_count_change_nothing():
     assert torch.isfinite(fit.trace).all()
     labels[4] = -1  # now no row of the class counts
     assert torch.isfinite(mx.fit(x, 3, family=mx.Gamma, labels=labels, sample_weight=weight, restarts=1).trace).all()
+
+
+@pytest.mark.parametrize("method", [mx.EM(), mx.EM(acceleration=False), mx.EM(prior=mx.Prior(2.0))], ids=str)
+def test_a_step_that_leads_too_far_is_made_again(method):
+    """Ties at a few values: Newton's step in the degrees of freedom, beside that of the scale, lowers the likelihood."""
+    x = rows(364, "real", (80,), "ties", 1e-4, 0, 1).float()
+    assert mx.fit(x, 1, family=mx.StudentT, method=method).reason is Reason.CONVERGED
+
+
+def test_uniform_boxes_hold_all_rows_of_a_stream_before_it_begins():
+    x = torch.rand(150, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    fit = mx.fit(x, 8, family=mx.Uniform, method=mx.OnlineEM(2, 20), generator=torch.Generator().manual_seed(0))
+    assert torch.isfinite(fit.trace).all()
+
+
+def test_the_ends_of_uniform_components_are_not_sought_behind_errors():
+    x = torch.rand(60, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    noise = mx.observation.ShiftNoise(-1, 2)
+    with pytest.raises(mx.errors.MixtureError, match="ends"):
+        mx.fit(x, 2, family=mx.Uniform, observation=noise)
+    given = mx.Uniform.template(low=torch.tensor(-1.0), high=torch.tensor(3.0))
+    assert mx.fit(x, 2, family=given, observation=noise).converged

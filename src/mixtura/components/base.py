@@ -48,6 +48,7 @@ class Component(Value, ABC):
     """
 
     domain: ClassVar[Any] = constraints.real  # where one entry of a row may lie
+    bold: ClassVar[Any] = False  # whether an update may lead too far, as Newton's steps do, so `cautious` is needed
     matching: ClassVar[Any] = None  # how a compiled M-step makes parameters of mean statistics, where there is one
     narrows: ClassVar[bool] = False  # whether, with no Gaussian inside, it fits a few rows that happen to lie together
 
@@ -201,6 +202,10 @@ class Component(Value, ABC):
         """Returns the components that the sums imply: maximum likelihood, or MAP under a conjugate prior."""
         raise NotClosedForm(f"{type(self).__name__} has no closed-form update; learn it by gradient M-steps.")
 
+    def cautious(self, statistics: Statistics, prior: Any = None) -> Self:
+        """Returns an update that is sure not to lower the likelihood, if it leads less far."""
+        return self.update(statistics, prior)
+
     def settled(self, reduce: Reduce) -> Self:
         """Returns the components as a run on some rows begins from them: the same, unless the rows bound them.
 
@@ -229,8 +234,7 @@ class Component(Value, ABC):
 
     def _expect_block(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
         joint = logits + self.log_prob(self._shared(x))
-        row_weight = x.new_ones(len(x)) if weight is None else weight
-        row_weight = row_weight.reshape(-1, *(1,) * (joint.ndim - 2))
+        row_weight = (x.new_ones(len(x)) if weight is None else weight).reshape(-1, *(1,) * (joint.ndim - 2))
         idle = row_weight == 0  # such a row may lie where no component can be
         log_likelihood = (row_weight * torch.logsumexp(joint, -1).masked_fill(idle, 0)).sum(0, dtype=torch.float64)
         r = labels(joint).masked_fill(idle.unsqueeze(-1), 0) * row_weight.unsqueeze(-1)
@@ -284,8 +288,7 @@ class Component(Value, ABC):
 
     def broken(self) -> Tensor:
         """Tells which components, ``(*B, K)``, are not finite: the only collapse of a family on whole numbers."""
-        finite = self.mean.isfinite() & self.variance.isfinite()
-        return ~finite.reshape(*self.batch_shape, -1).all(-1)
+        return ~(self.mean.isfinite() & self.variance.isfinite()).reshape(*self.batch_shape, -1).all(-1)
 
     @classmethod
     def template(cls, **settings: Any) -> Family:
@@ -308,8 +311,7 @@ class Component(Value, ABC):
 
     def collapsed(self, floor: Tensor) -> Tensor:
         """Tells which components, ``(*B, K)``, are not finite or narrower than the variance ``floor`` ``(*event)``."""
-        narrow = ~(self.variance >= floor)
-        return narrow.reshape(*self.batch_shape, -1).any(-1)
+        return (~(self.variance >= floor)).reshape(*self.batch_shape, -1).any(-1)
 
     # -- indexing and algebra
 

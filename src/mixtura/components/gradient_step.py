@@ -47,12 +47,13 @@ def sums(density: Density, parameters: Sequence[Tensor], batch: torch.Size, r: T
     return weighed.sum(0), fisher, 0.5 * (hessian + hessian.mT)
 
 
-def moved(parameters: Sequence[Tensor], batch: torch.Size, rows: Tensor, *sums: Tensor) -> list[Tensor]:
-    """Returns the parameters after one step.
+def moved(parameters: Sequence[Tensor], batch: torch.Size, share: float, rows: Tensor, *sums: Tensor) -> list[Tensor]:
+    """Returns the parameters after one step, or a share of it.
 
     Arguments:
         parameters: Unconstrained tensors, each ``(*B, K, ...)``.
         batch: The shape ``(*B, K)``.
+        share: How much of the step.
         rows: The weight sums, with shape ``(*B, K)``.
         sums: What `sums` returned.
     """
@@ -66,7 +67,7 @@ def moved(parameters: Sequence[Tensor], batch: torch.Size, rows: Tensor, *sums: 
     along = (axes.mT @ (inverse @ gradient.unsqueeze(-1))).squeeze(-1) / curvature.abs().clamp_min(_LEAST)
     length = (along.square().sum(-1) / rows.clamp_min(1e-300)).sqrt().unsqueeze(-1)
     along = along * (_FAR / length.clamp_min(_FAR))
-    step = (inverse.mT @ (axes @ along.unsqueeze(-1))).squeeze(-1)
+    step = share * (inverse.mT @ (axes @ along.unsqueeze(-1))).squeeze(-1)
     step = step.masked_fill((info > 0).unsqueeze(-1), torch.nan)
     return _added(parameters, batch, step)
 

@@ -13,13 +13,13 @@ Rubin and Wu, 1998), which divides the scatter by :math:`U_k` and not :math:`N_k
 components of equal volume take one expansion for all, and a prior none (it divides by :math:`N_k`). Degrees of freedom
 take one Newton step on :math:`\sum_n r_{nk}\log p_k(x_n)` itself, as in ECME (Liu and Rubin, 1994), because EM's own
 step, the shape of a gamma law with :math:`\log\tfrac\nu2 - \psi(\tfrac\nu2) = \log\bar u - \overline{\log u}`, crawls
-where they are many; it is taken where the sum is not concave.
+where they are many; it is taken where the sum is not concave, and where Newton's lowered the likelihood.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -171,7 +171,17 @@ class StudentT(GaussianInside):
         about = self.gaussian._restated(pull, shift, scatter, old.gaussian)
         return Statistics(statistics.log_likelihood, statistics.weight, (logs, squares, pull, *about))
 
+    @property
+    def bold(self) -> bool:
+        return self.fixed is None
+
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
+        return self._updated(statistics, prior, self._leap)
+
+    def cautious(self, statistics: Statistics, prior: Any = None) -> Self:
+        return self._updated(statistics, prior, self._step)
+
+    def _updated(self, statistics: Statistics, prior: Any, new_dof: Callable[..., Tensor]) -> Self:
         weight, (logs, squares, pull, shift, scatter) = statistics.weight, statistics.moments
         structure, dof = self.gaussian.structure.map(torch.Tensor.double), self.dof.double()
         mass, divisor, expansion = pull, structure.pool(weight), torch.ones_like(weight)
@@ -184,23 +194,22 @@ class StudentT(GaussianInside):
             structure = structure.estimate(mass, shift, scatter, divisor)
         mean = self.gaussian.location.double() + shift / mass.unsqueeze(-1)
         gaussian = Gaussian._of(location=mean, structure=structure).to(self.dtype)
-        return self._replace(inner=gaussian, dof=self._new_dof(weight, logs, squares, pull, expansion).to(self.dtype))
+        dof = self.dof if self.fixed is not None else new_dof(weight, logs, squares, pull, expansion)
+        return self._replace(inner=gaussian, dof=dof.to(self.dtype))
 
-    def _new_dof(self, weight: Tensor, logs: Tensor, squares: Tensor, pull: Tensor, expansion: Tensor) -> Tensor:
+    def _leap(self, weight: Tensor, logs: Tensor, squares: Tensor, pull: Tensor, expansion: Tensor) -> Tensor:
         """Degrees of freedom after a Newton step in their logarithm; an EM step where the likelihood is not concave."""
-        if self.fixed is not None:
-            return self.dof
-        dof = self.dof.double()
-        gap = self._gap(weight, logs, pull, expansion)
-        slope, bend = self._curve(weight, logs, squares, pull)
-        if self.shared:
-            gap, slope, bend = (
-                _over_components(weight * gap) / _over_components(weight),
-                *map(_over_components, (slope, bend)),
-            )
-        gradual = (2 * gamma_shape(gap, _LEAST / 2, _MOST / 2) / dof).log()
+        dof, slopes = self.dof.double(), self._curve(weight, logs, squares, pull)
+        slope, bend = map(_over_components, slopes) if self.shared else slopes
+        gradual = (self._step(weight, logs, squares, pull, expansion) / dof).log()
         step = torch.where(bend < 0, -slope / bend, gradual)
         return (dof * step.clamp(-1, 1).exp()).clamp(_LEAST, _MOST)
+
+    def _step(self, weight: Tensor, logs: Tensor, squares: Tensor, pull: Tensor, expansion: Tensor) -> Tensor:
+        """Degrees of freedom after EM's own step, which together with that of centre and matrix lowers nothing."""
+        gap = self._gap(weight, logs, pull, expansion)
+        gap = _over_components(weight * gap) / _over_components(weight) if self.shared else gap
+        return 2 * gamma_shape(gap, _LEAST / 2, _MOST / 2)
 
     def _gap(self, weight: Tensor, logs: Tensor, pull: Tensor, expansion: Tensor) -> Tensor:
         r"""Returns :math:`\log\bar u - \overline{\log u}` in units of the expansion."""

@@ -29,6 +29,7 @@ __all__ = ["TorchComponent"]
 
 
 _SAMPLE, _STEPS = 1000, 15  # rows and steps from which components start
+_CAREFUL = 0.2  # the share of a step that is sure to climb
 _FARTHEST = 50  # scales from a mean at which a row may lie at first, so that no density is zero
 
 
@@ -191,9 +192,20 @@ class TorchComponent(Component):
 
     def update(self, statistics: Statistics, prior: Any = None) -> TorchComponent:
         """Returns the components after one gradient step, which raises the likelihood but does not maximise it."""
+        return self._stepped(statistics, prior, 1.0)
+
+    @property
+    def bold(self) -> bool:
+        return True
+
+    def cautious(self, statistics: Statistics, prior: Any = None) -> TorchComponent:
+        return self._stepped(statistics, prior, _CAREFUL)
+
+    def _stepped(self, statistics: Statistics, prior: Any, share: float) -> TorchComponent:
         if prior is not None:
             raise self._no("update under a prior")
-        return self._at(gradient_step.moved(self._free(), self.batch_shape, statistics.weight, *statistics.moments))
+        sums = statistics.weight, *statistics.moments
+        return self._at(gradient_step.moved(self._free(), self.batch_shape, share, *sums))
 
     def _free(self) -> list[Tensor]:
         """The parameters, unconstrained."""

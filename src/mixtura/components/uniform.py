@@ -31,6 +31,7 @@ from torch.distributions import constraints
 from ..errors import refuse
 from .base import Reduce
 from .coordinates import Coordinates
+from .exponential_family import _column
 from .family import Family
 from .statistics import Statistics
 
@@ -93,7 +94,9 @@ class Uniform(Coordinates):
         return ()
 
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
-        return self
+        """Returns the same boxes; where they are learned, none for a component that has lost all its rows."""
+        lost = _column(statistics.weight == 0, self.low)
+        return self if self.fixed else self._replace(low=self.low.masked_fill(lost, torch.nan))
 
     def settled(self, reduce: Reduce) -> Self:
         """Returns the least boxes around the rows that each one holds or is nearest to."""
@@ -193,7 +196,11 @@ class UniformFamily(Family, of=[Uniform]):
             (summary.minimum if self.low is None else self.low),
             (summary.maximum if self.high is None else self.high),
         )
-        return replace(self, low=low, high=high, fixed=self.fixed or self.low is not None or self.high is not None)
+        given = self.fixed or self.low is not None or self.high is not None
+        if not (given or rows.observation.exact):
+            advice = "Give the ends: mx.Uniform.template(low=..., high=...)."
+            refuse("family", "one whose parameters errors do not hide", "Uniform components of unknown ends", advice)
+        return replace(self, low=low, high=high, fixed=given)
 
     def start(self, x: Tensor, r: Tensor) -> Uniform:
         low, high = self._ends(x, r.shape[1:])

@@ -32,6 +32,7 @@ __all__ = ["Weibull"]
 _EULER = 0.5772156649015329
 _BLEND = 0.01  # how much of the variance of all rows is mixed into that of a first guess
 _STEP = 0.5  # the largest change of log c in one update
+_CAREFUL = 0.2  # the share of a step that is sure to climb
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -75,14 +76,25 @@ class Weibull(Coordinates):
         weighed = r * (self.concentration * y).exp()
         return tuple(t.sum(0, dtype=torch.float64) for t in (r * y, weighed, weighed * y, weighed * y * y))
 
+    @property
+    def bold(self) -> bool:
+        return True
+
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
+        return self._stepped(statistics, 1.0)
+
+    def cautious(self, statistics: Statistics, prior: Any = None) -> Self:
+        return self._stepped(statistics, _CAREFUL)
+
+    def _stepped(self, statistics: Statistics, share: float) -> Self:
+        """The update with a share of the step in log c."""
         logs, mass, first, second = statistics.moments
         rows, c = _column(statistics.weight, logs), self.concentration.double()
         mean = first / mass
         variance = (second / mass - mean.square()).clamp_min(0)
         slope = rows + c * (logs - rows * mean)
         bend = c * (logs - rows * mean) - rows * c.square() * variance
-        step = (-slope / bend.where(bend < 0, -rows)).clamp(-_STEP, _STEP)
+        step = share * (-slope / bend.where(bend < 0, -rows)).clamp(-_STEP, _STEP)
         new = c * step.exp()
         log_mass = (mass / rows).log() + mean * (new - c) + 0.5 * variance * (new - c).square()
         scale = self.scale * (log_mass / new).exp()

@@ -9,9 +9,10 @@ Of categories alone this is latent class analysis; of normal columns alone, a di
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -152,9 +153,19 @@ class Product(Component):
         return tuple(moment for part, rows in self._each(x) for moment in part.statistics(rows, r))
 
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
+        return self._updated(attrgetter("update"), statistics, prior)
+
+    @property
+    def bold(self) -> bool:
+        return any(part.bold for part in self.parts)
+
+    def cautious(self, statistics: Statistics, prior: Any = None) -> Self:
+        return self._updated(attrgetter("cautious"), statistics, prior)
+
+    def _updated(self, asked: attrgetter[Callable[..., Component]], statistics: Statistics, prior: Any) -> Self:
         priors = (None,) * len(self.parts) if prior is None else prior.of_parts(len(self.parts))
         sums = self.split(statistics)
-        updated = (part.update(one, law) for part, one, law in zip(self.parts, sums, priors, strict=True))
+        updated = (asked(part)(one, law) for part, one, law in zip(self.parts, sums, priors, strict=True))
         return self._replace(parts=tuple(updated))
 
     @property

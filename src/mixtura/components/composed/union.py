@@ -151,6 +151,14 @@ class Beside(Component):
         one, other = self._sums(statistics)
         return self._replace(first=self.first.update(one, prior), second=self.second.update(other))
 
+    @property
+    def bold(self) -> bool:
+        return self.first.bold or self.second.bold
+
+    def cautious(self, statistics: Statistics, prior: Any = None) -> Self:
+        one, other = self._sums(statistics)
+        return self._replace(first=self.first.cautious(one, prior), second=self.second.cautious(other))
+
     def _sums(self, statistics: Statistics) -> tuple[Statistics, Statistics]:
         """The sums of each family."""
         weights = self._split(statistics.weight)

@@ -15,6 +15,9 @@ The guess is followed only where its objective is no lower than that before it; 
 after all, and the longest step that is tried shrinks. So what is monotone stays so, and the limit is the same. Gains
 after a guess say little about those to come, hence a, the number of plain steps that the valley is long, stretches
 them when convergence is judged.
+
+An update may be a guess, too: a step of Newton's that mostly leads further than one that is sure not to lower the
+objective. Where it does lower it, the update is made again from the same sums with the sure step (`Bold`).
 """
 
 from __future__ import annotations
@@ -80,50 +83,92 @@ class _Stated:
 
 
 @dataclass
-class Extrapolation(Plain):
-    """What a loop remembers of a batch of starts, all of which make guesses in the same iterations.
+class Guessing(Plain):
+    """What a loop remembers of a batch of starts that make guesses.
 
     Attributes:
         runs: How the starts went so far.
-        longest: The longest step allowed, by start.
-        step: The last step.
         guess: Whether the state is a guess.
         refused: Whether the last guess was no better.
-        row: The sums of the last iterations, from those where a pair of updates began.
-        held: Those from which the update is made where a guess is refused.
+        held: The sums from which the update is made where a guess is refused.
     """
 
     runs: list[Run]
-    longest: Tensor
-    step: Tensor
     guess: Tensor
     refused: Tensor
-    row: list[_Stated] = field(default_factory=list)
     held: _Stated | None = None
 
     @classmethod
-    def of(cls, runs: list[Run]) -> Extrapolation:
+    def of(cls, runs: list[Run], **more: Tensor) -> Self:
         """Nothing is known yet of the starts."""
-        ones, no = torch.ones(len(runs), dtype=torch.float64), torch.zeros(len(runs), dtype=torch.bool)
-        return cls(runs, _LONGEST * ones, ones, no, no)
+        no = torch.zeros(len(runs), dtype=torch.bool)
+        return cls(runs, no, no, **more)
 
     def rejected(self, objective: list[float]) -> list[bool]:
         worse = [bool(one.trace) and not now >= one.trace[-1] for now, one in zip(objective, self.runs, strict=True)]
         self.refused = self.guess & torch.tensor(worse)
-        longer = torch.where(self.guess & (self.step == self.longest), self.longest * _LONGEST, self.longest)
-        self.longest = torch.where(self.refused, (self.step / _LONGEST).clamp_min(2), longer)
         self.guess = torch.zeros_like(self.guess)
         return self.refused.tolist()
 
+    def kept(self, index: list[int]) -> Self:
+        held = None if self.held is None else self.held.take(index)
+        guess, refused = self.guess[index], self.refused[index]
+        return replace(self, runs=[self.runs[b] for b in index], guess=guess, refused=refused, held=held)
+
+
+class Bold(Guessing):
+    """Updates that may lead too far, and then are made again with steps that are sure."""
+
     def proposed(self, method: Method, statistics: Statistics, state: State, floor: Tensor) -> State:
-        now = _Stated(statistics, state)
-        if self.held is not None and bool(self.refused.any()):
-            now = self.held.where(self.refused, now)
-            back = method.update(self.held.sums, self.held.state)
-            self.row = [now]
-            return merged(self.refused, back, method.update(statistics, state))
-        self.row = [*self.row, now]
-        return self._guessed(method, now, floor) if len(self.row) == 3 else method.update(statistics, state)
+        now, back = _Stated(statistics, state), self.refused
+        self.guess, bold = ~back, method.update(statistics, state)
+        if self.held is None or not bool(back.any()):
+            self.held = now
+            return bold
+        sure = method.cautious(self.held.sums, self.held.state)
+        self.held = self.held.where(back, now)
+        return merged(back, sure, bold)
+
+
+@dataclass
+class Extrapolation(Guessing):
+    """Starts all of which make guesses in the same iterations, from three sums in a row.
+
+    Attributes:
+        longest: The longest step allowed, by start.
+        step: The last step.
+        row: The sums of the last iterations, from those where a pair of updates began.
+    """
+
+    longest: Tensor = field(kw_only=True)
+    step: Tensor = field(kw_only=True)
+    row: list[_Stated] = field(default_factory=list, kw_only=True)
+
+    @classmethod
+    def of(cls, runs: list[Run], **more: Tensor) -> Self:
+        ones = torch.ones(len(runs), dtype=torch.float64)
+        return super().of(runs, longest=_LONGEST * ones, step=ones, **more)
+
+    def rejected(self, objective: list[float]) -> list[bool]:
+        guess, told = self.guess, super().rejected(objective)
+        longer = torch.where(guess & (self.step == self.longest), self.longest * _LONGEST, self.longest)
+        self.longest = torch.where(self.refused, (self.step / _LONGEST).clamp_min(2), longer)
+        self.step = torch.ones_like(self.step)
+        return told
+
+    def proposed(self, method: Method, statistics: Statistics, state: State, floor: Tensor) -> State:
+        now, back = _Stated(statistics, state), self.refused
+        bold = method.expected(state).components.bold
+        if self.held is not None and bool(back.any()):
+            sure = method.cautious(self.held.sums, self.held.state)
+            self.held = self.held.where(back, now)
+            self.row, self.guess = [self.held], ~back & bold
+            return merged(back, sure, method.update(statistics, state))
+        self.row, self.held = [*self.row, now], now
+        if len(self.row) == 3:
+            return self._guessed(method, now, floor)
+        self.guess = torch.full_like(self.guess, bold)
+        return method.update(statistics, state)
 
     def _guessed(self, method: Method, now: _Stated, floor: Tensor) -> State:
         """What lies far ahead, where an update leads there, and the plain updates elsewhere."""
@@ -131,11 +176,10 @@ class Extrapolation(Plain):
         ready = (self.step > _LEAST) & (ahead.weight > 0).all(-1).cpu()
         ahead = _chosen(ready, ahead, now.sums)
         guess = method.update(ahead, now.state)
-        self.guess = ready & ~method.collapsed(guess, floor).any(-1).cpu()
-        self.row, self.held = [_Stated(_chosen(self.guess, ahead, now.sums), now.state)], now
-        if bool(self.guess.all()):
-            return guess
-        return merged(self.guess, guess, method.update(now.sums, now.state))
+        leaps = ready & ~method.collapsed(guess, floor).any(-1).cpu()
+        self.row = [_Stated(_chosen(leaps, ahead, now.sums), now.state)]
+        self.guess = leaps | method.expected(now.state).components.bold
+        return guess if bool(leaps.all()) else merged(leaps, guess, method.update(now.sums, now.state))
 
     def _ahead(self, method: Method, now: _Stated) -> Statistics:
         """The extrapolated sums, about the current means."""
@@ -150,16 +194,16 @@ class Extrapolation(Plain):
         return reduce(add, terms)
 
     def kept(self, index: list[int]) -> Self:
-        longest, step, guess, refused = (t[index] for t in (self.longest, self.step, self.guess, self.refused))
-        row, held = [one.take(index) for one in self.row], None if self.held is None else self.held.take(index)
-        runs = [self.runs[b] for b in index]
-        return replace(self, runs=runs, longest=longest, step=step, guess=guess, refused=refused, row=row, held=held)
+        row = [one.take(index) for one in self.row]
+        return replace(super().kept(index), longest=self.longest[index], step=self.step[index], row=row)
 
 
 def extrapolation(method: Method, state: State, runs: list[Run]) -> Plain:
-    """Returns what extrapolates for a method and its components, where these can."""
-    adds = method.accelerated and method.expected(state).components.sums_add
-    return Extrapolation.of(runs) if adds else PLAIN
+    """Returns what makes guesses for a method and its components, where these can."""
+    components = method.expected(state).components
+    if method.accelerated and components.sums_add:
+        return Extrapolation.of(runs)
+    return Bold.of(runs) if method.monotone and components.bold else PLAIN
 
 
 def _steps(first: Statistics, second: Statistics, third: Statistics, units: Sequence[Tensor]) -> Tensor:

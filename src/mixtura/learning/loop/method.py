@@ -70,6 +70,10 @@ class Method(ABC):
     def update(self, statistics: Statistics, state: State) -> State:
         """Returns the state that the sums imply; NaN parameters where they imply none."""
 
+    def cautious(self, statistics: Statistics, state: State) -> State:
+        """Returns the update by steps that are sure to lower nothing, where those of `update` may lead too far."""
+        return self.update(statistics, state)
+
     @abstractmethod
     def objective(self, statistics: Statistics, state: State) -> Tensor:
         """Returns what the method ascends, in nats, with shape ``(B,)``."""

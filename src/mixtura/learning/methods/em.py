@@ -8,11 +8,12 @@ Rubin, 1977).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from ...components import Labels, Statistics
+from ...components import Component, Labels, Statistics
 from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
@@ -96,17 +97,21 @@ class EM(Method):
         return mixture.parameters - (self.frozen.parameters(mixture) if self.frozen else 0)
 
     def update(self, statistics: Statistics, mixture: Mixture) -> Mixture:
-        return (
-            self._free(statistics, mixture) if self.frozen is None else self._partly(self.frozen, statistics, mixture)
-        )
+        return self._learned(statistics, mixture, mixture.components.update)
 
-    def _partly(self, frozen: Freeze, statistics: Statistics, mixture: Mixture) -> Mixture:
-        return frozen.kept(self._free(frozen.held(statistics, mixture.components), mixture), mixture)
+    def cautious(self, statistics: Statistics, mixture: Mixture) -> Mixture:
+        return self._learned(statistics, mixture, mixture.components.cautious)
 
-    def _free(self, statistics: Statistics, mixture: Mixture) -> Mixture:
+    def _learned(self, statistics: Statistics, mixture: Mixture, update: Callable[..., Component]) -> Mixture:
+        if self.frozen is None:
+            return self._free(statistics, mixture, update)
+        held = self.frozen.held(statistics, mixture.components)
+        return self.frozen.kept(self._free(held, mixture, update), mixture)
+
+    def _free(self, statistics: Statistics, mixture: Mixture, update: Callable[..., Component]) -> Mixture:
         prior = self.prior or _FLAT
         logits = prior.weights.mode(statistics.weight).to(mixture.dtype)
-        return Mixture._of(logits, mixture.components.update(statistics, prior.components))
+        return Mixture._of(logits, update(statistics, prior.components))
 
     def objective(self, statistics: Statistics, mixture: Mixture) -> Tensor:
         if self.prior is None:

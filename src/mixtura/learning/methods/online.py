@@ -169,6 +169,7 @@ class OnlineEM(Method):
         return EM(iterations, 0, self.prior)
 
     def pursue(self, rows: Rows, start: State, floor: Tensor, report: Report | None = None) -> list[Run]:
+        start = start if isinstance(start, Running) else super().begin(start, rows)  # all rows may bound components
         stream = Stream(rows, self.block)
         limited = replace(self, max_iterations=min(self.max_iterations, self.passes * stream.count))
         runs = run(limited, stream, start, floor, report)

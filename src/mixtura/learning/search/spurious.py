@@ -65,8 +65,9 @@ def spurious_laws(mixture: Mixture, total: Array) -> Array:
     )
     mean, variance = moments
     rows, features = weights * total[:, None], mean.shape[-1]
-    lag = mean - (weights[..., None] * mean).sum(1, keepdims=True)
-    whole = (weights[..., None] * (variance + lag**2)).sum(1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # a law may have no mean, and then the whole has none
+        lag = mean - (weights[..., None] * mean).sum(1, keepdims=True)
+        whole = (weights[..., None] * (variance + lag**2)).sum(1, keepdims=True)
     thin = ((variance < _THIN * whole) & np.isfinite(whole)).any(-1)
     return (rows < features + _FEWEST) | (rows < 4 * (features + 1)) & thin
 
