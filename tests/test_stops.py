@@ -168,7 +168,7 @@ def test_labelled_rows_that_do_not_count_change_nothing():
 
 @pytest.mark.parametrize("method", [mx.EM(), mx.EM(acceleration=False), mx.EM(prior=mx.Prior(2.0))], ids=str)
 def test_a_step_that_leads_too_far_is_made_again(method):
-    """Ties at a few values: Newton's step in the degrees of freedom, beside that of the scale, lowers the likelihood."""
+    """Ties at a few values: Newton's step in the degrees of freedom and that of the scale are one too many."""
     x = rows(364, "real", (80,), "ties", 1e-4, 0, 1).float()
     assert mx.fit(x, 1, family=mx.StudentT, method=method).reason is Reason.CONVERGED
 
