@@ -8,7 +8,19 @@ held against what is true, and its error taken apart.
 from . import adapters, problems
 from .churn import Churn
 from .grids import CosineGrid, Grid, LogSNRGrid, PowerGrid, Uniform
-from .guidance import ExactGuidance, Guidance
+from .guidance import (
+    DAPS,
+    DPS,
+    FPS,
+    MMPS,
+    PGDM,
+    TMPD,
+    DiagonalTMPD,
+    DiffPIR,
+    ExactGuidance,
+    Guidance,
+    RowSumTMPD,
+)
 from .laws import Process, denoise, diffuse, reverse, score
 from .models import Denoiser, Exact, Model, Noise, Score, Velocity
 from .places import Place
@@ -74,4 +86,13 @@ __all__ = [
     "sample",
     "score",
     "trajectory",
+    "DAPS",
+    "DPS",
+    "FPS",
+    "MMPS",
+    "PGDM",
+    "TMPD",
+    "DiagonalTMPD",
+    "DiffPIR",
+    "RowSumTMPD",
 ]

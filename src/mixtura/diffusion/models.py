@@ -23,6 +23,7 @@ from torch import Tensor
 
 from ..errors import NotClosedForm, refuse
 from ..mixture import Mixture
+from .beliefs import Belief, pulling, tweedie
 from .laws import Process
 from .places import Place
 from .schedules import Schedule
@@ -45,6 +46,19 @@ class Model(ABC):
     def check(self, shape: tuple[int, ...]) -> None:
         """Refuses a shape of rows that the model cannot serve; a function may serve any."""
         return
+
+    def event_shape(self, x: Tensor) -> torch.Size:
+        """Returns the shape of one draw among rows ``(*S, *event)``; of a function, the last dimension of several."""
+        return x.shape[-1:] if x.ndim > 1 else torch.Size()
+
+    def belief(self, x: Tensor, place: Place) -> Belief:
+        """Returns mean and covariance of the clean draw for rows at a place, the covariance as its products.
+
+        Raises:
+            MixtureError: If the model is a function of which torch knows no derivative.
+        """
+        mean, pull = pulling(lambda at: self.denoise(at, place), x)
+        return Belief(mean, lambda v: tweedie(place) * pull(v))
 
     def reverse(self, x: Tensor, late: Place, early: Place) -> Mixture:
         """Returns the law of rows at an earlier place.
@@ -86,6 +100,12 @@ class Exact(Model):
     def denoise(self, x: Tensor, place: Place) -> Tensor:
         return self.process.denoise(place.t, x)
 
+    def event_shape(self, x: Tensor) -> torch.Size:
+        return self.process.mixture.event_shape
+
+    def belief(self, x: Tensor, place: Place) -> Belief:
+        return self.process.belief(place.t, x)
+
     def reverse(self, x: Tensor, late: Place, early: Place) -> Mixture:
         return self.process.reverse(late.t, x, early.t)
 
@@ -93,8 +113,25 @@ class Exact(Model):
         return Exact(self.process.given(observation, y))
 
 
+class Told(Model):
+    """What a function ``(x, t)`` says, of which the clean draw is a linear map, with numbers of the place."""
+
+    function: Call
+
+    @abstractmethod
+    def clean(self, x: Tensor, said: Tensor, place: Place) -> Tensor:
+        """Returns the clean draw that follows from rows and what was said of them; linear in both."""
+
+    def denoise(self, x: Tensor, place: Place) -> Tensor:
+        return self.clean(x, _called(self.function, x, place), place)
+
+    def belief(self, x: Tensor, place: Place) -> Belief:
+        said, pull = pulling(lambda at: _called(self.function, at, place), x)
+        return Belief(self.clean(x, said, place), lambda v: tweedie(place) * self.clean(v, pull(v), place))
+
+
 @dataclass(frozen=True, eq=False)
-class Denoiser(Model):
+class Denoiser(Told):
     """A function ``(x, t)`` that returns the mean of the clean draw.
 
     Arguments:
@@ -109,12 +146,12 @@ class Denoiser(Model):
 
     function: Call
 
-    def denoise(self, x: Tensor, place: Place) -> Tensor:
-        return _called(self.function, x, place)
+    def clean(self, x: Tensor, said: Tensor, place: Place) -> Tensor:
+        return said
 
 
 @dataclass(frozen=True, eq=False)
-class Score(Model):
+class Score(Told):
     """A function ``(x, t)`` that returns the gradient of the log-density of noisy rows.
 
     Arguments:
@@ -123,12 +160,12 @@ class Score(Model):
 
     function: Call
 
-    def denoise(self, x: Tensor, place: Place) -> Tensor:
-        return (x + place.sigma**2 * _called(self.function, x, place)) / place.alpha
+    def clean(self, x: Tensor, said: Tensor, place: Place) -> Tensor:
+        return (x + place.sigma**2 * said) / place.alpha
 
 
 @dataclass(frozen=True, eq=False)
-class Noise(Model):
+class Noise(Told):
     """A function ``(x, t)`` that returns the noise to be expected, of variance one.
 
     Arguments:
@@ -137,12 +174,12 @@ class Noise(Model):
 
     function: Call
 
-    def denoise(self, x: Tensor, place: Place) -> Tensor:
-        return (x - place.sigma * _called(self.function, x, place)) / place.alpha
+    def clean(self, x: Tensor, said: Tensor, place: Place) -> Tensor:
+        return (x - place.sigma * said) / place.alpha
 
 
 @dataclass(frozen=True, eq=False)
-class Velocity(Model):
+class Velocity(Told):
     """A function ``(x, t)`` that returns the velocity of the probability flow.
 
     Arguments:
@@ -151,8 +188,8 @@ class Velocity(Model):
 
     function: Call
 
-    def denoise(self, x: Tensor, place: Place) -> Tensor:
-        push = place.sigma_rate * x - place.sigma * _called(self.function, x, place)
+    def clean(self, x: Tensor, said: Tensor, place: Place) -> Tensor:
+        push = place.sigma_rate * x - place.sigma * said
         return push / (place.alpha * place.sigma_rate - place.alpha_rate * place.sigma)
 
 

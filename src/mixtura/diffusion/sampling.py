@@ -111,9 +111,8 @@ def trajectory(
     if churn is not None:
         _check_churn(churn, sampler, stops)
     draw = Draw(generator)
-    return _path(
-        guided, schedule, sampler, churn, stops, _started(known, schedule, tuple(shape), start, stops[0], draw), draw
-    )
+    x = _started(guided, schedule, tuple(shape), start, stops[0], draw)
+    return _path(guided, schedule, sampler, churn, stops, x, draw)
 
 
 def _path(

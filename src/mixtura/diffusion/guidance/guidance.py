@@ -15,8 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from ...errors import NotClosedForm
+from ...mixture import Mixture
 from ..models import Model
 from ..places import Place
 
@@ -33,6 +36,26 @@ class Guidance(ABC):
             MixtureError: If the model cannot answer what the method has to ask.
         """
         return Guided(model, self)
+
+    def check(self, model: Model, shape: tuple[int, ...]) -> None:
+        """Refuses what was recorded where it does not fit rows of a shape; once, before they start."""
+        return
+
+    def likelihood(self, model: Model, x: Tensor, place: Place) -> Any:
+        """Returns the Gaussian that stands for :math:`p(y|x_t)`: its ``mean`` and its ``log_prob(y)``.
+
+        Raises:
+            NotClosedForm: If the method has none.
+        """
+        raise NotClosedForm(f"{type(self).__name__} has no Gaussian in the place of p(y | x_t).")
+
+    def reverse(self, model: Model, x: Tensor, late: Place, early: Place) -> Mixture:
+        """Returns what stands for the reverse kernel :math:`p(x_s|x_t, y)`.
+
+        Raises:
+            NotClosedForm: If the method has none.
+        """
+        raise NotClosedForm(f"{type(self).__name__} has no reverse kernel: use another sampler than Ancestral.")
 
     @abstractmethod
     def denoise(self, model: Model, x: Tensor, place: Place) -> Tensor:
@@ -58,6 +81,13 @@ class Guided(Model):
 
     def check(self, shape: tuple[int, ...]) -> None:
         self.model.check(shape)
+        self.guidance.check(self.model, shape)
+
+    def event_shape(self, x: Tensor) -> torch.Size:
+        return self.model.event_shape(x)
+
+    def reverse(self, x: Tensor, late: Place, early: Place) -> Mixture:
+        return self.guidance.reverse(self.model, x, late, early)
 
     def denoise(self, x: Tensor, place: Place) -> Tensor:
         return self.guidance.denoise(self.model, x, place)

@@ -33,6 +33,7 @@ class Earlier:
         measurement = Measurement._of(
             matrix=None, noise=noise.expand(*noise.shape[:-1], features), diagonal=True, absent=None
         )
+        self.variance = noise
         self.structure: Structure
         self.gain: Gain
         self.structure, self.gain = gaussian.structure.posterior(measurement, features)
@@ -47,3 +48,11 @@ class Earlier:
         """Returns the mean of z over components of log weights ``(*B, K)``, in the shape of x."""
         evidence, means = self.means(x)
         return (torch.softmax(logits + evidence, -1).unsqueeze(-2) @ means).squeeze(-2)
+
+    def within(self, v: Tensor) -> Tensor:
+        """Returns each component's covariance of z given x times vectors ``(*S, *T, *B, D)``: ``(*S, *T, *B, K, D)``.
+
+        A covariance is the noise's variance, in units of z, times the gain: what the mean makes of a record.
+        """
+        nothing = torch.zeros_like(self.location)
+        return self.variance * self.gain.explain(v.unsqueeze(-2), nothing)[1]

@@ -36,9 +36,11 @@ from ...components import Eigen, Gaussian
 from ...components.gaussian_algebra import expanded
 from ...errors import NotClosedForm, refuse
 from ...mixture import Mixture
+from ..beliefs import Belief
 from ..schedules import Schedule
 from .denoising import denoised
 from .earlier import Earlier
+from .spread import moments
 
 __all__ = ["Process"]
 
@@ -118,6 +120,13 @@ class Process:
         times = self.schedule.checked(t)
         alpha, variance = self._led(self.schedule.alpha(times)), self._led(self.schedule.variance(times))
         return self._shaped(denoised(self.mixture, self.at(times), alpha, variance, self._rows(x)))
+
+    def belief(self, t: Any, x: Tensor) -> Belief:
+        r"""Returns mean and covariance of :math:`p(x_0|x_t)` for rows at one time, the covariance as its products."""
+        time = self.schedule.checked(t)
+        alpha, variance = self._led(self.schedule.alpha(time)), self._led(self.schedule.variance(time))
+        mean, times = moments(self.mixture, alpha, variance, self._rows(x))
+        return Belief(self._shaped(mean), lambda v: self._shaped(times(self._rows(v))))
 
     def clean(self, t: Any, x: Tensor) -> Mixture:
         r"""Returns :math:`p(x_0|x_t)` of rows ``(*S, *T, *B, *event)``, a mixture of batch shape ``(*S, *T, *B)``.
