@@ -97,7 +97,8 @@ class Eigen(Structure):
                     [4., 4.]])
         """
         axes, spectrum = structure.in_own_axes(features)
-        return Eigen._of(factor=spectrum.sqrt(), tied=structure.tied, axes=axes)
+        scales = spectrum.clamp_min(0).sqrt()  # of a factor's square no variance is negative but by rounding
+        return Eigen._of(factor=scales, tied=structure.tied, axes=axes)
 
     @property
     def orientation(self) -> Tensor:

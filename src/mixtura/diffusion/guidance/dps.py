@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from .errors import Errors
-from .rule import LikelihoodRule
+from .rule import Likelihood, LikelihoodRule, Rule
 from .seen import Seen
 
 __all__ = ["DPS"]
@@ -46,3 +46,6 @@ class DPS(LikelihoodRule):
         size = torch.linalg.vector_norm(seen.residual, dim=-1, keepdim=True)
         pull = self.step * seen.residual / torch.where(size > 0, size, 1.0)
         return seen.mean + seen.covariance(seen.record.back(pull))
+
+    def believed(self, seen: Seen) -> Likelihood:
+        return super().believed(seen) if self.step is None else Rule.believed(self, seen)

@@ -38,10 +38,10 @@ def denoised(mixture: Mixture, seen: Mixture, alpha: Tensor, variance: Tensor, r
         variance: :math:`\sigma_t^2`, likewise.
         rows: The noisy draws.
     """
-    gaussian = mixture.components.gaussian
-    if gaussian.structure.elementwise and alpha.ndim == 0:
+    gaussian, one = mixture.components.gaussian, not seen.batch_shape
+    if gaussian.structure.elementwise and one:
         return _by_coordinates(gaussian, seen, alpha, variance, rows)
-    if gaussian.features <= _SMALL and alpha.ndim == 0:
+    if gaussian.features <= _SMALL and one:
         return _by_matrices(gaussian, seen, alpha, variance, rows)
     earlier = Earlier(gaussian, alpha, variance)
     outer = rows.ndim - len(seen.batch_shape) - 1
