@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any, Self
 
 import torch
@@ -32,25 +31,18 @@ from .covariance.patterns import apply
 from .covariance.structure import Structure
 from .gaussian_algebra import expanded, noisy, pairs, sound, spread
 from .gaussian_draws import colored, flat_index
+from .route import Route
 from .special.normal_cdf import phi
 from .special.normal_draws import standard_normal
 from .statistics import Statistics
 from .transforms import transformed
 
-__all__ = ["Gaussian", "Route"]
+__all__ = ["Gaussian"]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 _MANY = 2**13
 _MANY_GRADIENTS = 2**16
 _PULLS = 2**20  # numbers of the pulls of some components that are held at a time
-
-
-class Route(Enum):
-    """How densities are computed: the plain expression, a pass over rows, or one whose gradients are passes."""
-
-    EXPRESSION = auto()
-    PASS = auto()
-    GRADIENTS = auto()
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -356,6 +348,10 @@ class Gaussian(Component):
     def score_pass(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Returns the score of rows ``(N, D)`` under one mixture by a pass."""
         return kernels.score(self._plan(logits + self._constants()), rows).squeeze(1)
+
+    def responsibilities_pass(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """Returns the responsibilities of rows ``(N, D)`` under one mixture by a pass."""
+        return kernels.responsibilities(self._plan(logits + self._constants()), rows).squeeze(1)
 
     def _plan(self, constants: Tensor) -> kernels.Plan:
         """What a pass is to do for densities of one mixture."""

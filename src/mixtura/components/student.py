@@ -33,9 +33,10 @@ from .base import Component, Labels
 from .covariance.diagonal import Diagonal
 from .covariance.structure import Structure
 from .family import StructuredFamily
-from .gaussian import Gaussian, Route
+from .gaussian import Gaussian
 from .gaussian_draws import flat_index
 from .gaussian_inside import GaussianInside, starting_gaussian
+from .route import Route
 from .special.gamma_draws import gamma
 from .special.gamma_shape import gamma_shape, log_gamma_ratio
 from .statistics import Statistics

@@ -98,7 +98,8 @@ class Exact(Model):
             refuse("shape", f"of rows that end in {wanted}, as the mixture's do", shape)
 
     def denoise(self, x: Tensor, place: Place) -> Tensor:
-        return self.process.denoise(place.t, x)
+        alpha, variance = torch.tensor([place.alpha, place.sigma**2], dtype=torch.float64)
+        return self.process.denoise_at(alpha, variance, x)
 
     def event_shape(self, x: Tensor) -> torch.Size:
         return self.process.mixture.event_shape

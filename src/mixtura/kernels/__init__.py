@@ -50,6 +50,7 @@ __all__ = [
     "log_joint",
     "nearest",
     "nearest_centre",
+    "responsibilities",
     "score",
     "soft",
     "sums",
@@ -79,6 +80,12 @@ def log_joint(plan: Plan, x: Tensor) -> Tensor:
 def log_density(plan: Plan, x: Tensor) -> Tensor:
     """Log density of rows under each mixture, (N, B), in nats."""
     return choose(plan, x).log_density(plan, x)
+
+
+@torch.no_grad()
+def responsibilities(plan: Plan, x: Tensor) -> Tensor:
+    """The posterior probability of each component for each row, (N, B, K)."""
+    return choose(plan, x).responsibilities(plan, x)
 
 
 @torch.no_grad()

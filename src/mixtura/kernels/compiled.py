@@ -67,6 +67,9 @@ class Compiled(Reference):
     def log_density(self, plan: Plan, x: Tensor) -> Tensor:
         return _given().LOG_DENSITY.get(plan.extra.beyond, super().log_density)(plan, x)
 
+    def responsibilities(self, plan: Plan, x: Tensor) -> Tensor:
+        return _given().RESPONSIBILITIES.get(plan.extra.beyond, super().responsibilities)(plan, x)
+
     def believed(self, plan: Plan, x: Tensor, joint: Tensor) -> Tensor:
         """By log densities of a pass of their own, which is faster than torch's softmax of many short rows."""
         return (joint - self.log_density(plan, x).unsqueeze(-1)).exp_()

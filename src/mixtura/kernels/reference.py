@@ -16,9 +16,9 @@ _SCORED = 2**14  # rows whose responsibilities are held at a time
 
 
 class Reference:
-    """A backend: whether it is worth while and serves a plan for rows (N, D), and four answers.
+    """A backend: whether it is worth while and serves a plan for rows (N, D), and five answers.
 
-    Another is a subclass that overrides what it does better, and is made known by `add_backend`. A fifth answer, to
+    Another is a subclass that overrides what it does better, and is made known by `add_backend`. A sixth answer, to
     advance a plan by some updates without leaving the backend, would stand beside `sums`.
     """
 
@@ -58,6 +58,10 @@ class Reference:
             for rows, joint, _ in part.extra.read(part, x):
                 out[rows, share] = joint.logsumexp(1).mT
         return out
+
+    def responsibilities(self, plan: Plan, x: Tensor) -> Tensor:
+        """Posterior probability of each component for each row, (N, B, K)."""
+        return torch.softmax(self.log_joint(plan, x), -1)
 
     def score(self, plan: Plan, x: Tensor) -> Tensor:
         """The gradient of the log density in the row under each mixture, (N, B, D)."""

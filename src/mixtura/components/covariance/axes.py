@@ -16,6 +16,9 @@ __all__ = ["AlongAxes", "checked_variance", "select_rows"]
 class AlongAxes(Structure):
     """Covariances without correlations: every coordinate is on its own, and tells nothing of the others."""
 
+    keeps_round = True
+    has_axes = True
+
     @property
     def elementwise(self) -> bool:
         return True

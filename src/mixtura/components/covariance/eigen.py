@@ -62,6 +62,8 @@ class Eigen(Structure):
 
     trailing = 1
     form = FULL
+    keeps_round = True
+    has_axes = True
 
     def __init__(
         self,
@@ -115,10 +117,6 @@ class Eigen(Structure):
     @property
     def constrained(self) -> bool:
         """Axes are orthogonal."""
-        return True
-
-    @property
-    def keeps_round(self) -> bool:
         return True
 
     def in_own_axes(self, features: int) -> tuple[Tensor, Tensor]:

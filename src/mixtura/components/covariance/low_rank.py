@@ -69,6 +69,7 @@ class LowRank(Structure):
 
     trailing = 2
     form = FULL
+    keeps_round = True
 
     def __init__(self, rank: int, *, tied: bool = False) -> None:
         if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
@@ -129,10 +130,6 @@ class LowRank(Structure):
 
     @property
     def constrained(self) -> bool:
-        return True
-
-    @property
-    def keeps_round(self) -> bool:
         return True
 
     @property

@@ -67,6 +67,8 @@ class Structure(Value, ABC):
     factor: Tensor | None
     tied: bool
     trailing: ClassVar[int]  # dimensions of the factor behind K
+    keeps_round: ClassVar[bool] = False  # whether round noise adds number by number, and no matrix is factored anew
+    has_axes: ClassVar[bool] = False  # whether its own axes are at hand
     form: ClassVar[Form]  # how passes over rows take the inverse factor, and the form of second moments
 
     @property
@@ -321,11 +323,6 @@ class Structure(Value, ABC):
     def elementwise(self) -> bool:
         """Whether every coordinate is on its own: no product of matrices is ever needed."""
         return self.factor is not None and self.width == 1
-
-    @property
-    def keeps_round(self) -> bool:
-        """Whether round noise adds number by number: no matrix is factored anew for each variance."""
-        return self.elementwise
 
     @property
     def shares(self) -> bool:

@@ -1,76 +1,177 @@
 r"""The mean of the clean draw given the noisy one, :math:`E[x_0|x_t] = \sum_k r_k(x)\,(\mu_k + G_k(x - \alpha\mu_k))`.
 
 :math:`G_k = \alpha\Sigma_k(\alpha^2\Sigma_k + \sigma^2 I)^{-1}`, and nothing cancels, at any ratio of signal to noise.
-The sums go in one of two orders. Where matrices are small beside the rows, or diagonal,
+In the axes :math:`Q_k` of :math:`\Sigma_k`, with variances :math:`\lambda_k` along them,
 
-.. math:: \sum_k r_k(\mu_k - \alpha G_k\mu_k) + \Big(\sum_k r_k G_k\Big) x,
+.. math:: z_k = Q_k^\top x - \alpha Q_k^\top\mu_k, \qquad
+    \log r_k = \log w_k - \tfrac12\sum_d\Big(\log s_{kd} + \frac{z_{kd}^2}{s_{kd}}\Big) + \dots, \qquad
+    E = \sum_k r_k\mu_k + \sum_k Q_k\,\Big(r_k\,\frac{\alpha\lambda_k}{s_k}\,z_k\Big),
+    \qquad s = \alpha^2\lambda + \sigma^2 :
 
-with responsibilities from one fused pass, so that per row nothing of size K D is made. Elsewhere rows are turned into
-each component's axes and back, some rows at a time: :math:`4 N K D^2` flops.
+two products of matrices for all components together, :math:`4NKD^2` flops, some rows at a time. For many rows of few
+or separate coordinates the sums over components come first, :math:`\sum_k r_k(\mu_k - \alpha G_k\mu_k) + (\sum_k r_k
+G_k)x`, with responsibilities from one fused pass: nothing of size N K D is made.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ...components import Gaussian
+from ...components.route import Route
+from ...mixture import Mixture
 from .earlier import Earlier
 
-if TYPE_CHECKING:
-    from ...mixture import Mixture
+__all__ = ["Denoising", "Noised", "prepared"]
 
-__all__ = ["denoised"]
+Noised = Callable[[Tensor, Tensor], Mixture]  # the law at a time, of its signal and variance
 
 _SMALL = 8  # features up to which sums of matrices cost less than a row turned into all axes
-_NUMBERS = 2**21  # of the turned rows that are held at a time
+_MANY = 2**13  # rows times components from which a pass is worth its making
+_NUMBERS = 2**19  # of the turned rows that are held at a time: they stay in the cache
 
 
-def denoised(mixture: Mixture, seen: Mixture, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
-    r"""Returns :math:`E[x_0|x_t]` of rows ``(*S, *T, *B, D)``, in their shape.
+class Denoising(ABC):
+    """What does not depend on the noisy draws, nor on the time, prepared once.
 
     Arguments:
-        mixture: The law of :math:`x_0`, of batch shape B.
-        seen: The law of :math:`x_t`, of batch shape ``(*T, *B)``.
-        alpha: :math:`\alpha_t`, with shape ``(*T, *1)``.
-        variance: :math:`\sigma_t^2`, likewise.
-        rows: The noisy draws.
+        mixture: The law of the clean draw, in its own axes.
+        noised: The law at a time.
     """
-    gaussian, one = mixture.components.gaussian, not seen.batch_shape
-    if gaussian.structure.elementwise and one:
-        return _by_coordinates(gaussian, seen, alpha, variance, rows)
-    if gaussian.features <= _SMALL and one:
-        return _by_matrices(gaussian, seen, alpha, variance, rows)
-    earlier = Earlier(gaussian, alpha, variance)
-    outer = rows.ndim - len(seen.batch_shape) - 1
-    flat = rows.reshape(-1, *rows.shape[outer:])
-    some = max(1, _NUMBERS // max(1, seen.components.gaussian.location.numel()))
-    parts = [earlier.mean(mixture.logits, part) for part in flat.split(some)]
-    return torch.cat(parts).reshape(rows.shape) if parts else rows
+
+    def __init__(self, mixture: Mixture, noised: Noised) -> None:
+        self.mixture, self.noised = mixture, noised
+
+    @abstractmethod
+    def mean(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
+        """Returns the mean of the clean draw for rows ``(*S, *T, *B, D)`` at times ``(*T)``, in their shape."""
 
 
-def _by_coordinates(gaussian: Gaussian, seen: Mixture, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
-    """Coordinates on their own: the gain is a number for each."""
-    share, spread = _believed(seen, rows), gaussian.structure.variance(gaussian.features)
-    whole = alpha.square() * spread + variance
-    kept = gaussian.location * (variance / whole)
-    gain = (alpha * spread / whole).expand(kept.shape)
-    return share @ kept + (share @ gain) * rows
+def prepared(mixture: Mixture, noised: Noised) -> Denoising:
+    """Returns the order of sums that serves a mixture."""
+    structure = mixture.components.gaussian.structure
+    if mixture.batch_shape or not structure.has_axes:
+        return _ByMeasurement(mixture, noised)
+    return (_Apart if structure.elementwise else _Turned)(mixture, noised)
 
 
-def _by_matrices(gaussian: Gaussian, seen: Mixture, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
-    """Few coordinates: the gain is a small matrix, of which each row has its own average."""
-    share, (axes, spectrum) = _believed(seen, rows), gaussian.structure.in_own_axes(gaussian.features)
-    whole = alpha.square() * spectrum + variance
-    turned = (axes.mT @ gaussian.location.unsqueeze(-1)).squeeze(-1)
-    kept = (axes @ (turned * variance / whole).unsqueeze(-1)).squeeze(-1)
-    gain = (axes * (alpha * spectrum / whole).unsqueeze(-2)) @ axes.mT
-    gain = gain.expand(*kept.shape, kept.shape[-1]).flatten(-2)
-    average = (share @ gain).unflatten(-1, (rows.shape[-1], rows.shape[-1]))
-    return share @ kept + (average @ rows.unsqueeze(-1)).squeeze(-1)
+class _ByMeasurement(Denoising):
+    """Batches of mixtures, batches of times, and covariances whose axes are not at hand."""
+
+    def mean(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
+        earlier = Earlier(self.mixture.components.gaussian, alpha, variance)
+        inner = rows.ndim - earlier.location.ndim + 1
+        parts = rows.reshape(-1, *rows.shape[inner:]).split(max(1, _NUMBERS // earlier.location.numel()))
+        return torch.cat([earlier.mean(self.mixture.logits, part) for part in parts]).reshape(rows.shape)
 
 
-def _believed(seen: Mixture, rows: Tensor) -> Tensor:
-    return torch.softmax(seen.logits + seen.components.gaussian.log_prob(rows), -1)
+class _InAxes(Denoising):
+    """One mixture whose axes are at hand, at one time."""
+
+    def __init__(self, mixture: Mixture, noised: Noised) -> None:
+        super().__init__(mixture, noised)
+        self.location, structure = mixture.components.gaussian.location, mixture.components.gaussian.structure
+        self.axes, self.spectrum = structure.in_own_axes(self.location.shape[-1])
+        self.any_times = _ByMeasurement(mixture, noised)
+
+    def mean(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
+        if alpha.ndim:
+            return self.any_times.mean(alpha, variance, rows)
+        flat = rows.reshape(-1, rows.shape[-1])
+        if self.sums_first and len(flat) * len(self.location) > _MANY:
+            share = _telling(self.believed(alpha, variance, flat))
+            return self.by_sums(alpha, variance, flat, share).reshape(rows.shape)
+        parts = flat.split(max(1, _NUMBERS // self.location.numel()))
+        return torch.cat([self.by_rows(alpha, variance, part) for part in parts]).reshape(rows.shape)
+
+    @property
+    @abstractmethod
+    def sums_first(self) -> bool:
+        """Whether sums over components come first, for many rows."""
+
+    @abstractmethod
+    def by_sums(self, alpha: Tensor, variance: Tensor, rows: Tensor, share: Tensor) -> Tensor:
+        """Returns the means of rows ``(N, D)`` of which the responsibilities ``(N, K)`` are known."""
+
+    @abstractmethod
+    def whitened(self, alpha: Tensor, scale: Tensor, rows: Tensor) -> Tensor:
+        """Returns residuals in the components' axes times a scale ``(K or 1, D)``, as columns ``(K, D, N)``."""
+
+    @abstractmethod
+    def turned_back(self, gain: Tensor, columns: Tensor) -> Tensor:
+        """Returns the sum over components of columns ``(K, D, N)`` times a gain along each axis, as rows ``(N, D)``."""
+
+    def by_rows(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
+        """Returns the means of rows ``(N, D)`` by the module's second equation."""
+        scale = torch.rsqrt(alpha**2 * self.spectrum + variance)
+        white = self.whitened(alpha, scale, rows)
+        joint = (self.mixture.logits + scale.log().sum(-1)).unsqueeze(-1) - 0.5 * white.square().sum(-2)
+        share = _telling(torch.softmax(joint, 0))
+        pulled = self.turned_back(alpha * self.spectrum * scale, white * share.unsqueeze(-2))
+        return share.mT @ self.location + pulled
+
+    def believed(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
+        """Returns the responsibilities of rows ``(N, D)``."""
+        seen = self.noised(alpha, variance)
+        gaussian = seen.components.gaussian
+        if gaussian.route(rows, seen.logits) is Route.PASS:
+            return gaussian.responsibilities_pass(seen.logits, rows)
+        return torch.softmax(seen.logits + gaussian.log_prob(rows), -1)
+
+
+class _Apart(_InAxes):
+    """Coordinates on their own: axes are those of the coordinates."""
+
+    sums_first = True  # type: ignore[assignment]
+
+    def by_sums(self, alpha: Tensor, variance: Tensor, rows: Tensor, share: Tensor) -> Tensor:
+        whole = alpha**2 * self.spectrum + variance
+        gain = (alpha * self.spectrum / whole).expand(self.location.shape)
+        return share @ (self.location * (variance / whole)) + (share @ gain) * rows
+
+    def whitened(self, alpha: Tensor, scale: Tensor, rows: Tensor) -> Tensor:
+        return (rows.mT - alpha * self.location.unsqueeze(-1)) * scale.unsqueeze(-1)
+
+    def turned_back(self, gain: Tensor, columns: Tensor) -> Tensor:
+        return (columns * gain.unsqueeze(-1)).sum(0).mT
+
+
+class _Turned(_InAxes):
+    """Coordinates that go together: each component has axes of its own, or all have the same."""
+
+    def __init__(self, mixture: Mixture, noised: Noised) -> None:
+        super().__init__(mixture, noised)
+        count, features = self.axes.shape[0], self.axes.shape[-1]
+        self.stack = self.axes.movedim(0, 1).reshape(features, count * features)  # (D, K D)
+        self.place = (self.axes.mT @ self.location.unsqueeze(-1)).contiguous()  # (K, D, 1)
+
+    @property
+    def sums_first(self) -> bool:
+        return self.location.shape[-1] <= _SMALL
+
+    def by_sums(self, alpha: Tensor, variance: Tensor, rows: Tensor, share: Tensor) -> Tensor:
+        whole = (alpha**2 * self.spectrum + variance).unsqueeze(-1)
+        kept = (self.axes @ (self.place * variance / whole)).squeeze(-1)
+        gain = (self.axes * (alpha * self.spectrum.unsqueeze(-1) / whole).mT) @ self.axes.mT
+        average = (share @ gain.expand(*kept.shape, -1).flatten(-2)).unflatten(-1, (rows.shape[-1], -1))
+        return share @ kept + (average * rows.unsqueeze(-2)).sum(-1)
+
+    def whitened(self, alpha: Tensor, scale: Tensor, rows: Tensor) -> Tensor:
+        if len(self.axes) == 1:
+            return (self.stack.mT @ rows.mT - alpha * self.place) * scale.unsqueeze(-1)
+        place = (alpha * self.place * scale.unsqueeze(-1)).flatten(0, 1)
+        white = torch.addmm(place, (self.stack * scale.flatten()).mT, rows.mT, beta=-1)
+        return white.unflatten(0, self.axes.shape[::2])
+
+    def turned_back(self, gain: Tensor, columns: Tensor) -> Tensor:
+        if len(self.axes) == 1:
+            return (self.stack @ (columns * gain.unsqueeze(-1)).sum(0)).mT
+        return ((self.stack * gain.flatten()) @ columns.flatten(0, 1)).mT
+
+
+def _telling(share: Tensor) -> Tensor:
+    """Responsibilities without those far below rounding: products with numbers near underflow take a hundred times."""
+    return torch.nn.functional.threshold(share, torch.finfo(share.dtype).tiny ** 0.5, 0.0)

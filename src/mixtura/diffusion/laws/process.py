@@ -27,6 +27,7 @@ spherical, diagonal and low-rank covariances stay so.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ from ...errors import NotClosedForm, refuse
 from ...mixture import Mixture
 from ..beliefs import Belief
 from ..schedules import Schedule
-from .denoising import denoised
+from .denoising import Denoising, prepared
 from .earlier import Earlier
 from .spread import moments
 
@@ -102,7 +103,11 @@ class Process:
             MixtureError: If a time is outside of the schedule.
         """
         times = self.schedule.checked(t)
-        alpha, variance = (self._led(one(times)).unsqueeze(-1) for one in (self.schedule.alpha, self.schedule.variance))
+        return self._noised(self._led(self.schedule.alpha(times)), self._led(self.schedule.variance(times)))
+
+    def _noised(self, alpha: Tensor, variance: Tensor) -> Mixture:
+        """The law at a time of this signal and variance, ``(*T, *1)``."""
+        alpha, variance = alpha.unsqueeze(-1), variance.unsqueeze(-1)
         gaussian = self.mixture.components.gaussian
         mean = alpha.unsqueeze(-1) * gaussian.location
         structure = gaussian.structure.scaled(alpha).plus_spherical(variance)
@@ -118,8 +123,11 @@ class Process:
     def denoise(self, t: Any, x: Tensor) -> Tensor:
         r"""Returns :math:`E[x_0|x_t]` of rows ``(*S, *T, *B, *event)`` at times ``(*T)``, in their shape."""
         times = self.schedule.checked(t)
-        alpha, variance = self._led(self.schedule.alpha(times)), self._led(self.schedule.variance(times))
-        return self._shaped(denoised(self.mixture, self.at(times), alpha, variance, self._rows(x)))
+        return self.denoise_at(self.schedule.alpha(times), self.schedule.variance(times), x)
+
+    def denoise_at(self, alpha: Tensor, variance: Tensor, x: Tensor) -> Tensor:
+        """The same for signal and variance ``(*T)`` instead of times: what a sampler asks, who knows them."""
+        return self._shaped(self._denoising.mean(self._led(alpha), self._led(variance), self._rows(x)))
 
     def belief(self, t: Any, x: Tensor) -> Belief:
         r"""Returns mean and covariance of :math:`p(x_0|x_t)` for rows at one time, the covariance as its products."""
@@ -181,6 +189,10 @@ class Process:
         return self.clean(t, x).observed(observation)
 
     # -- inside
+
+    @cached_property
+    def _denoising(self) -> Denoising:
+        return prepared(self.mixture, self._noised)
 
     def _led(self, number: Tensor) -> Tensor:
         """A number for each time, before the batch: ``(*T, *1)``."""

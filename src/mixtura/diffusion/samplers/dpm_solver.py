@@ -78,7 +78,11 @@ class DPMSolverSDE(Sampler):
 
 @dataclass(frozen=True)
 class DPMSolver3M(Sampler):
-    """The third order by what the model said in the two steps before; one question a step.
+    """The third order by what the model said in the two steps before; one question a step, but two in the first.
+
+    A first step of first order, as is usual, would leave the whole of second order: `DPMSolver2S` makes it. And
+    :math:`D_2` is a second derivative, twice the divided difference that stands in its place in published code; with
+    half of it the order is 2, too.
 
     Source: Lu et al. (2022), DPM-Solver++ of order 3, multistep.
     """
@@ -87,13 +91,15 @@ class DPMSolver3M(Sampler):
 
     def step(self, here: Here, then: Place, draw: Draw) -> Tensor:
         span = then.half_log_snr - here.place.half_log_snr
+        if not here.past:
+            return DPMSolver2S().step(here, then, draw)
         if len(here.past) < 2 or not math.isfinite(span + 1 / _gap(here.past[0], here.past[1])):
             return _first(here, then, _forward(here, then))
         near, far = _gap(here, here.past[0]) / span, _gap(here.past[0], here.past[1]) / span
         slope = (here.clean - here.past[0].clean) / near
-        bend = (slope - (here.past[0].clean - here.past[1].clean) / far) / (near + far)
+        bend = 2 * (slope - (here.past[0].clean - here.past[1].clean) / far) / (near + far)
         phi = -math.expm1(-span)
-        first = _first(here, then, here.clean) + then.alpha * (1 - phi / span) * (slope + near * bend)
+        first = _first(here, then, here.clean) + then.alpha * (1 - phi / span) * (slope + 0.5 * near * bend)
         return first + then.alpha * ((phi - span) / span**2 + 0.5) * bend
 
 

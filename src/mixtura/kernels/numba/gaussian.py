@@ -27,6 +27,7 @@ __all__ = [
     "heavy_sums",
     "log_density",
     "log_joint",
+    "responsibilities",
     "row_weights",
     "rows_of",
     "sums",
@@ -51,6 +52,13 @@ def log_joint(plan: Plan, x: Tensor) -> Tensor:
     """Log joint density of each row and component: (N, B, K)."""
     out = x.new_empty(x.shape[0], *plan.logits.shape)
     _densities(plan, x, np.empty((0, 0), out.numpy().dtype), out.numpy())
+    return out
+
+
+def responsibilities(plan: Plan, x: Tensor) -> Tensor:
+    """Posterior probability of each component for each row: (N, B, K)."""
+    out, density = x.new_empty(x.shape[0], *plan.logits.shape), x.new_empty(x.shape[0], plan.restarts)
+    _densities(plan, x, density.numpy(), out.numpy())
     return out
 
 

@@ -4,7 +4,7 @@ from ..extra import Beyond
 from ..labels import Kind
 from . import errors, gaussian, nearest, nearest_filtered, single
 
-__all__ = ["LOG_DENSITY", "LOG_JOINT", "SUMS"]
+__all__ = ["LOG_DENSITY", "LOG_JOINT", "RESPONSIBILITIES", "SUMS"]
 
 SUMS = {
     (Kind.SOFT, Beyond.NOTHING): gaussian.sums,
@@ -16,3 +16,4 @@ SUMS = {
 }
 LOG_JOINT = {Beyond.NOTHING: gaussian.log_joint, Beyond.TAILS: gaussian.heavy_log_joint}
 LOG_DENSITY = {Beyond.NOTHING: gaussian.log_density, Beyond.TAILS: gaussian.heavy_log_density}
+RESPONSIBILITIES = {Beyond.NOTHING: gaussian.responsibilities}
