@@ -113,7 +113,7 @@ def _run(laid_out: Layout, rows: Array, weights: Array, threads: int) -> tuple[A
 
     def run(begin: int, end: int) -> tuple[Array, ...]:
         room = laid_out.room()
-        laid_out.loops()(flat, begin, end, weights, laid_out.centre, *arguments, size, laid_out.tiles(), *room)
+        laid_out.loops()(flat, begin, end, weights, laid_out.centre, *arguments, size, laid_out.sums_tiles(), *room)
         return room
 
     parts = in_threads(run, len(rows), threads)

@@ -63,13 +63,14 @@ def gather(x, begin, stop, centre, size, columns):
     for p in range(size.panels):
         first, at = begin + p * size.width, p * size.features * size.width
         rows = min(size.width, stop - first)
-        squares = size.real // size.vector * size.vector if rows == size.width else 0
-        for lane in range(0, rows if squares else 0, size.vector):
-            for d in range(0, squares, size.vector):
-                start = (first + lane) * size.real + d
-                transpose(x, start, size.real, centre, d, columns, at + d * size.width + lane, size.width)
-        for lane in range(rows):
-            for d in range(squares, size.real):
+        square = size.real >= size.vector and rows == size.width
+        for lane in range(0, rows if square else 0, size.vector):
+            for d in range(0, size.real, size.vector):  # the last square may overlap the one before
+                left = min(d, size.real - size.vector)
+                start = (first + lane) * size.real + left
+                transpose(x, start, size.real, centre, left, columns, at + left * size.width + lane, size.width)
+        for lane in range(0 if square else rows):
+            for d in range(size.real):
                 columns[at + d * size.width + lane] = x[(first + lane) * size.real + d] - centre[d]
 
 

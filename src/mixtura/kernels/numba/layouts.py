@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..form import DIAGONAL, FULL, SPHERICAL
 from ..plan import Plan
-from . import density_loops, heavy_tails_loops, sums_loops
+from . import density_loops, heavy_tails_loops, sums_loops, wide_loops
 from .joints import Shape
 from .vector import lanes
 
@@ -23,6 +23,8 @@ __all__ = ["Array", "Layout", "NO_TAILS", "TailTerms", "aligned", "layout"]
 Array = NDArray[Any]
 
 _PANELS = 8
+_WIDE = 32  # features from which on the loops for wide rows are faster
+_NEAR = {8: 2.0**10, 4: 2.0**4}  # squared distances of the centre in scales that leave twelve digits, and six
 _LINE = 64  # bytes of a line of the cache
 
 
@@ -62,6 +64,10 @@ class Layout:
         size = self.size()
         counts = (size.features,) * 2 + (size.components,) * 3 + (1,) * 2
         return tuple(aligned(size.panels * size.width * count, self.dtype) for count in counts)
+
+    def sums_tiles(self) -> tuple[Array, ...]:
+        """The same for the loops that add up the sums."""
+        return self.tiles()
 
     def loops(self) -> Callable[..., None]:
         """The loops that add up the sums."""
@@ -202,6 +208,54 @@ class _Spherical(_Diagonal):
         return ((self.components,),)
 
 
+class _WideFull(_Full):
+    """One triangle a component, for rows of many features: sums about the exact means, of those rows that count."""
+
+    sums = wide_loops.wide_full_sums
+
+    def padded(self) -> tuple[int, int]:
+        return self.components, -(-self.features // 4) * 4
+
+    def sums_tiles(self) -> tuple[Array, ...]:
+        """Room for a tile, the rows that count and their claims, some of them weighed, and a corner of products."""
+        size = self.size()
+        rows, stride = size.panels * size.width, -(-size.features // size.width) * size.width
+        counts = rows * size.features, rows * size.components, rows, rows, wide_loops.HEIGHT * stride, 4 * size.width
+        columns, joint, share, claims, weighed, corner = (aligned(count, self.dtype) for count in counts)
+        return columns, joint, share, np.empty(rows, np.int64), claims, weighed, corner
+
+    def arguments(self) -> tuple[Array, ...]:
+        return np.ravel(self.mean + self.centre), *self.density_arguments()
+
+
+class _WideDiagonal(_Diagonal):
+    """One factor a feature, for rows of many features: moments about the centre where that is near all means."""
+
+    def __init__(self, dtype: Any, mean: Array, factor: Array, logits: Array, tails: TailTerms) -> None:
+        super().__init__(dtype, mean, factor, logits, tails)
+        self.near = bool((np.square(self.mean * factor) <= _NEAR[dtype.itemsize]).all())
+
+    def loops(self) -> Callable[..., None]:
+        return wide_loops.wide_diagonal_sums if self.near else super().loops()
+
+    def finish(self, likelihood: Array, mass: Array, *rest: Array) -> tuple[Array, ...]:
+        first, second = rest
+        if self.near:
+            second = second - self.mean * (2 * first - mass[..., None] * self.mean)
+            first = first - mass[..., None] * self.mean
+        return super().finish(likelihood, mass, first, second)
+
+
+class _WideSpherical(_Spherical):
+    """One factor, for rows of many features: shifts from first moments about the centre."""
+
+    sums = wide_loops.wide_spherical_sums
+
+    def finish(self, likelihood: Array, mass: Array, *rest: Array) -> tuple[Array, ...]:
+        first, second = rest
+        return super().finish(likelihood, mass, first - mass[..., None] * self.mean, second)
+
+
 class _SphericalTails(_Diagonal):
     """One factor, repeated for each feature."""
 
@@ -215,12 +269,13 @@ class _SphericalTails(_Diagonal):
 
 def layout(plan: Plan, heavy: bool) -> type[Layout]:
     """The layout of a plan, with heavy tails or without."""
+    components, features = plan.mean.shape[1:]
+    wide = features >= _WIDE and not heavy
     simple = {DIAGONAL: _Diagonal, SPHERICAL: _SphericalTails if heavy else _Spherical}
     if plan.form is not FULL:
-        return simple[plan.form]
-    components, features = plan.mean.shape[1:]
+        return {DIAGONAL: _WideDiagonal, SPHERICAL: _WideSpherical}[plan.form] if wide else simple[plan.form]
     if plan.factor.shape[1] == components:
-        return _Full
+        return _WideFull if wide else _Full
     return _FullPooled if heavy or components > features**2 else _Tied
 
 

@@ -16,6 +16,9 @@ from ..native import lanes as native
 from ..native.lanes import REGISTER_BYTES, VECTORS, has_fused_multiply_add, lanes
 
 __all__ = [
+    "REGISTER_BYTES",
+    "Vector",
+    "address",
     "data",
     "define",
     "exp",
@@ -52,7 +55,8 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, kind, ir.VectorType(element, kind.count))
 
 
-def _pointer(context: Any, builder: Any, signature: Any, args: Any, kind: Any) -> Any:
+def address(context: Any, builder: Any, signature: Any, args: Any, kind: Any) -> Any:
+    """Where a value of a kind begins in a flat array: its first two arguments are the array and an index."""
     start = builder.gep(data(context, builder, signature.args[0], args[0]), [args[1]])
     return builder.bitcast(start, kind.as_pointer())
 
@@ -69,7 +73,7 @@ def _loader(vectors: int) -> Any:
         kind = Vector(array.dtype, vectors * REGISTER_BYTES * 8 // array.dtype.bitwidth)
 
         def code(context, builder, signature, args):
-            pointer = _pointer(context, builder, signature, args, context.get_value_type(kind))
+            pointer = address(context, builder, signature, args, context.get_value_type(kind))
             return builder.load(pointer, align=array.dtype.bitwidth // 8)
 
         return kind(array, types.intp), code
@@ -85,7 +89,7 @@ def number(typing_context, array, index):
     """One number of a flat array; indices are taken as they are, never from the end."""
 
     def code(context, builder, signature, args):
-        return builder.load(_pointer(context, builder, signature, args, context.get_value_type(array.dtype)))
+        return builder.load(address(context, builder, signature, args, context.get_value_type(array.dtype)))
 
     return array.dtype(array, types.intp), code
 
@@ -95,7 +99,7 @@ def store(typing_context, array, index, value):
     """Write a vector or a panel into a flat array, from an index on."""
 
     def code(context, builder, signature, args):
-        pointer = _pointer(context, builder, signature, args, args[2].type)
+        pointer = address(context, builder, signature, args, args[2].type)
         builder.store(args[2], pointer, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 

@@ -7,7 +7,7 @@ from numba import types
 
 from .vector import define
 
-__all__ = ["differing", "trailing", "uncertain"]
+__all__ = ["differing", "exceeding", "trailing", "uncertain"]
 
 
 def _lanes_where(condition: str) -> Any:
@@ -23,6 +23,7 @@ def _lanes_where(condition: str) -> Any:
 
 
 differing = _lanes_where("!=")  # a bit for each lane that differs, of 64 at most
+exceeding = _lanes_where(">")  # a bit for each lane of the first that is above the second's, or NaN
 uncertain = _lanes_where("<=")  # a bit for each lane of the first that is not above the second's, NaN among them
 
 
