@@ -5,7 +5,7 @@ score, denoiser, reverse kernel, and the posterior of what was recorded. So a sa
 held against what is true, and its error taken apart.
 """
 
-from . import adapters, metrics, problems
+from . import adapters, metrics, pictures, problems
 from .churn import Churn
 from .grids import CosineGrid, Grid, LogSNRGrid, PowerGrid, Uniform
 from .guidance import (
@@ -82,6 +82,7 @@ __all__ = [
     "denoise",
     "diffuse",
     "metrics",
+    "pictures",
     "problems",
     "reverse",
     "sample",
