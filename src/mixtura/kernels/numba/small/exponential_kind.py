@@ -4,6 +4,7 @@ A shape is K, F, rows in a panel, the law, the statistics of a member, and the t
 """
 
 from ...native.machine import address, called
+from ...native.panels import load_panel, total
 from ...native.program import plain
 from .calls import EXPECT, MATCH, Array, pointers
 from .exponential_step import update
@@ -18,10 +19,7 @@ def expected(columns, weight, begin, end, state, shape, lanes, joint, spare, sum
     components, features, width = shape[0], shape[1], shape[2]
     found = expect(columns, weight, begin, end, state, components, features, width, joint, lanes)
     for i in range(components * (1 + features)):
-        value = 0.0
-        for lane in range(i * width, (i + 1) * width):
-            value += lanes[lane]
-        sums[i] = plain[i] = value
+        sums[i] = plain[i] = total(load_panel(lanes, i * width))
     return found
 
 

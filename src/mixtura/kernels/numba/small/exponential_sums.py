@@ -18,9 +18,9 @@ __all__ = ["expect"]
 @plain
 def expect(columns, weight, begin, end, state, components, features, width, joint, lanes):
     """Log-likelihood of the panels [begin, end), base measure aside; leaves the sums of r and of r T by lane."""
-    for i in range(components * (1 + features) * width):
-        lanes[i] = 0.0
-    likelihood = splat(0.0, load_panel(weight, 0))
+    likelihood = nothing = splat(0.0, load_panel(weight, 0))
+    for i in range(components * (1 + features)):
+        store(lanes, i * width, nothing)
     for p in range(begin, end):
         share, row = load_panel(weight, p * width), p * features * width
         for k in range(components):

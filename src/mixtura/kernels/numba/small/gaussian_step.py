@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from ...native.panels import load_panel, total
 from ...native.program import plain
 from .calls import covariances_at
 from .codes import EVI, SPHERICAL, TIED_DIAGONAL, TIED_FULL, TIED_SPHERICAL, VEE, VEI
@@ -35,10 +36,7 @@ def size_of_state(components, features):
 def collect(lanes, components, features, width, sums):
     """Adds up the lanes, and mirrors the lower triangles of S."""
     for i in range(size_of_sums(components, features)):
-        value = 0.0
-        for lane in range(i * width, (i + 1) * width):
-            value += lanes[lane]
-        sums[i] = value
+        sums[i] = total(load_panel(lanes, i * width))
     first = components * (1 + features)
     for k in range(components):
         at = first + k * features * features

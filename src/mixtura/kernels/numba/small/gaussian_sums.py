@@ -44,10 +44,10 @@ def moments(r, t, at, first, second, features, dense, width, lanes):
 @plain
 def expect(columns, weight, begin, end, state, components, features, dense, width, t, joint, lanes):
     """Log-likelihood of the panels [begin, end); leaves the sums by lane."""
-    likelihood = splat(0.0, load_panel(weight, 0))
+    likelihood = nothing = splat(0.0, load_panel(weight, 0))
     square, stretch = features * features, features * width
-    for i in range(components * (1 + features + square) * width):
-        lanes[i] = 0.0
+    for i in range(components * (1 + features + square)):
+        store(lanes, i * width, nothing)
     means, factors = 2 * components, components * (2 + features)
     first, second = components * width, components * (1 + features) * width
     for p in range(begin, end):
