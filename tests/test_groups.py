@@ -1,11 +1,14 @@
 """One mixture for each group of rows: the same as fits of the groups one by one, and no group spoils another."""
 
 import math
+import pickle
 
+import numpy as np
 import pytest
 import torch
 
 import mixtura as mx
+from mixtura.data import grouping
 from mixtura.errors import MixtureError
 from mixtura.learning import Reason
 
@@ -140,3 +143,45 @@ def test_groups_are_chosen_by_any_criterion():
     for criterion in ("aic", "icl"):
         found = mx.select(x, components=(1, 2), covariance="full", criterion=criterion, groups=labels)
         assert [line.components for line in found.table] == [2, 2]
+
+
+@pytest.mark.parametrize("covariance", ["full", mx.LowRank(1)])
+def test_what_is_told_of_each_group_is_there_when_it_is_asked_for(covariance):
+    x, labels = groups(4)
+    x[labels == 1] = 2.0
+    fits = mx.fit(x, 2, covariance, groups=labels, generator=generator())
+    assert len(fits.told) == len(fits) == 4 and fits.told[-1] == fits.told[3]
+    assert [told.reason for told in fits.told] == list(fits.told.reasons) == [line.reason for line in fits.table]
+    assert fits.told.reasons[1] is Reason.REFUSED and fits.told[1].detail
+    for name in (0, 2, 3):
+        trace = fits.told[name].trace
+        close(trace[-1] * 60, fits.log_likelihood[name], 1e-6)
+        close(fits[name].trace, trace, 0)
+        assert all(after >= before - 1e-12 for before, after in zip(trace, trace[1:], strict=False))
+    with pytest.raises(IndexError):
+        fits.told[4]
+    there = pickle.loads(pickle.dumps(fits))
+    assert there.table[0] == fits.table[0] and there.told[2] == fits.told[2]
+
+
+def test_more_starts_find_better_optima_in_hard_groups():
+    """One narrow and one wide component about one place: the ends of the two best of many starts are seldom missed."""
+    made = generator(1)
+    wide = torch.rand(60, 80, generator=made) < 0.3
+    x = torch.randn(60, 80, generator=made, dtype=F64) * (1 + 3.0 * wide)
+    labels = torch.arange(60).repeat_interleave(80)
+    one, few, many = (
+        mx.fit(x.flatten(), 2, groups=labels, restarts=restarts, generator=generator()).log_likelihood
+        for restarts in (1, None, 32)
+    )
+    assert (many - few < 0.05).double().mean() > 0.75 > (many - one < 0.05).double().mean()
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64, np.uint64])
+@pytest.mark.parametrize("span", [3, 100, 10**9])
+def test_whole_labels_are_the_same_with_and_without_sorting(kind, span):
+    most = min(span, np.iinfo(kind).max)
+    labels = np.random.default_rng(0).integers(max(-most, np.iinfo(kind).min), most, 400).astype(kind)
+    names, codes = np.unique(labels, return_inverse=True)
+    found = grouping(torch.zeros(400), labels)
+    assert found.names == tuple(names.tolist()) and found.codes.tolist() == codes.tolist()

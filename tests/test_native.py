@@ -179,18 +179,20 @@ def test_panels():
     np.testing.assert_allclose(out, expected, rtol=1e-13)
 
 
-def test_softmax_of_a_panel_of_rows():
-    joint = np.random.default_rng(0).normal(size=(3, WIDTH)) * 30
-    expected = np.exp(joint - np.logaddexp.reduce(joint))
+@plain
+def density_of(joint, components, out):
+    """The log density of a panel of rows."""
+    store(out, 0, softmax(joint, 0, components, WIDTH))
 
-    @plain
-    def density(joint, out):
-        store(out, 0, softmax(joint, 0, 3, WIDTH))
 
+@pytest.mark.parametrize("components", [1, 2, 3])
+def test_softmax_of_a_panel_of_rows(components):
+    joint = np.random.default_rng(0).normal(size=(components, WIDTH)) * 30
+    density = np.logaddexp.reduce(joint)
     found, out = joint.copy(), np.zeros(WIDTH)
-    called(density, ir.FunctionType(VOID, [NUMBERS, NUMBERS]))(found.ctypes.data, out.ctypes.data)
-    np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-300)
-    np.testing.assert_allclose(out, np.logaddexp.reduce(joint), rtol=1e-13)
+    called(density_of, ir.FunctionType(VOID, [NUMBERS, INT, NUMBERS]))(found.ctypes.data, components, out.ctypes.data)
+    np.testing.assert_allclose(found, np.exp(joint - density), rtol=1e-13, atol=1e-300)
+    np.testing.assert_allclose(out, density, rtol=1e-13, atol=1e-14)
 
 
 # -- kept on disk

@@ -252,4 +252,5 @@ def test_stretches_of_a_flight_are_the_plain_loop(family):
     assert flight is not None
     few = flight.advanced(3).advanced(4).advanced(130)
     whole = flight.advanced(137)
-    torch.testing.assert_close(few.traces, whole.traces[:, : few.traces.shape[1]], rtol=1e-10, atol=1e-10)
+    made, all_made = few.traces.of(0), whole.traces.of(0)
+    torch.testing.assert_close(made, all_made[: len(made)], rtol=1e-10, atol=1e-10)

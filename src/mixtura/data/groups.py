@@ -57,8 +57,8 @@ def grouping(x: Any, groups: Any) -> Groups:
         expected = "one label for each row" if count is None else f"one label for each of the {count} rows"
         refuse("groups", expected, f"labels of shape {tuple(labels.shape)}")
     _check_present((labels != labels) | (labels == ""))  # NaN, or a text that is empty
-    names, codes = np.unique(labels, return_inverse=True)
-    return Groups(tuple(names.tolist()), torch.from_numpy(codes.reshape(-1).astype(np.int64)))
+    names, codes = _coded(labels)
+    return Groups(tuple(names.tolist()), torch.from_numpy(codes))
 
 
 def _column(x: Any, name: str) -> Any:
@@ -71,6 +71,18 @@ def _column(x: Any, name: str) -> Any:
         refuse("groups", "labels, because x has no named columns to find them in", repr(name), advice)
     choose(list(table), (name,), None, "groups")
     return table[name]
+
+
+def _coded(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different labels in order, and the place of each among them; whole numbers close together need no sorting."""
+    if labels.dtype.kind in "iu" and len(labels):
+        low, high = int(labels.min()), int(labels.max())
+        if high - low < 4 * len(labels) and high < 2**62:
+            from_low = labels.astype(np.int64) - low
+            there = np.bincount(from_low) > 0
+            return (np.flatnonzero(there) + low).astype(labels.dtype), (np.cumsum(there) - 1)[from_low]
+    names, codes = np.unique(labels, return_inverse=True)
+    return names, codes.reshape(-1).astype(np.int64)
 
 
 def _count(x: Any) -> int:

@@ -220,7 +220,7 @@ class States(ABC):
         traces, ends = np.full((count, limits.updates + 3), np.nan), np.zeros((count, 2), np.int64)
         notes = np.zeros((count, 2))
         numbers = limits.updates, limits.tolerance, np.finfo(np.float64).eps, limits.accelerated
-        given = table.places[group], table.total[group], table.base[group], table.floor[group], self._measure()[group]
+        given = table.places, table.total, table.base, table.floor, self._measure(), np.ascontiguousarray(group)
         found = traces, ends, notes
         calls, shape, spare = self._steps()
         driver, shapes = compiled(_DRIVER), np.ascontiguousarray(np.broadcast_to(shape, (count, shape.shape[-1])))

@@ -15,7 +15,7 @@ from ...errors import MixtureError
 from ..loop.method import Method
 from ..loop.traces import stack
 from ..results.fit import Fit
-from .group_fits import GroupFits, Told, refused
+from .group_fits import GroupFits, Tellings, Told, refused
 from .small_groups import fitted_together, together
 
 __all__ = ["features_beside", "fit_groups"]
@@ -60,7 +60,7 @@ def fit_groups(
     return GroupFits(
         stack([nothing if one.fit is None else one.fit.mixture for one in tried]).named(sound.mixture.columns),
         groups.names,
-        tuple(one.told for one in tried),
+        Tellings([one.told.reason for one in tried], [one.told for one in tried].__getitem__),
         torch.tensor([torch.nan if one.fit is None else one.fit.log_likelihood for one in tried], dtype=torch.float64),
         tuple(torch.bincount(groups.codes, minlength=len(groups.names)).tolist()),
         torch.bincount(groups.codes, rows.weight, len(groups.names)).double(),

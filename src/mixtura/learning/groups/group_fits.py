@@ -3,6 +3,8 @@ r"""What learning a mixture for each group returns: one batched mixture, and a l
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,7 +21,7 @@ from ..loop.reason import Reason
 from ..results.fit import Fit
 from ..results.optimum import Optimum
 
-__all__ = ["GroupFit", "GroupFits", "Told", "refused"]
+__all__ = ["GroupFit", "GroupFits", "Tellings", "Told", "refused"]
 
 
 class GroupFit(NamedTuple):
@@ -40,6 +42,24 @@ class Told(NamedTuple):
     reason: Reason
     detail: str
     trace: tuple[float, ...]
+
+
+class Tellings(Sequence[Told]):
+    """What is told of each group, found when it is asked for.
+
+    Arguments:
+        reasons: Why each fit stopped.
+        tell: Tells the rest, by the number of the group.
+    """
+
+    def __init__(self, reasons: Sequence[Reason], tell: Callable[[int], Told]) -> None:
+        self.reasons, self._tell = reasons, tell
+
+    def __len__(self) -> int:
+        return len(self.reasons)
+
+    def __getitem__(self, group: Any) -> Any:
+        return self._tell(range(len(self))[group])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -67,7 +87,7 @@ class GroupFits:
 
     mixture: Mixture
     names: tuple[Any, ...]
-    told: tuple[Told, ...]
+    told: Tellings
     log_likelihood: Tensor
     counts: tuple[int, ...]
     total: Tensor
@@ -94,8 +114,8 @@ class GroupFits:
     @cached_property
     def icl(self) -> Tensor:
         """The integrated completed likelihood of each group, ``(G,)``; lower is better. It reads the rows once more."""
-        each = zip(self.names, self.told, strict=True)
-        return torch.tensor([math.nan if told.reason is Reason.REFUSED else self[name].icl for name, told in each])
+        each = zip(self.names, self.told.reasons, strict=True)
+        return torch.tensor([math.nan if reason is Reason.REFUSED else self[name].icl for name, reason in each])
 
     @property
     def table(self) -> tuple[GroupFit, ...]:
@@ -122,8 +142,7 @@ class GroupFits:
         return Fit(mixture, self.method, told.reason, told.detail, trace, only, rows, self.family)
 
     def __repr__(self) -> str:
-        reasons = [told.reason for told in self.told]
-        counted = {reason: reasons.count(reason) for reason in dict.fromkeys(reasons)}
+        counted = Counter(self.told.reasons)
         said = ", ".join(f"{count} {reason.name.lower()}" for reason, count in counted.items())
         return f"GroupFits({len(self)} groups, {self.mixture.logits.shape[-1]} components, {said})"
 

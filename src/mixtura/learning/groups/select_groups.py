@@ -149,5 +149,5 @@ def select_groups(
 
 def _values(fits: GroupFits, criterion: str) -> Tensor:
     """The criterion of each group, infinite where its fit broke."""
-    broken = torch.tensor([told.reason in _BROKEN for told in fits.told])
+    broken = torch.tensor([reason in _BROKEN for reason in fits.told.reasons])
     return getattr(fits, criterion).masked_fill(broken, torch.inf).nan_to_num(nan=torch.inf, posinf=torch.inf)

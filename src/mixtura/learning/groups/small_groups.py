@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Generator, Tensor
@@ -10,20 +12,21 @@ from ...components import Family
 from ...data import Rows
 from ...data.groups import Groups
 from ...errors import MixtureError
-from ...kernels.small import Table, small
+from ...kernels.small import End, Table, small
 from ...kernels.small_gaussians import Starts, seeded
-from ..loop.leaps import plain_rows
+from ..loop.leaps import REASONS, plain_rows
 from ..loop.method import Method
+from ..loop.reason import Reason
 from ..search.flight import Array
 from ..search.gaussian_kind import GaussianKind
 from ..search.race import SHORT, raced
 from ..search.small_flight import SmallFlight
-from .group_fits import GroupFits, Told, refused
+from .group_fits import GroupFits, Tellings, Told, refused
 
 __all__ = ["fitted_together", "together"]
 
 _STARTS = 4  # for each group
-_KIND = 0, 3  # far apart, three updates of K-means
+_KINDS = (0, 3), (0, 1), (1, 1), (1, 1)  # whether centres may be any rows, updates of K-means
 
 
 def together(rows: Rows, groups: Groups, method: Method, family: Family) -> bool:
@@ -62,7 +65,9 @@ def _flown(
 ) -> tuple[SmallFlight[Starts], Array]:
     """The best start of each group, where it ended, and the weight of each group's rows."""
     table = Table.of(x, weight, 16 * torch.finfo(kind.dtype).eps, sizes)
-    starts = seeded(x, weight, table, sizes, uniforms, np.tile(_KIND, (uniforms.shape[1], 1))).starts(table, kind.step)
+    starts = seeded(x, weight, table, sizes, uniforms, np.resize(_KINDS, (uniforms.shape[1], 2))).starts(
+        table, kind.step
+    )
     flight = raced(SmallFlight.of(method, kind, starts, len(sizes)), table.total, course=SHORT).flight
     return flight.kept(np.zeros((len(sizes), 1), np.int64)), table.total
 
@@ -72,7 +77,7 @@ def _gathered(
 ) -> GroupFits:
     """The fits of all groups, with those between that could not be fitted."""
     good = np.array([not fault for fault in faults])
-    places, told = torch.from_numpy(np.flatnonzero(good)), iter(flight.told())
+    places = torch.from_numpy(np.flatnonzero(good))
 
     def spread(tensor: Tensor) -> Tensor:
         whole = tensor.new_full((len(good), *tensor.shape[1:]), torch.nan)
@@ -82,7 +87,7 @@ def _gathered(
     return GroupFits(
         flight.kind.mixture(flight.starts).map(spread).named(rows.columns),
         groups.names,
-        tuple(Told(*next(told)) if sound else refused(fault) for sound, fault in zip(good, faults, strict=True)),
+        _tellings(flight, good, faults),
         spread(torch.from_numpy(flight.last * total)),
         tuple(torch.bincount(groups.codes, minlength=len(good)).tolist()),
         torch.bincount(groups.codes, rows.weight, len(good)).double(),
@@ -91,6 +96,26 @@ def _gathered(
         rows,
         groups.codes,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Telling:
+    """Tells how the fit of a group went; faults are what kept some from being fitted."""
+
+    flight: SmallFlight[Starts]
+    faults: list[str]
+    lines: Array
+
+    def __call__(self, group: int) -> Told:
+        fault = self.faults[group]
+        return refused(fault) if fault else Told(*self.flight.told(self.lines[group]))
+
+
+def _tellings(flight: SmallFlight[Starts], good: Array, faults: list[str]) -> Tellings:
+    ends = np.array([REASONS[End(end)] for end in range(len(REASONS))], object)
+    reasons = np.full(len(good), Reason.REFUSED, object)
+    reasons[good] = ends[flight.ends]
+    return Tellings(reasons.tolist(), _Telling(flight, faults, np.cumsum(good) - 1))
 
 
 def _sorted(rows: Rows, groups: Groups) -> tuple[Tensor, Tensor | None]:

@@ -22,13 +22,14 @@ SAME = 0.05  # nats, over all rows
 
 
 class Course(NamedTuple):
-    """How a race goes: updates before each halving, and how few starts go on to the end."""
+    """How a race goes: updates in each leg, how few starts go on to the end, of how many one goes on after a leg."""
 
     legs: tuple[int, ...]
     fewest: int
+    share: int = 2
 
 
-LONG, SHORT, MANY = Course((10, 20), 3), Course((5, 10), 1), Course((4, 8, 16), 1)
+LONG, SHORT, MANY = Course((10, 20), 3), Course((5,), 1, 4), Course((4, 8, 16), 1)
 
 
 class Raced(NamedTuple, Generic[FlightT]):
@@ -56,7 +57,7 @@ def raced(flight: FlightT, total: Array, report: Report | None = None, course: C
     """
     counts: Array = np.ones(flight.objective.shape, np.int64)
     for updates in course.legs:
-        keep = max(course.fewest, counts.shape[1] // 2)
+        keep = max(course.fewest, counts.shape[1] // course.share)
         if counts.shape[1] > 1 and not flight.interrupted:
             flight, counts = distinct(flight.advanced(min(updates, flight.method.max_iterations)), counts, total, keep)
     flight = flight if flight.interrupted else flight.finished(report)

@@ -20,6 +20,7 @@ from .flight import Array, Flight
 from .gaussian_kind import GaussianKind
 from .kind import Kind
 from .member_kind import MemberKind
+from .small_traces import Traces
 
 __all__ = ["SmallFlight", "flown", "leap"]
 
@@ -49,7 +50,8 @@ class SmallFlight(Flight, Generic[StatesT]):
         kind: What is known of their components.
         starts: Where they are.
         groups: The number of groups G.
-        traces: The objectives of each so far, (S, T), NaN after the last.
+        last: The objective where each is, (S,); minus infinity where it never had one.
+        traces: The objectives of each so far.
         ends: How each ended, (S,).
         notes: The particulars of that, (S, 2).
         interrupted: Whether Ctrl-C ended them.
@@ -59,7 +61,8 @@ class SmallFlight(Flight, Generic[StatesT]):
     kind: Kind
     starts: StatesT
     groups: int
-    traces: Array
+    last: Array
+    traces: Traces
     ends: Array
     notes: Array
     interrupted: bool = False  # type: ignore[assignment]
@@ -68,17 +71,8 @@ class SmallFlight(Flight, Generic[StatesT]):
     def of(cls, method: Method, kind: Kind, starts: StatesT, groups: int) -> SmallFlight[StatesT]:
         """Starts that nothing was done with."""
         count = len(starts)
-        nothing = np.full((count, 0), np.nan), np.full(count, End.RUNNING), np.zeros((count, 2))
+        nothing = np.full(count, -np.inf), Traces(), np.full(count, End.RUNNING), np.zeros((count, 2))
         return cls(method, kind, starts, groups, *nothing)
-
-    @cached_property
-    def last(self) -> Array:
-        """The objective where each start is, (S,)."""
-        return (
-            np.fmax.reduce(self.traces, 1, initial=-np.inf)
-            if self.traces.shape[1]
-            else np.full(len(self.ends), -np.inf)
-        )
 
     @cached_property
     def objective(self) -> Array:  # type: ignore[override]
@@ -97,43 +91,41 @@ class SmallFlight(Flight, Generic[StatesT]):
             return replace(self, interrupted=True)
 
     def _with(self, going: Array, moved: StatesT, found: Outcome) -> Self:
-        states, ends, notes = self.starts.states.copy(), self.ends.copy(), self.notes.copy()
+        states, last, ends, notes = (part.copy() for part in (self.starts.states, self.last, self.ends, self.notes))
         states[going], ends[going], notes[going] = moved.states, found.ends, found.notes
-        longest = int(found.lengths.max())
-        seen = min(1, self.traces.shape[1])  # a stretch begins where the last one ended
-        traces = np.full((len(states), longest - seen), np.nan)
-        traces[going] = found.traces[:, seen:longest]
-        starts = replace(self.starts, states=states)
-        return replace(self, starts=starts, traces=np.hstack((self.traces, traces)), ends=ends, notes=notes)
+        last[going] = np.fmax(last[going], found.last)
+        starts, traces = replace(self.starts, states=states), self.traces.further(len(ends), going, found)
+        return replace(self, starts=starts, last=last, traces=traces, ends=ends, notes=notes)
 
     def finished(self, report: Report | None = None) -> Self:
         flight, made, most = self, 0, self.method.max_iterations
         while made < most and (flight.ends == End.RUNNING).any() and not flight.interrupted:
-            seen = flight.traces.shape[1]
+            seen = len(flight.traces.pieces)
             flight = flight.advanced(min(_STRETCH, most - made))
-            told(report, made, flight.traces[:, seen:])
+            for piece in flight.traces.pieces[seen:]:
+                told(report, made, piece.values)
             made += _STRETCH
         return flight
 
     def kept(self, index: Array) -> Self:
         width = len(self.ends) // self.groups
         flat = (index + np.arange(self.groups)[:, None] * width).reshape(-1)
-        starts, traces = self.starts.take(flat), self.traces[flat]
-        return replace(self, starts=starts, traces=traces, ends=self.ends[flat], notes=self.notes[flat])
+        last, ends, notes = (part[flat] for part in (self.last, self.ends, self.notes))
+        starts, traces = self.starts.take(flat), self.traces.kept(flat)
+        return replace(self, starts=starts, last=last, traces=traces, ends=ends, notes=notes)
 
     def alone(self, lines: Array, kind: Kind, starts: States) -> SmallFlight[Any]:
         """Some of the lines as a flight of one group, of that kind and with these starts."""
-        parts = self.traces[lines], self.ends[lines], self.notes[lines]
+        parts = self.last[lines], self.traces.kept(lines), self.ends[lines], self.notes[lines]
         return SmallFlight(self.method, kind, starts, 1, *parts, self.interrupted)
 
     def joined(self, other: Self) -> SmallFlight[StatesT]:
         """These starts and others of the same single group."""
-        pairs = zip((self.ends, self.notes), (other.ends, other.notes), strict=True)
-        ends, notes = (np.concatenate(pair) for pair in pairs)
-        longest = max(self.traces.shape[1], other.traces.shape[1])
-        padded = [_padded(one.traces, longest) for one in (self, other)]
+        pairs = zip((self.last, self.ends, self.notes), (other.last, other.ends, other.notes), strict=True)
+        last, ends, notes = (np.concatenate(pair) for pair in pairs)
+        traces = self.traces.joined(len(self.ends), other.traces, len(other.ends))
         starts, stopped = self.starts.joined(other.starts), self.interrupted or other.interrupted
-        return SmallFlight(self.method, self.kind, starts, 1, np.concatenate(padded), ends, notes, stopped)
+        return SmallFlight(self.method, self.kind, starts, 1, last, traces, ends, notes, stopped)
 
     def moves(self) -> SmallFlight[Any]:
         """All moves from all starts, of a single group, with which nothing was done."""
@@ -143,24 +135,16 @@ class SmallFlight(Flight, Generic[StatesT]):
     def spurious(self, total: Array) -> Array:
         return self.kind.spurious(self.starts, total[self.starts.group]).reshape(self.groups, -1)
 
-    def told(self) -> list[tuple[Reason, str, tuple[float, ...]]]:
-        """Returns why each start ended, the particulars, and its objective by update."""
-        ends = [REASONS[End(end)] for end in self.ends]
-        details = [described(reason, *note) for reason, note in zip(ends, self.notes, strict=True)]
-        known = ~np.isnan(self.traces)
-        traces = [tuple(line[seen]) for line, seen in zip(self.traces, known, strict=True)]
-        return list(zip(ends, details, traces, strict=True))
+    def told(self, line: int) -> tuple[Reason, str, tuple[float, ...]]:
+        """Returns why a start ended, the particulars, and its objective by update."""
+        reason = REASONS[End(self.ends[line])]
+        return reason, described(reason, *self.notes[line]), tuple(self.traces.of(line).tolist())
 
     def runs(self) -> list[Run]:
         """Returns how the starts went, as the loop notes it."""
         state = self.kind.mixture(self.starts)
-        each = zip(self.traces, self.ends, self.notes, strict=True)
+        each = zip(map(self.traces.of, range(len(self.ends))), self.ends, self.notes, strict=True)
         runs = [noted(self.method, state, entry, *one) for entry, one in enumerate(each)]
         for one in runs if self.interrupted else []:
             one.reason = Reason.INTERRUPTED if one.reason is Reason.MAX_ITERATIONS else one.reason
         return runs
-
-
-def _padded(traces: Array, longest: int) -> Array:
-    """Traces (S, T) as (S, longest), with NaN behind them."""
-    return np.pad(traces, ((0, 0), (0, longest - traces.shape[1])), constant_values=np.nan)

@@ -221,26 +221,26 @@ def pursued(columns, weight, place, total, base, floor, measure, calls, shape, l
 
 @plain
 def advanced(
-    columns, weight, places, total, base, floor, measure, calls, shapes, limits, sizes, scratch, states, traces, ends,
-    notes, first, last,
+    columns, weight, places, total, base, floor, measure, group, calls, shapes, limits, sizes, scratch, states, traces,
+    ends, notes, first, last,
 ):  # fmt: skip
     """Advances the starts [first, last), all arrays given by where they are; see `advance`."""
     numbers, size = sizes[0], sizes[1]
     room = furnished(scratch, numbers, size, shapes[0], shapes[2], sizes[2])
     for s in range(first, last):
-        state = beyond(states, s * numbers)
+        state, g = beyond(states, s * numbers), group[s]
         copy(state, room.state, numbers)
         copy(state, room.good, numbers)
         room.pace[_LONGEST], room.pace[_STEP], room.pace[_FAR] = 4.0, 1.0, 0.0
         ends[2 * s], ends[2 * s + 1], notes[2 * s], notes[2 * s + 1] = pursued(
-            columns, weight, beyond(places, 2 * s), total[s], base[s], beyond(floor, s * sizes[3]),
-            beyond(measure, s * size), calls, beyond(shapes, s * sizes[5]), limits, beyond(traces, s * sizes[4]), room,
+            columns, weight, beyond(places, 2 * g), total[g], base[g], beyond(floor, g * sizes[3]),
+            beyond(measure, g * size), calls, beyond(shapes, s * sizes[5]), limits, beyond(traces, s * sizes[4]), room,
         )  # fmt: skip
         copy(room.good, state, numbers)
 
 
 _F, _I = NUMBERS, WHOLE
-_ADVANCED = ir.FunctionType(VOID, [_F, _F, _I, _F, _F, _F, _F, _I, _I, _F, _I, _F, _F, _F, _I, _F, INT, INT])
+_ADVANCED = ir.FunctionType(VOID, [_F, _F, _I, _F, _F, _F, _F, _I, _I, _I, _F, _I, _F, _F, _F, _I, _F, INT, INT])
 
 
 def advance(
@@ -250,6 +250,7 @@ def advance(
     base: Array,
     floor: Array,
     measure: Array,
+    group: Array,
     calls: tuple[int, ...],
     shapes: Array,
     spare: tuple[int, int],
@@ -265,11 +266,12 @@ def advance(
 
     Arguments:
         rows: Rows in panels, and their weights, zero where there is no row.
-        places: The first and the last panel of each start, exclusive, (S, 2).
-        total: The weight of all rows of each start, (S,).
-        base: What is to be added to the log-likelihood of each start, (S,).
-        floor: The variance of each column below which a component has collapsed, by start, (S, D).
-        measure: The unit of each sum, in which steps are measured, by start, (S, M).
+        places: The first and the last panel of each group of rows, exclusive, (G, 2).
+        total: The weight of all rows of each group, (G,).
+        base: What is to be added to the log-likelihood of each group, (G,).
+        floor: The variance of each column below which a component has collapsed, by group, (G, D).
+        measure: The unit of each sum, in which steps are measured, by group, (G, M).
+        group: The group of each start, (S,).
         calls: Addresses of the E-step and of the M-step.
         shapes: Components, columns, rows in a panel, and what else the steps ask for, by start, (S, C); the first two
             are those of all.
@@ -284,5 +286,5 @@ def advance(
     numbers, size = states.shape[1], measure.shape[1]
     scratch = np.zeros(size_of_room(numbers, size, shapes[0], spare))
     sizes = np.array([numbers, size, spare[0], floor.shape[1], traces.shape[1], shapes.shape[1]])
-    given = places, total, base, floor, measure, np.array(calls), shapes, np.array(limits, float), sizes, scratch
+    given = places, total, base, floor, measure, group, np.array(calls), shapes, np.array(limits, float), sizes, scratch
     called(advanced, _ADVANCED)(*pointers(*rows, *given, states, traces, ends, notes), first, last)

@@ -25,11 +25,8 @@ _BLEND = 0.01  # of the total covariance in the first guess
 
 
 @plain
-def drawn(weight, far, rows, uniform):
+def drawn(weight, far, rows, total, uniform):
     """The row at a share of the sum of weights times distances; the last one that counts where all are zero."""
-    total = 0.0
-    for n in range(rows):
-        total += weight[n] * far[n]
     left, last = uniform * total, 0
     for n in range(rows):
         if weight[n] > 0.0:
@@ -54,16 +51,19 @@ def nearer(x, weight, rows, features, at, first, far, out):
 @plain
 def best_of(x, weight, rows, features, uniforms, count, first, far, tried):
     """The best of so many rows as the next centre; distances to the nearest centre are then those with it."""
-    best, least = -1, 0.0
-    for c in range(count):
-        at = drawn(weight, far, rows, uniforms[c])
-        total = nearer(x, weight, rows, features, at, first, far, tried)
-        if best < 0 or total < least:
-            best, least = at, total
-            for n in range(rows):
-                tried[rows + n] = tried[n]
+    best, least, total = -1, 0.0, 0.0
     for n in range(rows):
-        far[n] = tried[rows + n]
+        total += weight[n] * far[n]
+    kept = beyond(tried, rows if count > 1 else 0)
+    for c in range(count):
+        at = drawn(weight, far, rows, total, uniforms[c])
+        rest = nearer(x, weight, rows, features, at, first, far, tried)
+        if best < 0 or rest < least:
+            best, least = at, rest
+            for n in range(rows if count > 1 else 0):
+                kept[n] = tried[n]
+    for n in range(rows):
+        far[n] = kept[n]
     return best
 
 
