@@ -21,6 +21,8 @@ from .guidance import (
     Guidance,
     RowSumTMPD,
 )
+from .guidance_error import GuidanceError, guidance_error
+from .imperfect import Imperfect
 from .laws import Process, denoise, diffuse, reverse, score
 from .models import Denoiser, Exact, Model, Noise, Score, Velocity
 from .places import Place
@@ -97,4 +99,7 @@ __all__ = [
     "DiagonalTMPD",
     "DiffPIR",
     "RowSumTMPD",
+    "GuidanceError",
+    "Imperfect",
+    "guidance_error",
 ]

@@ -27,7 +27,13 @@ __all__ = ["Guidance", "Guided"]
 
 
 class Guidance(ABC):
-    """How a model learns of what was recorded."""
+    """How a model learns of what was recorded: ``y``, of which ``observation`` says how.
+
+    A rule of your own states `denoise`; or subclass `Rule` or `LikelihoodRule`, which see to records and shapes.
+    """
+
+    observation: Any
+    y: Any
 
     def guide(self, model: Model) -> Model:
         """Returns the model of draws of which this was recorded.

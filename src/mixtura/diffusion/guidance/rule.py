@@ -32,15 +32,16 @@ __all__ = ["Likelihood", "LikelihoodRule", "Rule"]
 class Likelihood(NamedTuple):
     """A Gaussian that stands for the law of what is recorded given the noisy rows.
 
-    ``mean`` has shape ``(*S, M)``.
+    ``mean`` has shape ``(*S, M)``, where records are ``numbers``, too: then M is 1.
     """
 
     mean: Tensor
     errors: Errors
+    numbers: bool = False
 
     def log_prob(self, y: Tensor) -> Tensor:
-        """Returns the log-density of records ``(*S, M)`` in nats."""
-        return self.errors.log_prob(y - self.mean)
+        """Returns the log-density of records in nats: ``(*S, M)``, or ``(*S)`` of numbers."""
+        return self.errors.log_prob((y.unsqueeze(-1) if self.numbers else y) - self.mean)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +74,8 @@ class Rule(Guidance):
 
     def likelihood(self, model: Model, x: Tensor, place: Place) -> Likelihood:
         seen = Seen.of(self.observation, self.y, model, x, place)
-        mean, errors = self.believed(seen)
-        return Likelihood(mean + seen.record.offset, errors)
+        mean, errors, _ = self.believed(seen)
+        return Likelihood(mean + seen.record.offset, errors, not seen.event)
 
     def check(self, model: Model, shape: tuple[int, ...]) -> None:
         rows = torch.empty(shape, **model.kind)
