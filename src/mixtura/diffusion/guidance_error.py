@@ -22,7 +22,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..errors import NotClosedForm
-from .guidance import ExactGuidance, Guidance
+from .guidance import Guidance
 from .laws import Process
 from .models import Exact, Model, model_of
 from .places import Place, places
@@ -79,7 +79,7 @@ def guidance_error(
     """
     stops = places(process.schedule, process.schedule.checked(torch.as_tensor(times, dtype=torch.float64)))
     asked = model_of(process if model is None else model, process.schedule)
-    truth = ExactGuidance(guidance.observation, guidance.y).guide(Exact(process))
+    truth = Exact(process.given(guidance.observation, guidance.y))
     found = [_at(guidance, process, asked, truth, stop, rows, generator) for stop in stops]
     return GuidanceError(*torch.tensor([[stop.t, *one] for stop, one in zip(stops, found, strict=True)]).unbind(-1))
 
