@@ -276,7 +276,8 @@ class TorchFamily(Family):
         components = TorchComponent(self.distribution(**first, **self.made, validate_args=False))
         for _ in range(_STEPS):
             sums = components.statistics(x, r)
-            components = components.update(Statistics(weight.sum(-1), r.sum(0).double(), sums))
+            moved = components.update(Statistics(weight.sum(-1), r.sum(0).double(), sums))
+            components = moved.where(~moved.broken(), components)  # what collapses does so in the loop, which tells
         return components
 
 

@@ -73,8 +73,14 @@ def _of_draw(mixture: Mixture, block: Block, rule: SampledRows) -> Statistics:
 
 def _by_group(mixture: Mixture, block: Block, rule: Rule, asked: attrgetter[Callable[..., Statistics]]) -> Statistics:
     """What the observation says of a block's rows, those for which the same components are possible together."""
-    groups = replace(block, x=_inert(block)).groups()  # before, for no row of a group may count
-    return reduce(add, (_of_group(only(mixture, k), group, rule, asked) for group, k in groups))
+    groups = list(replace(block, x=_inert(block)).groups())
+    counted = [one for one in groups if len(groups) == 1 or _counts(one[0])] or groups[:1]
+    return reduce(add, (_of_group(only(mixture, k), group, rule, asked) for group, k in counted))
+
+
+def _counts(block: Block) -> bool:
+    """Whether any row counts; a component whose labelled rows do not may be impossible."""
+    return block.weight is None or bool((block.weight > 0).any())
 
 
 def _of_group(mixture: Mixture, block: Block, rule: Rule, asked: attrgetter[Callable[..., Statistics]]) -> Statistics:
