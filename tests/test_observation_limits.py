@@ -303,3 +303,17 @@ def test_rows_that_cannot_have_been_recorded_are_refused(seen):
     weight = torch.ones(32)
     weight[30:] = 0
     mx.fit(outside, 1, observation=seen, sample_weight=weight)
+
+
+def test_a_box_is_the_same_beside_components_of_other_widths():
+    """Each component's integral has the nodes that its own box needs."""
+    turn = torch.tensor([[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [-0.3, 0.4, 1.0]], dtype=torch.float64)
+    covariance = torch.stack([scale**2 * turn @ turn.T for scale in (0.1, 0.7, 1.5, 6.0)])
+    mean = torch.arange(12.0, dtype=torch.float64).reshape(4, 3) / 4
+    y = 2 * torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64).round()
+    together = mx.Gaussian(mean, covariance)
+    rounded = mx.Mixture(torch.ones(4).double(), together).observed(Rounded(1.0))
+    alone = [
+        mx.Mixture(torch.ones(1).double(), together.take([k])).observed(Rounded(1.0)).log_prob(y) for k in range(4)
+    ]
+    assert torch.allclose(rounded.log_prob(y), torch.stack(alone).logsumexp(0) - math.log(4), atol=1e-12)

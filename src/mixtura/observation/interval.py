@@ -30,7 +30,8 @@ from .narrow_boxes import MOST, product, sides
 __all__ = ["InBox", "in_box", "independent", "interval"]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
-_NARROW = 1.0
+_NARROW = 0.1  # an interval in which differences of distribution functions lose digits
+_BENT = 2.0  # a width, in scales, from which on the density bends in a box
 _END = 40.0  # scales beyond which a normal distribution has nothing left in double precision
 _BYTES = 2**25
 _LONG = 39  # coordinates from which on their kinds are more than a whole number can tell
@@ -52,13 +53,10 @@ def interval(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     flip = low + high > 0  # in the lower tail probabilities do not cancel
     a, b = torch.where(flip, -high, low), torch.where(flip, -low, high)
     narrow = b - a < _NARROW
-    if bool(narrow.all()):
-        found = _narrow(a, b)
-        return found[0], torch.where(flip, -found[1], found[1]), found[2]
     found = _wide(a, torch.where(narrow, a + _NARROW, b))
     if bool(narrow.any()):
-        fine = _narrow(a, torch.minimum(b, a + _NARROW))
-        found = tuple(torch.where(narrow, one, other) for one, other in zip(fine, found, strict=True))
+        fine = _narrow(a[narrow], b[narrow])
+        found = tuple(other.masked_scatter(narrow, one) for one, other in zip(fine, found, strict=True))
     log_mass, mean, square = found
     return log_mass, torch.where(flip, -mean, mean), square
 
@@ -96,7 +94,7 @@ def _log_density(z: Tensor) -> Tensor:
 
 @lru_cache
 def _legendre() -> tuple[np.ndarray, np.ndarray]:
-    return np.polynomial.legendre.leggauss(20)
+    return np.polynomial.legendre.leggauss(12)
 
 
 def independent(mean: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> InBox:
@@ -202,19 +200,38 @@ def _regression(covariance: Tensor, known: list[int]) -> tuple[Tensor, Tensor]:
 
 
 def _box(covariance: Tensor, low: Tensor, high: Tensor, draws: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Log probability, mean and mean outer product of zero-mean Gaussians in a box, ``(n, K, d)`` limits."""
-    count = low.shape[-1]
-    if count == 0:
+    """Log probability, mean and mean outer product of zero-mean Gaussians in a box, ``(n, K, d)`` limits.
+
+    Components whose widest boxes need as many nodes are taken together.
+    """
+    if low.shape[-1] == 0:
         return low.new_zeros(low.shape[:-1]), low, low.new_zeros(*low.shape, 0)
-    factor = _cholesky(covariance).unsqueeze(-3)  # a dimension for points
-    a, b = low.unsqueeze(-2), high.unsqueeze(-2)
-    width = ((b - a) / factor.diagonal(dim1=-2, dim2=-1)).nan_to_num(torch.inf).flatten(0, -2)
+    factor = _cholesky(covariance)
+    width = ((high - low) / factor.diagonal(dim1=-2, dim2=-1)).nan_to_num(torch.inf)
+    need = [sides(widest) for widest in width.detach().amax((0, 2)).tolist()]
+    groups = [torch.tensor([k for k, one in enumerate(need) if one == side]) for side in sorted(set(need))]
+    if len(groups) == 1:
+        return _of_alike(factor, width, low, high, draws)
+    found = [_of_alike(*(part[:, index] for part in (factor, width, low, high)), draws) for index in groups]
+    back = torch.cat(groups).argsort()
+    return tuple(torch.cat(parts, 1)[:, back] for parts in zip(*found, strict=True))  # type: ignore[return-value]
+
+
+def _of_alike(factor: Tensor, width: Tensor, low: Tensor, high: Tensor, draws: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same for components whose boxes are about as wide, in units of their scales."""
+    width = width.flatten(0, -2)
     if len(factor) == 1 and _fine(width, low, high):
-        return narrow_boxes.nodes(factor.squeeze(-3), low, high, sides(width.amax().item()))
+        return narrow_boxes.nodes(factor, low, high, sides(width.amax().item()))
     points = _points(width[:, :-1], draws, low)
-    log_weight, z = low.new_zeros(*low.shape[:-1], points.count), []
+    return _in_turn(factor.unsqueeze(-3), low.unsqueeze(-2), high.unsqueeze(-2), points)
+
+
+def _in_turn(factor: Tensor, a: Tensor, b: Tensor, points: _Nodes | _Draws) -> tuple[Tensor, Tensor, Tensor]:
+    """The same by one coordinate after the other, the last one exactly."""
+    count = a.shape[-1]
+    log_weight, z = a.new_zeros(*a.shape[:-2], points.count), []
     for j in range(count):
-        done = sum((factor[..., j, i] * z[i] for i in range(j)), low.new_zeros(()))
+        done = sum((factor[..., j, i] * z[i] for i in range(j)), a.new_zeros(()))
         below, above = (_standard(end[..., j], done, factor[..., j, j]) for end in (a, b))
         if j < count - 1:
             node, log_mass = points.inside(*_finite(below, above), j)
@@ -240,7 +257,7 @@ def _cholesky(covariance: Tensor) -> Tensor:
 def _fine(width: Tensor, low: Tensor, high: Tensor) -> bool:
     """Tells whether boxes are of one size, and narrow beside the scales ``(n, d)`` in units of which they are given."""
     widest, size = width.amax().item(), high - low
-    few = width.shape[-1] > 1 and widest < _NARROW and sides(widest) ** width.shape[-1] <= MOST
+    few = width.shape[-1] > 1 and widest < _BENT and sides(widest) ** width.shape[-1] <= MOST
     return few and bool((size - size[0] <= 1e-9 * size[0]).all())
 
 

@@ -64,8 +64,7 @@ class Clean:
         if not self.spread.ndim or not start.components.is_gaussian:
             return start
         gaussian = start.components.gaussian
-        dense = gaussian.structure.dense(gaussian.features)
-        dense = torch.where(dense.isfinite(), dense, 0) + self.spread  # none, where all rows are expected at one place
+        dense = gaussian.structure.dense(gaussian.features) + self.spread
         wider = gaussian._replace(structure=gaussian.structure.with_covariance(dense))
         return Mixture._of(start.logits, start.components.with_gaussian(wider))
 

@@ -25,16 +25,16 @@ def refuse_dependent(rows: Rows, sample: TensorRows, rounding: float) -> None:
         sample: Rows to look at.
         rounding: The share of a variance below which it counts as none.
     """
-    x = sample.tensor().double()
-    if x.ndim == 1 or x.shape[1] == 1:
-        return
-    if len(x) <= x.shape[1]:
-        refuse("x", f"at least {x.shape[1] + 1} rows, for a matrix of {x.shape[1]} columns", f"{len(x)} rows", _FEW)
-    correlation = _correlation(x, sample.weight)
+    x = sample.tensor().double().reshape(len(sample), -1)
+    correlation, features = _correlation(x, sample.weight), x.shape[1]
+    if len(x) <= features and features > 1:
+        refuse("x", f"at least {features + 1} rows, for a matrix of {features} columns", f"{len(x)} rows", _FEW)
     silent = (correlation.diagonal() == 0).nonzero().squeeze(-1).tolist()
     if silent:
         told = f"one that tells nothing of column {', '.join(_name(rows, i) for i in silent)}"
         refuse("observation", "one that tells something of every column of the clean rows", told, _SILENT)
+    if features == 1:
+        return
     close = (1 - correlation.square()).triu(1).nan_to_num(1.0)
     close = torch.where(torch.ones_like(close).triu(1) > 0, close, torch.inf)
     if close.min() <= rounding:
@@ -48,6 +48,7 @@ def refuse_dependent(rows: Rows, sample: TensorRows, rounding: float) -> None:
         refuse("x", "columns that do not determine each other, for covariances of full rank", came, _ADVICE)
 
 
+_NOTHING = 16  # units in the last place: no spread
 _SILENT = "Measure along other directions in some of the rows, or learn the columns that were measured."
 _FEW = 'Give more rows, choose fewer columns with columns=, or use covariance="diagonal".'
 
@@ -57,7 +58,8 @@ def _correlation(x: Tensor, weight: Tensor | None) -> Tensor:
     share = (share / share.sum()).unsqueeze(-1)
     gap = x - (share * x).sum(0)
     scale = (share * gap.square()).sum(0).sqrt()
-    gap = gap / scale.where(scale > 0, 1)
+    scale = scale.where(scale > _NOTHING * torch.finfo(x.dtype).eps * x.abs().amax(0), 0)
+    gap = torch.where(scale > 0, gap / scale, 0)
     return (share * gap).mT @ gap
 
 
