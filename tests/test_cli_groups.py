@@ -13,7 +13,7 @@ import mixtura as mx
 from mixtura.cli.app import app
 
 PLAIN = ["--components", "2", "--covariance", "full", "--restarts", "2"]
-FILES = ["groups.csv", "model.safetensors", "summary.json"]
+FILES = ["assignments.parquet", "groups.csv", "model.safetensors", "report.html", "summary.json"]
 GENES = ["brca1", "tp53", "Größe, x"]
 
 
@@ -115,6 +115,56 @@ def test_select_prints_the_same_and_writes_nothing_unless_asked(data, tmp_path):
     assert (tmp_path / "r" / "groups.csv").exists()
 
 
+@pytest.mark.parametrize("command", ["fit", "select"])
+def test_every_row_is_assigned_in_its_own_group(data, tmp_path, command):
+    more = ["--assignments-format", "csv"] if command == "fit" else []
+    run(command, data, *PLAIN, "--by", "gene", *more, "--out", tmp_path / "r")
+    kind = "csv" if more else "parquet"
+    rows = (pandas.read_csv if more else pandas.read_parquet)(tmp_path / "r" / f"assignments.{kind}")
+    frame, mixture = table(), mx.load(tmp_path / "r" / "model.safetensors")
+    names = sorted({*GENES, "alone"})
+    assert rows["row"].tolist() == list(range(241)) and rows["group"].tolist() == frame["gene"].tolist()
+    for g, name in enumerate(names):
+        mine, x = rows[rows["group"] == name], frame[frame["gene"] == name][["level", "mass"]]
+        if name == "alone":
+            assert (mine["component"] == -1).all() and mine[["probability", "log_density"]].isna().all(axis=None)
+            continue
+        one, x = mixture.batch(g), torch.tensor(x.to_numpy())
+        assert mine["component"].tolist() == one.assign(x).tolist()
+        assert mine["log_density"].to_numpy() == pytest.approx(one.log_prob(x).numpy(), rel=1e-6)
+        assert mine["probability"].to_numpy() == pytest.approx(one.responsibilities(x).amax(-1).numpy(), rel=1e-6)
+
+
+def test_the_report_shows_the_worst_groups_and_those_without_a_fit(data, tmp_path):
+    run("fit", data, *PLAIN, "--by", "gene", "--out", tmp_path / "r")
+    page = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+    summary = json.loads((tmp_path / "r" / "summary.json").read_text(encoding="utf-8"))
+    worst = page.split("The groups described worst")[1].split("</section>")[0]
+    lines = [line for line in read_lines(tmp_path / "r" / "groups.csv") if line["bic"]]
+    per_row = {line["name"]: float(line["log_likelihood"]) / int(line["rows"]) for line in lines}
+    places = [worst.index(name) for name in sorted(per_row, key=per_row.__getitem__)]
+    assert places == sorted(places) and "alone" not in worst
+    odd = page.split("Groups whose fit did not converge")[1].split("</section>")[0]
+    alone = next(line for line in summary["groups"] if line["name"] == "alone")
+    assert alone["detail"] in odd and "brca1" not in odd
+    assert (
+        page.count("data:image/svg+xml") == 1 and "3 groups with 2 components, full and 1 group without a fit" in page
+    )
+
+
+def test_errors_and_gaps_are_read_in_each_group_as_in_one(tmp_path):
+    frame = table(rows=240)[:-1]
+    frame.loc[::7, "mass"] = np.nan
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    run("fit", tmp_path / "x.csv", *PLAIN, "--by", "gene", "--assignments-format", "csv", "--out", tmp_path / "r")
+    rows, mixture = pandas.read_csv(tmp_path / "r" / "assignments.csv"), mx.load(tmp_path / "r" / "model.safetensors")
+    for g, name in enumerate(sorted(GENES)):
+        mine = frame["gene"] == name
+        x = torch.tensor(frame[mine][["level", "mass"]].to_numpy())
+        expected = mixture.batch(g).observed(mx.observation.Missing()).log_prob(x)
+        assert rows[mine.to_numpy()]["log_density"].to_numpy() == pytest.approx(expected.numpy(), rel=1e-6)
+
+
 WIDE = ["--components", "1:3", "--covariance", "diagonal,tied-full", "--restarts", "2", "--by", "gene"]
 
 
@@ -167,9 +217,7 @@ def test_chosen_models_of_several_sizes_are_one_batch(tmp_path):
 def test_refusals(data, tmp_path):
     out = ["--out", tmp_path / "r"]
     assert "--by must be names of columns; got 'gen'" in refused("fit", data, *PLAIN, "--by", "gen", *out)
-    assert "left out together with --by" in refused(
-        "fit", data, *PLAIN, "--by", "gene", "--assignments-format", "csv", *out
-    )
+    assert "--assignments-format" in refused("fit", data, *PLAIN, "--by", "gene", "--assignments-format", "xlsx", *out)
     frame = table()
     frame.loc[3, "gene"] = None
     frame.to_csv(tmp_path / "gap.csv", index=False)

@@ -99,14 +99,15 @@ def _fit(asked: Question, out: Path, assignments_format: str | None, force: bool
 
 
 def _fit_groups(asked: Question, out: Path, assignments_format: str | None, force: bool) -> None:
-    if assignments_format is not None:
-        refuse("--assignments-format", "left out together with --by", assignments_format)
+    matplotlib()  # as for one mixture
+    table = assignments_name(assignments_format)
     with new_folder(out, force) as folder:
         found = asked.ask_groups()
-        write_groups(folder, asked, found)
+        write_groups(folder, asked, found, table)
     show_groups(found.selection)
     show_recorded(told_of(asked.rows, o.listed(asked.errors)))
-    say(f"\nWrote model.safetensors, groups.csv and {SUMMARY} to {shown_path(out.absolute())}.")
+    written = f"model.safetensors, groups.csv, {table}, {SUMMARY} and report.html"
+    say(f"\nWrote {written} to {shown_path(out.absolute())}.")
 
 
 def _stop_if_interrupted(found: Outcome, kept: str) -> None:

@@ -1,31 +1,34 @@
-"""The folder that `fit --by` writes: one batched model, a table with a line for each group, and a summary."""
+"""The folder that `fit --by` writes: one batched model, tables of groups and of rows, a summary and a report."""
 
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from .._version import __version__
+from .. import report
+from .passes import group_assignments
 from .question import GroupOutcome, Question
-from .results import SUMMARY, finite
+from .results import asked, made, write_summary
+from .tables import write_table
 
 __all__ = ["write_groups"]
 
 
-def write_groups(folder: Path, question: Question, found: GroupOutcome) -> None:
-    """Writes the model, whose entries are the groups in the order of the table, the table and the summary."""
+def write_groups(folder: Path, question: Question, found: GroupOutcome, table: str) -> None:
+    """Writes the model, whose entries are the groups in the order of the table, the tables, summary and report."""
     found.mixture.save(folder / "model.safetensors")
+    write_table(folder / table, group_assignments(found.mixture, question.rows, found.groups))
     lines = _lines(found)
     with (folder / "groups.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)
-    text = json.dumps(finite(_summary(question, lines)), indent=2, allow_nan=False)
-    (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
+    write_summary(folder, {**asked(question), "groups": lines})
+    page = report.group_page(found.selection, question.data.name, question.by or "group", made(question))
+    (folder / "report.html").write_text(page, encoding="utf-8")
 
 
 def _lines(found: GroupOutcome) -> list[dict[str, Any]]:
@@ -42,14 +45,3 @@ def _lines(found: GroupOutcome) -> list[dict[str, Any]]:
         for line, values in zip(found.selection.table, numbers, strict=True)
     ]
     return [{head: None if value != value else value for head, value in line.items()} for line in lines]
-
-
-def _summary(question: Question, lines: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "mixtura": __version__,
-        "torch": torch.__version__,
-        "question": question.typed,
-        "rows": len(question.rows),
-        "columns": question.rows.columns and list(question.rows.columns),
-        "groups": lines,
-    }

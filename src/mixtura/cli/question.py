@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..data import Rows, grouping
+from ..data.groups import Groups
 from ..learning import Fit, Reason, Selection
 from ..learning.fit import fit
 from ..learning.groups.select_groups import GroupSelection
@@ -44,10 +45,11 @@ class Outcome(NamedTuple):
 
 
 class GroupOutcome(NamedTuple):
-    """The best mixture of each group in one batch, and the selection that chose them."""
+    """The best mixture of each group in one batch, the selection that chose them, and which group each row is of."""
 
     mixture: Mixture
     selection: GroupSelection
+    groups: Groups
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Question:
         tried = counts(self.components), self._shapes, self.criterion
         found = select(self.recorded, *tried, **self._common, groups=labels)
         order = (-found.mixture.logits).argsort(dim=-1, stable=True)
-        return GroupOutcome(found.mixture.reordered(order), found)
+        return GroupOutcome(found.mixture.reordered(order), found, groups)
 
     @property
     def _common(self) -> dict[str, Any]:

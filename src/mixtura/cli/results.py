@@ -24,7 +24,18 @@ from .passes import assignments
 from .question import Outcome, Question
 from .tables import write_table
 
-__all__ = ["FORMATS", "SUMMARY", "assignments_name", "finite", "new_folder", "summary", "write_results"]
+__all__ = [
+    "FORMATS",
+    "SUMMARY",
+    "asked",
+    "assignments_name",
+    "finite",
+    "made",
+    "new_folder",
+    "summary",
+    "write_results",
+    "write_summary",
+]
 
 FORMATS = {"parquet": "assignments.parquet", "csv": "assignments.csv"}
 SUMMARY = "summary.json"
@@ -73,11 +84,10 @@ def assignments_name(wanted: str | None) -> str:
 def write_results(folder: Path, question: Question, found: Outcome, table: str) -> Story:
     """Writes the four files, and returns the story that the report tells."""
     mixture, rows = found.best.mixture, question.rows
-    told = story(found.model, source=question.data.name, made=_made(question))
+    told = story(found.model, source=question.data.name, made=made(question))
     found.best.save(folder / "model.safetensors", listed(question.errors))
     write_table(folder / table, assignments(mixture, rows))
-    text = json.dumps(finite(summary(question, found, told)), indent=2, allow_nan=False)
-    (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
+    write_summary(folder, summary(question, found, told))
     (folder / "report.html").write_text(report.render(told), encoding="utf-8")
     return told
 
@@ -87,17 +97,30 @@ def summary(question: Question, found: Outcome, told: Story) -> dict[str, Any]:
     best = found.best
     table = () if found.selection is None else found.selection.table
     return {
-        "mixtura": __version__,
-        "torch": torch.__version__,
-        "question": question.typed,
-        "rows": len(question.rows),
-        "columns": question.rows.columns and list(question.rows.columns),
+        **asked(question),
         "answer": told.answer,
         "fit": _fit(best),
         "components": _components(told),
         "least_likely_rows": [one._asdict() for one in told.survey.least],
         "models": [_model(candidate) for candidate in table],
     }
+
+
+def asked(question: Question) -> dict[str, Any]:
+    """What every summary begins with: the question, the rows, and by which versions it was answered."""
+    return {
+        "mixtura": __version__,
+        "torch": torch.__version__,
+        "question": question.typed,
+        "rows": len(question.rows),
+        "columns": question.rows.columns and list(question.rows.columns),
+    }
+
+
+def write_summary(folder: Path, summary: dict[str, Any]) -> None:
+    """Writes the summary for programs."""
+    text = json.dumps(finite(summary), indent=2, allow_nan=False)
+    (folder / SUMMARY).write_text(text + "\n", encoding="utf-8")
 
 
 def _fit(best: Fit) -> dict[str, Any]:
@@ -132,7 +155,8 @@ def _model(candidate: Candidate) -> dict[str, Any]:
     return {**candidate._asdict(), "reason": candidate.reason.name}
 
 
-def _made(question: Question) -> dict[str, str]:
+def made(question: Question) -> dict[str, str]:
+    """How the answer was reached, for a page."""
     made = {"data": str(question.data)}
     if question.weight:
         made["row weights"] = f"column {question.weight}"

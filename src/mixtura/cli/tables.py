@@ -17,8 +17,8 @@ from ..errors import refuse
 
 __all__ = ["TABLES", "Piece", "check_table", "write_table"]
 
-Piece = Mapping[str, Tensor]
-"""Some rows of a table: columns by name, all of one length."""
+Piece = Mapping[str, Any]
+"""Some rows of a table: columns by name, all of one length; tensors, or arrays of texts."""
 
 
 class Table(ABC):
@@ -105,7 +105,7 @@ class NpzTable(Table):
 
     def close(self) -> None:
         names = list(self._pieces[0]) if self._pieces else []
-        columns = {name: numpy.concatenate([piece[name].numpy() for piece in self._pieces]) for name in names}
+        columns = {name: numpy.concatenate([piece[name] for piece in self._pieces]) for name in names}
         numpy.savez(self.path, **columns)  # type: ignore[arg-type]
 
 
@@ -134,10 +134,14 @@ def write_table(path: Path, pieces: Iterable[Piece]) -> None:
         table = TABLES[path.suffix.lower()](temporary)
         try:
             for piece in pieces:
-                table.add({name: column.detach().cpu() for name, column in piece.items()})
+                table.add({name: _array(column) for name, column in piece.items()})
         finally:
             table.close()
 
 
 def _batch(piece: Piece) -> Any:
-    return pyarrow().RecordBatch.from_pydict({name: column.numpy() for name, column in piece.items()})
+    return pyarrow().RecordBatch.from_pydict(dict(piece))
+
+
+def _array(column: Any) -> numpy.ndarray:
+    return column.detach().cpu().numpy() if isinstance(column, Tensor) else column

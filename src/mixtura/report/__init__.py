@@ -4,8 +4,9 @@ The page needs no network and no other file; its figures are inside. It can be r
 """
 
 from .describe import described
+from .groups import group_page
 from .page import page, render, write
 from .story import Story, story
 from .survey import Survey, Unlikely, survey
 
-__all__ = ["Story", "Survey", "Unlikely", "described", "page", "render", "story", "survey", "write"]
+__all__ = ["Story", "Survey", "Unlikely", "described", "group_page", "page", "render", "story", "survey", "write"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -14,16 +14,16 @@ from .._version import __version__
 from ..errors import NotClosedForm
 from ..learning import Candidate, Reason, Selection
 from ..learning.results.optimum import told_of
-from ..plots.style import matplotlib
 from .describe import described, flat
 from .digits import amount, number, rounded
+from .drawing import axes, blank
 from .html import Html, dot, escape, facts, figure, paragraph, section, table
 from .story import Story, covariance_name, in_words, listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["SECTIONS"]
+__all__ = ["SECTIONS", "made"]
 
 _PANELS = 6  # columns of the corner plot
 _LISTED = 12  # lines of the table of models
@@ -61,7 +61,7 @@ def models(story: Story) -> Html:
     selection = story.selection
     if selection is None:
         return Html()
-    drawn, ax = _axes(6.8, 3.4)
+    drawn, ax = axes(6.8, 3.4)
     plots.selection(selection, ax)
     criterion = selection.criterion.upper()
     caption = (
@@ -112,7 +112,7 @@ class _Drawn(NamedTuple):
 
 
 def _line(story: Story) -> _Drawn:
-    drawing, ax = _axes(6.8, 3.4)
+    drawing, ax = axes(6.8, 3.4)
     plots.density(story.mixture, story.rows, ax, story.names)
     caption = "Grey: the rows. Black: the density. Colours: each component times its weight."
     return _Drawn(drawing, story.names, caption)
@@ -122,7 +122,7 @@ _ELLIPSES = "Ellipses: each component at 1 and 2 standard deviations, which hold
 
 
 def _plane(story: Story) -> _Drawn:
-    drawing, ax = _axes(6.8, 4.8)
+    drawing, ax = axes(6.8, 4.8)
     plots.density(story.mixture, story.rows, ax, story.names)
     contours = "Grey lines: 0.5, 1.25, 2.25, 3.5, 5, 6.5 and 8 nats below the highest density. "
     return _Drawn(drawing, story.names, contours + _ELLIPSES + "Dots: the rows.")
@@ -130,7 +130,7 @@ def _plane(story: Story) -> _Drawn:
 
 def _corner(story: Story) -> _Drawn:
     dims = plots.telling(story.mixture, _PANELS)
-    drawing = _figure(1.8 * len(dims) + 0.4, 1.8 * len(dims) + 0.4)
+    drawing = blank(1.8 * len(dims) + 0.4, 1.8 * len(dims) + 0.4)
     plots.corner(story.mixture, story.rows, dims, drawing, story.names)
     names = [story.names[d] for d in dims]
     left_out = f"The {_PANELS} of {story.features} columns in which the components differ most: {listed(names)}. "
@@ -204,7 +204,7 @@ def trace(story: Story) -> Html:
     """How the fit went."""
     if story.fit is None:
         return Html()
-    drawn, ax = _axes(6.8, 2.8)
+    drawn, ax = axes(6.8, 2.8)
     plots.trace(story.fit, ax)
     words = " ".join(("What the method ascends.", told_of(story.fit.restarts))).strip()
     drawing = figure(drawn, "The objective at each iteration", words)
@@ -225,8 +225,12 @@ def unlikely(story: Story) -> Html:
 
 def making(story: Story) -> Html:
     """Versions, method, prior and reason."""
-    pairs = [*story.made.items(), *_method(story), *_versions()]
-    lines = [(name, _value(value)) for name, value in pairs]
+    return made([*story.made.items(), *_method(story)])
+
+
+def made(pairs: Sequence[tuple[str, object]]) -> Html:
+    """How something was made, and by which versions."""
+    lines = [(name, _value(value)) for name, value in (*pairs, *_versions())]
     return section("How it was made", table(("what", "value"), lines, "words"))
 
 
@@ -254,18 +258,3 @@ def _short(value: object) -> str:
 
 
 SECTIONS = (answer, models, density, components, trace, unlikely, making)
-
-
-def _axes(width: float, height: float) -> tuple[Figure, Any]:
-    drawing = _figure(width, height)
-    with plots.style():
-        return drawing, drawing.subplots()
-
-
-def _figure(width: float, height: float) -> Figure:
-    """A figure of its own: one of pyplot's would stay in memory after the page is written."""
-    matplotlib()
-    from matplotlib.figure import Figure
-
-    with plots.style():
-        return Figure(figsize=(width, height))

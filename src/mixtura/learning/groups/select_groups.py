@@ -69,6 +69,11 @@ class GroupSelection:
         each = [(which or first, lines[which or first][g]) for g, which in enumerate(self.chosen)]
         return tuple(GroupChoice(line.name, line.rows, *which, *line[2:]) for which, line in each)
 
+    @property
+    def total(self) -> Tensor:
+        """The weight of each group's rows, ``(G,)``."""
+        return self._any.total
+
     def __getitem__(self, name: Any) -> Fit:
         """Returns the best fit of one group, by its label."""
         if name not in self.names:
