@@ -43,6 +43,11 @@ CASES = {
     "Beta": (mx.Beta, three(law.Beta, (2.0, 9.0), (30.0, 30.0), (30.0, 3.0))),
     "Beta of vectors": (mx.Beta, three(law.Beta, *SQUARES)),
     "Dirichlet": (mx.Dirichlet, three(law.Dirichlet, ([2.0, 9.0, 2.0],), ([9.0, 2.0, 5.0],), ([30.0, 30.0, 90.0],))),
+    "LogNormal": (mx.LogNormal, three(law.LogNormal, (0.0, 0.3), (2.0, 0.5), (5.0, 0.1))),
+    "LogNormal of vectors": (
+        mx.LogNormal,
+        three(law.LogNormal, ([0.0, 3.0], 0.3), ([2.0, 0.0], 0.5), ([5, 5], 0.1)),
+    ),
     "VonMises": (mx.VonMises, three(law.VonMises, (0.0, 9.0), (2.0, 20.0), (-2.0, 4.0))),
     "VonMisesFisher": (mx.VonMisesFisher, torch.nn.functional.normalize(POINTS, dim=-1)),
 }

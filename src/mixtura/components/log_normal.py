@@ -23,7 +23,9 @@ from .family import LogView, StructuredFamily
 from .gaussian_inside import GaussianInside, starting_gaussian
 from .statistics import Statistics
 
-__all__ = ["LogNormal"]
+__all__ = ["LEAST", "LogNormal"]
+
+LEAST = 16  # units in the last place: the variance of logarithms below which a component has collapsed
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -94,7 +96,7 @@ class LogNormal(GaussianInside):
         return self.with_gaussian(self.gaussian.update(statistics, prior))
 
     def collapsed(self, floor: Tensor) -> Tensor:
-        return ~(self.gaussian.variance.amin(-1) >= 16 * torch.finfo(self.dtype).eps)
+        return ~(self.gaussian.variance.amin(-1) >= LEAST * torch.finfo(self.dtype).eps)
 
     def marginal(self, dims: Sequence[int]) -> Self:
         return self.with_gaussian(self.gaussian.marginal(dims))

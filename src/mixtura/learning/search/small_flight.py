@@ -19,6 +19,7 @@ from ..loop.traces import Report, Run
 from .flight import Array, Flight
 from .gaussian_kind import GaussianKind
 from .kind import Kind
+from .log_normal_kind import LogNormalKind
 from .member_kind import MemberKind
 from .small_traces import Traces
 
@@ -26,7 +27,7 @@ __all__ = ["SmallFlight", "flown", "leap"]
 
 _STRETCH = 100  # updates in a call, after which Ctrl-C is heard
 StatesT = TypeVar("StatesT", bound=States)
-_KINDS: tuple[type[Kind], ...] = GaussianKind, MemberKind
+_KINDS: tuple[type[Kind], ...] = GaussianKind, LogNormalKind, MemberKind
 
 
 def flown(method: Method, rows: Rows, start: Mixture, floor: Tensor) -> SmallFlight[Any] | None:
