@@ -1,8 +1,8 @@
 """Moves from the best optimum: a component is taken from where it is of little use and put where one is missing.
 
-Of K components, i is dropped and j becomes two, apart or one inside the other; how, its kind says. All pairs (i, j) are
-tried together, a few updates each; the best go on to the end, and what they found is the new best if it gains. That is
-repeated until nothing gains.
+Of K components, i is dropped and j becomes two, apart or one inside the other, as its kind says. All pairs (i, j) race
+for a few updates; the best go on to the end, and what they found is the new best if it gains. That is repeated until
+nothing gains.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ import numpy as np
 
 from ...kernels.small import End
 from .flight import Array
-from .race import SAME, Raced, distinct
+from .race import MOVES, SAME, Raced, raced
 from .small_flight import SmallFlight
 
 __all__ = ["moved"]
 
 _ROUNDS = 20  # a bound that is never met: each round must gain
-_SHORT = 10
-_FOLLOWED = 6
-_BASES = 3  # optima from which moves are made
+_AWAY = 10  # updates after which a move has left an optimum or is back
 
 
 def moved(found: Raced[SmallFlight[Any]], total: Array) -> tuple[SmallFlight[Any], bool]:
@@ -31,30 +29,29 @@ def moved(found: Raced[SmallFlight[Any]], total: Array) -> tuple[SmallFlight[Any
         found: What the race came to.
         total: The weight of the rows of the group, (1,).
     """
-    best = Raced(found.flight.kept(np.arange(min(_BASES, found.counts.shape[1]))[None]), found.counts, found.spurious)
+    best, spurious = found.flight.first, bool(found.spurious[0, 0])
     for _ in range(_ROUNDS):
-        flight = best.flight
-        if flight.interrupted or flight.starts.components < 3 or flight.ends[0] != End.CONVERGED:
+        if best.interrupted or best.starts.components < 2 or best.ends[0] != End.CONVERGED:
             break
-        after = _best(flight.joined(_followed(best, total)), total)
-        gained = after.flight.objective[0, 0] > flight.objective[0, 0] + SAME / total[0]
-        if after.spurious[0, 0] or not (gained or best.spurious[0, 0]):
+        after = _followed(best, spurious, total)
+        if not _better(after, best, spurious, total):
             break
-        best = after
-    return best.flight.kept(np.zeros((1, 1), np.int64)), bool(best.spurious[0, 0])
+        best, spurious = after.flight.first, bool(after.spurious[0, 0])
+    return best, spurious
 
 
-def _best(flight: SmallFlight[Any], total: Array) -> Raced[SmallFlight[Any]]:
-    """The best few optima of the data."""
-    flight, counts = distinct(flight, np.ones(flight.objective.shape, np.int64), total, flight.objective.shape[1])
-    found = Raced(flight, counts, flight.spurious(total)).sorted
-    return found._replace(flight=found.flight.kept(np.arange(min(_BASES, counts.shape[1]))[None]))
-
-
-def _followed(best: Raced[SmallFlight[Any]], total: Array) -> SmallFlight[Any]:
-    """The best few of all moves, where they end; from a spurious optimum, of those that leave it."""
-    tried = best.flight.moves().advanced(_SHORT)
-    if best.spurious[0, 0]:
+def _followed(best: SmallFlight[Any], spurious: bool, total: Array) -> Raced[SmallFlight[Any]]:
+    """What all moves lead to; from a spurious optimum, those that leave it."""
+    tried = best.moves
+    if spurious:
+        tried = tried.advanced(_AWAY)
         tried = tried.kept(np.flatnonzero(~tried.spurious(total)[0])[None])
-    tried, _ = distinct(tried, np.ones(tried.objective.shape, np.int64), total, _FOLLOWED)
-    return tried.finished()
+    return raced(tried, total, course=MOVES)
+
+
+def _better(after: Raced[SmallFlight[Any]], best: SmallFlight[Any], spurious: bool, total: Array) -> bool:
+    """Whether the first of some optima is one of the data's that gains, or the first one of the data's."""
+    if not after.counts.size or after.spurious[0, 0]:
+        return False
+    end = after.flight.objective[0, 0]
+    return bool(np.isfinite(end)) if spurious else bool(end > best.objective[0, 0] + SAME / total[0])

@@ -31,7 +31,7 @@ def searched(
         start: The starts, with batch shape ``(B,)``.
         floor: The variance below which a component has collapsed.
         report: Called after each iteration of the last leg.
-        moves: Whether moves from the best few are tried, where the kernels serve.
+        moves: Whether moves from the best are tried, where the kernels serve.
     """
     total = np.array([rows.total_weight])
     flight = flown(method, rows, start, floor) if method.alone else None

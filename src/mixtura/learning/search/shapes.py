@@ -55,7 +55,7 @@ class Searched:
 
     def best(self) -> Starts:
         """The best start of each structure, where it ended."""
-        return self.flight.kept(np.zeros((self.flight.groups, 1), np.int64)).starts
+        return self.flight.first.starts
 
 
 def search_shapes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
@@ -120,18 +120,15 @@ class SmallFlight(Flight, Generic[StatesT]):
         parts = self.last[lines], self.traces.kept(lines), self.ends[lines], self.notes[lines]
         return SmallFlight(self.method, kind, starts, 1, *parts, self.interrupted)
 
-    def joined(self, other: Self) -> SmallFlight[StatesT]:
-        """These starts and others of the same single group."""
-        pairs = zip((self.last, self.ends, self.notes), (other.last, other.ends, other.notes), strict=True)
-        last, ends, notes = (np.concatenate(pair) for pair in pairs)
-        traces = self.traces.joined(len(self.ends), other.traces, len(other.ends))
-        starts, stopped = self.starts.joined(other.starts), self.interrupted or other.interrupted
-        return SmallFlight(self.method, self.kind, starts, 1, last, traces, ends, notes, stopped)
+    @property
+    def first(self) -> Self:
+        """The first start of each group."""
+        return self.kept(np.zeros((self.groups, 1), np.int64))
 
+    @property
     def moves(self) -> SmallFlight[Any]:
-        """All moves from all starts, of a single group, with which nothing was done."""
-        each = [self.kind.moves(self.starts.take(np.array([one]))) for one in range(len(self.ends))]
-        return SmallFlight.of(self.method, self.kind, reduce(States.joined, each), 1)
+        """All moves from a single start, with which nothing was done."""
+        return SmallFlight.of(self.method, self.kind, self.kind.moves(self.starts), 1)
 
     def spurious(self, total: Array) -> Array:
         return self.kind.spurious(self.starts, total[self.starts.group]).reshape(self.groups, -1)

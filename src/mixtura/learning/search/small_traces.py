@@ -46,12 +46,6 @@ class Traces:
         """Those of some starts."""
         return Traces(tuple(Piece(piece.lines[index], piece.values) for piece in self.pieces))
 
-    def joined(self, count: int, other: Traces, others: int) -> Traces:
-        """These, of so many starts, before those of others."""
-        mine = [Piece(np.concatenate([piece.lines, np.full(others, -1)]), piece.values) for piece in self.pieces]
-        theirs = [Piece(np.concatenate([np.full(count, -1), piece.lines]), piece.values) for piece in other.pieces]
-        return Traces((*mine, *theirs))
-
     def of(self, start: int) -> Array:
         """The objectives of one start."""
         parts = [piece.values[piece.lines[start]] for piece in self.pieces if piece.lines[start] >= 0]
