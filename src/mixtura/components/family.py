@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from torch import Tensor
+from torch.distributions import constraints
 
 from ..errors import refuse
 from ..kernels import Step
@@ -95,6 +96,11 @@ class Family(ABC):
         """Tells which entries of rows, ``(..., *event)``, lie outside the family's support."""
         return ~self.domain.check(x)
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether all numbers are in the family's support, so that nobody need look at them."""
+        return self.domain is constraints.real and type(self).outside is Family.outside
+
     def admitted(self, x: Tensor) -> Tensor:
         """Returns rows of which there is only a rough idea, with entries outside the support moved inside."""
         return moved_inside(x, self.domain)
@@ -142,7 +148,9 @@ class Family(ABC):
         return r
 
     def check(self, rows: Rows) -> None:
-        """Refuses rows outside the family's support; the message names columns and the first rows to blame."""
+        """Refuses finite rows outside the family's support; the message names columns and the first rows to blame."""
+        if self.everywhere:
+            return
         found = rows.faults(self.outside)
         if found.count:
             self._refuse(rows, found)

@@ -23,6 +23,8 @@ from mixtura.data.blocks import Block, Rows
 
 __all__ = ["Summary", "recorded_moments", "summary"]
 
+_BESIDE = 128  # numbers
+
 
 @dataclass(frozen=True, eq=False)
 class Summary:
@@ -102,9 +104,17 @@ def _of_block(block: Block) -> Summary:
     if not len(x):
         return _nothing(x)
     if block.weight is None:
-        variance, mean = torch.var_mean(x, dim=0, correction=0)
-        return Summary(len(x), float(len(x)), mean, variance, x.amin(0), x.amax(0))
+        mean = x.mean(0)
+        return Summary(len(x), float(len(x)), mean, (x - mean).square_().mean(0), *_range(x))
     return _weighted(x, block.weight.double())
+
+
+def _range(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The least and the largest of every column; of many rows side by side, which torch compares together."""
+    beside = max(1, min(len(x), _BESIDE // max(1, x[0].numel())))
+    wide, rest = x[: len(x) // beside * beside].reshape(-1, beside, *x.shape[1:]), x[len(x) // beside * beside :]
+    few = torch.cat((wide.amin(0), wide.amax(0), rest))
+    return few.amin(0), few.amax(0)
 
 
 def _weighted(x: Tensor, weight: Tensor) -> Summary:

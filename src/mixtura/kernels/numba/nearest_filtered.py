@@ -85,7 +85,8 @@ class _Table:
         given, loop = self._arguments(plan), cast(Any, filtered_pass)
 
         def run(begin: int, end: int) -> tuple[Array, ...]:
-            room = tuple(aligned(_WIDTH, np.dtype(np.float32)) for _ in range(2))
+            panels = (aligned(_WIDTH, np.dtype(np.float32)) for _ in range(2))
+            room = *panels, np.empty(6 * _WIDTH, np.int64), np.empty(len(self.centre))
             changes = np.zeros(len(self.mean)), *(np.zeros(total.size) for total in self.clusters)
             loop(self.columns, begin, end, *given, room, changes)
             return changes

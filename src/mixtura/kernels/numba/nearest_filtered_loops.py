@@ -17,6 +17,7 @@ import numpy as np
 from .joints import kernel, part
 from .vector import fma, load_panel, number, splat, store, where_less
 from .vector_lanes import differing, trailing, uncertain
+from .vector_memory import fetch
 
 __all__ = ["fill_columns", "filtered_pass"]
 
@@ -24,17 +25,19 @@ __all__ = ["fill_columns", "filtered_pass"]
 @kernel
 def fill_columns(x, begin, end, weight, centre, scale, width, columns):
     """Writes panels [begin, end) of rows less the centre, scaled, and their lengths; returns their sum of squares."""
-    features, total = centre.size, 0.0
+    features, total, squares = centre.size, 0.0, np.zeros(width)
     for panel in range(begin, end):
         first, at = panel * width, panel * (features + 1) * width
-        for lane in range(min(width, x.size // features - first)):
-            squared = 0.0
-            for d in range(features):
+        count = min(width, x.size // features - first)
+        squares[:] = 0
+        for d in range(features):
+            for lane in range(count):
                 gap = float(number(x, (first + lane) * features + d)) - number(centre, d)
-                columns[at + d * width + lane] = gap * scale
-                squared += gap * gap
-            columns[at + features * width + lane] = math.sqrt(squared) * scale
-            total += squared * (float(number(weight, first + lane)) if weight.size else 1.0)
+                store(columns, at + d * width + lane, np.float32(gap * scale))
+                store(squares, lane, number(squares, lane) + gap * gap)
+        for lane in range(count):
+            columns[at + features * width + lane] = math.sqrt(squares[lane]) * scale
+            total += squares[lane] * (float(number(weight, first + lane)) if weight.size else 1.0)
     return total
 
 
@@ -43,25 +46,47 @@ def filtered_pass(
     columns, begin, end, x, weight, centre, exact, mean, half, slack, label, size, components, room, changes,
 ):  # fmt: skip
     """Labels panels [begin, end); adds to `changes` rows in doubt (B,), and what changed of counts, weights, firsts."""
-    before, after = room
-    doubts, counts, masses, firsts = changes
-    features, rows = size.real, x.size // size.real
+    before, after, moved, centred = room
+    features, rows, noted = size.real, x.size // size.real, 0
     for panel in range(begin, end):
         first = panel * size.width
         count = min(size.width, rows - first)
         for b in range(size.restarts):
             doubtful = _search(columns, panel * (features + 1) * size.width, mean, half, slack, b, size, after)
-            doubts[b] += _settle(doubtful, x, first, count, centre, exact, b, components, after)
+            changes[0][b] += _settle(doubtful, x, first, count, centre, exact, b, components, after)
             at = (b * -(-rows // size.width) + panel) * size.width
             changed = _relabel(label, at, before, after)
-            while changed:
-                lane, changed = trailing(changed), changed & (changed - np.uint64(1))
-                if lane < count:
-                    own, old, n = b * components + int(after[lane]), b * components + int(before[lane]), first + lane
-                    share = float(number(weight, n)) if weight.size else 1.0
-                    _move(x, n, share, centre, own, counts, masses, firsts)
-                    if before[lane] < components:  # before the first pass it was of none
-                        _move(x, n, -share, centre, old, counts, masses, firsts)
+            noted = _note(changed, before, after, x, first, count, features, b, components, moved, noted)
+            if noted >= size.width:  # by now the first of these rows have come
+                noted = _move_all(moved, noted, x, weight, centre, centred, changes)
+    _move_all(moved, noted, x, weight, centre, centred, changes)
+
+
+@part
+def _note(changed, before, after, x, first, count, features, b, components, moved, noted):
+    """Notes rows that change their label, from where and to where, and asks for them; returns how many there are."""
+    while changed:
+        lane, changed = trailing(changed), changed & (changed - np.uint64(1))
+        if lane < count:
+            fetch(x, (first + lane) * features)
+            fetch(x, (first + lane) * features + features - 1)
+            moved[3 * noted], moved[3 * noted + 2] = first + lane, b * components + int(after[lane])
+            moved[3 * noted + 1] = b * components + int(before[lane]) if before[lane] < components else -1
+            noted += 1
+    return noted
+
+
+@part
+def _move_all(moved, noted, x, weight, centre, centred, changes):
+    """Rows leave their clusters, but for those that were of none, and join others; returns that none are left."""
+    _, counts, masses, firsts = changes
+    for i in range(noted):
+        n, old, own = moved[3 * i], moved[3 * i + 1], moved[3 * i + 2]
+        share = float(number(weight, n)) if weight.size else 1.0
+        _join(x, n, share, centre, centred, own, counts, masses, firsts)
+        if old >= 0:
+            _leave(share, centred, old, counts, masses, firsts)
+    return 0
 
 
 @part
@@ -135,9 +160,20 @@ def _nearest(x, n, centre, exact, b, components, features):
 
 
 @part
-def _move(x, n, share, centre, m, counts, masses, firsts):
-    """A row joins a cluster, or leaves it where its share is negative: counts, weights and firsts."""
-    counts[m] += 1 if share > 0 else -1 if share < 0 else 0
+def _join(x, n, share, centre, centred, m, counts, masses, firsts):
+    """A row joins a cluster: counts, weights and firsts. It is kept, weighed and about the centre."""
+    counts[m] += 1 if share > 0 else 0
     masses[m] += share
     for d in range(centre.size):
-        firsts[m * centre.size + d] += share * (float(number(x, n * centre.size + d)) - number(centre, d))
+        value = share * (float(number(x, n * centre.size + d)) - number(centre, d))
+        store(centred, d, value)
+        store(firsts, m * centre.size + d, number(firsts, m * centre.size + d) + value)
+
+
+@part
+def _leave(share, centred, m, counts, masses, firsts):
+    """The row that joined last leaves a cluster."""
+    counts[m] -= 1 if share > 0 else 0
+    masses[m] -= share
+    for d in range(centred.size):
+        store(firsts, m * centred.size + d, number(firsts, m * centred.size + d) - number(centred, d))
