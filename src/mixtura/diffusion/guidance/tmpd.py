@@ -13,6 +13,7 @@ one Gaussian nothing is lost. The matrix takes M products; cheaper forms keep on
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -25,8 +26,24 @@ from .seen import Seen
 __all__ = ["TMPD", "DiagonalTMPD", "RowSumTMPD"]
 
 
+class _ByRows(LikelihoodRule):
+    """Forms that know the covariance of the clean draw times each row of A: its pull is a sum of these."""
+
+    @abstractmethod
+    def kept(self, seen: Seen, crossed: Tensor) -> Errors:
+        """Returns V from those products, ``(M, *S, D)``."""
+
+    def spread(self, seen: Seen) -> Errors:
+        return self.kept(seen, _crossed(seen))
+
+    def expected(self, seen: Seen) -> Tensor:
+        crossed = _crossed(seen)
+        pull = self.kept(seen, crossed).solve(seen.residual)
+        return seen.mean + torch.einsum("m...d,...m->...d", crossed, pull)
+
+
 @dataclass(frozen=True, eq=False)
-class TMPD(LikelihoodRule):
+class TMPD(_ByRows):
     """Tweedie moment projected diffusion, with the covariance of what is recorded whole.
 
     Arguments:
@@ -34,14 +51,22 @@ class TMPD(LikelihoodRule):
         y: What was recorded: ``(M,)``, or one record for each row.
 
     Source: Boys, Girolami, Pidstrigach, Reich, Mosca and Akyildiz (2023), equation 12.
+
+    Example:
+        >>> mixture = mx.Mixture(torch.ones(1), mx.Gaussian(torch.zeros(1, 2), mx.Spherical(torch.ones(1))))
+        >>> first = mx.observation.LinearMeasurement(torch.tensor([[1.0, 0.0]]), 0.01)
+        >>> rule = mx.diffusion.TMPD(first, torch.tensor([2.0]))
+        >>> x = mx.diffusion.sample(mixture, mx.diffusion.EDM(), (1000, 2), 20, guidance=rule)
+        >>> x[:, 0].mean().round(decimals=1)
+        tensor(2.)
     """
 
-    def spread(self, seen: Seen) -> Errors:
-        return errors(seen.record.image(_crossed(seen)).movedim(0, -1) + seen.record.noise.whole())
+    def kept(self, seen: Seen, crossed: Tensor) -> Errors:
+        return errors(seen.record.image(crossed).movedim(0, -1) + seen.record.noise.whole())
 
 
 @dataclass(frozen=True, eq=False)
-class DiagonalTMPD(LikelihoodRule):
+class DiagonalTMPD(_ByRows):
     """Tweedie moment projected diffusion, with the variances of what is recorded.
 
     Arguments:
@@ -51,8 +76,8 @@ class DiagonalTMPD(LikelihoodRule):
     Source: Boys, Girolami, Pidstrigach, Reich, Mosca and Akyildiz (2023).
     """
 
-    def spread(self, seen: Seen) -> Errors:
-        own = torch.stack([one[..., i] for i, one in enumerate(seen.record.image(_crossed(seen)))], -1)
+    def kept(self, seen: Seen, crossed: Tensor) -> Errors:
+        own = seen.record.image(crossed).movedim(0, -1).diagonal(dim1=-2, dim2=-1)
         return Alone(own + seen.record.noise.variance)
 
 

@@ -133,7 +133,7 @@ class Process:
         r"""Returns mean and covariance of :math:`p(x_0|x_t)` for rows at one time, the covariance as its products."""
         time = self.schedule.checked(t)
         alpha, variance = self._led(self.schedule.alpha(time)), self._led(self.schedule.variance(time))
-        mean, times = moments(self.mixture, alpha, variance, self._rows(x))
+        mean, times = moments(self.mixture, self.at(time), alpha, variance, self._rows(x))
         return Belief(self._shaped(mean), lambda v: self._shaped(times(self._rows(v))))
 
     def clean(self, t: Any, x: Tensor) -> Mixture:

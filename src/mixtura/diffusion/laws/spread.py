@@ -2,21 +2,29 @@ r"""The covariance of the clean draw given the noisy one, times vectors.
 
 With responsibilities :math:`r_k`, means :math:`m_k` and covariances :math:`C_k` of :math:`p(x_0|x_t)` by component,
 
-.. math:: \mathrm{Cov}[x_0|x_t]\,v = \sum_k r_k\big(C_k v + (m_k - E)(m_k - E)^\top v\big), \qquad
-    E = \sum_k r_k m_k,
+.. math:: \mathrm{Cov}[x_0|x_t]\,v = \sum_k r_k C_k v + \sum_k q_k (m_k - E), \qquad
+    q_k = r_k\,(m_k - E)^\top v, \qquad E = \sum_k r_k m_k,
 
-about the mean, so that nothing cancels; :math:`C_k v` is an answer of each covariance structure, and no matrix of
-D × D numbers is made for a row.
+and no matrix of D × D numbers is made for a row. Where coordinates are on their own, means are :math:`h_k + g_k x` and
+the sums over components come first,
+
+.. math:: \sum_k r_k C_k v = \Big(\sum_k r_k c_k\Big) v, \qquad m_k^\top v = h_k^\top v + g_k^\top(x v), \qquad
+    \sum_k q_k m_k = \sum_k q_k h_k + \Big(\sum_k q_k g_k\Big) x,
+
+so that per row nothing of size K D is made. Where axes are at hand, rows and vectors are turned into those of all
+components by one product, and back by another, some rows at a time. Other structures multiply for themselves.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from ...components import Gaussian
 from .earlier import Earlier
 
 if TYPE_CHECKING:
@@ -24,35 +32,116 @@ if TYPE_CHECKING:
 
 __all__ = ["moments"]
 
-_NUMBERS = 2**21  # of the components' means that are worked on at a time
+_NUMBERS = 2**17  # of the components' means that are worked on at a time: as many as a cache holds
+
+
+class _Rows(ABC):
+    """Some rows: their means and what multiplies by their covariances, vector by vector in their own shape."""
+
+    mean: Tensor
+
+    @abstractmethod
+    def times(self, vector: Tensor) -> Tensor:
+        """Returns the covariances times one vector for each row."""
 
 
 def moments(
-    mixture: Mixture, alpha: Tensor, variance: Tensor, rows: Tensor
+    mixture: Mixture, seen: Mixture, alpha: Tensor, variance: Tensor, rows: Tensor
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Returns the mean of the clean draw for rows ``(*S, *B, D)``, and what multiplies by its covariance.
 
     Arguments:
         mixture: The law of the clean draw, of batch shape B.
+        seen: The law of the noisy draw.
         alpha: The signal at a time, without dimensions.
         variance: The noise's, likewise.
         rows: The noisy draws.
     """
-    earlier = Earlier(mixture.components.gaussian, alpha, variance)
     outer = rows.ndim - len(mixture.batch_shape) - 1
-    size = max(1, _NUMBERS // max(1, mixture.components.gaussian.location.numel()))
-    parts = [_Part(earlier, mixture.logits, some) for some in rows.reshape(-1, *rows.shape[outer:]).split(size)]
+    flat = rows.reshape(-1, *rows.shape[outer:])
+    parts = _parts(mixture, seen, alpha, variance, flat)
+    sizes = [len(part.mean) for part in parts]
 
     def times(vectors: Tensor) -> Tensor:
-        flat = vectors.reshape(-1, *rows.shape).flatten(1, outer) if outer else vectors.reshape(-1, 1, *rows.shape)
-        found = [part.times(some) for part, some in zip(parts, flat.split(size, 1), strict=True)]
-        return torch.cat(found, 1).reshape(vectors.shape)
+        several = vectors.reshape(-1, *flat.shape)
+        found = [[part.times(some) for part, some in zip(parts, one.split(sizes), strict=True)] for one in several]
+        return torch.stack([torch.cat(one) for one in found]).reshape(vectors.shape)
 
     return torch.cat([part.mean for part in parts]).reshape(rows.shape), times
 
 
-class _Part:
-    """Some rows, and how far the means of the components are from the mean of all."""
+def _parts(mixture: Mixture, seen: Mixture, alpha: Tensor, variance: Tensor, rows: Tensor) -> list[_Rows]:
+    gaussian = mixture.components.gaussian
+    parts = rows.split(max(1, _NUMBERS // max(1, gaussian.location.numel())))
+    if mixture.batch_shape or not gaussian.structure.has_axes:
+        earlier = Earlier(gaussian, alpha, variance)
+        return [_ByMeans(earlier, mixture.logits, some) for some in parts]
+    if gaussian.structure.elementwise:
+        return [_ByCoordinates(gaussian, seen, alpha, variance, rows)]
+    axes = _Axes(gaussian, mixture.logits, alpha, variance)
+    return [_ByAxes(axes, some) for some in parts]
+
+
+class _ByCoordinates(_Rows):
+    """Coordinates on their own: gains and covariances are a number for each."""
+
+    def __init__(self, gaussian: Gaussian, seen: Mixture, alpha: Tensor, variance: Tensor, rows: Tensor) -> None:
+        spread = gaussian.structure.variance(gaussian.features)
+        whole = alpha.square() * spread + variance
+        self.kept = gaussian.location * (variance / whole)
+        self.gain = (alpha * spread / whole).expand(self.kept.shape)
+        self.rows = rows
+        self.share = torch.softmax(seen.logits + seen.components.gaussian.log_prob(rows), -1)
+        self.within = self.share @ (variance * spread / whole).expand(self.kept.shape)
+        self.mean = self.share @ self.kept + (self.share @ self.gain) * rows
+
+    def times(self, vector: Tensor) -> Tensor:
+        along = vector @ self.kept.mT + (vector * self.rows) @ self.gain.mT
+        pull = self.share * (along - (vector * self.mean).sum(-1, keepdim=True))
+        moved = pull @ self.kept + (pull @ self.gain) * self.rows
+        return self.within * vector + moved - pull.sum(-1, keepdim=True) * self.mean
+
+
+class _Axes:
+    """The components' axes, and what a time makes of them."""
+
+    def __init__(self, gaussian: Gaussian, logits: Tensor, alpha: Tensor, variance: Tensor) -> None:
+        axes, spectrum = gaussian.structure.in_own_axes(gaussian.features)
+        whole = alpha.square() * spectrum + variance
+        self.count, self.stack = len(axes), axes.movedim(0, 1).flatten(-2)  # (D, K D)
+        self.place = (axes.mT @ gaussian.location.unsqueeze(-1)).squeeze(-1)
+        self.alpha, self.scale, self.gain = alpha, torch.rsqrt(whole), alpha * spectrum / whole
+        self.within = variance * spectrum / whole
+        self.joint = logits + self.scale.log().sum(-1)
+
+    def turned(self, rows: Tensor) -> Tensor:
+        """Rows ``(N, D)`` in each component's axes, ``(N, K or 1, D)``."""
+        return (rows @ self.stack).unflatten(-1, (self.count, -1))
+
+    def back(self, turned: Tensor) -> Tensor:
+        """The sum over components of what stands in their axes, ``(N, K, D)``, as rows."""
+        return (turned.sum(-2) if self.count == 1 else turned.flatten(-2)) @ self.stack.mT
+
+
+class _ByAxes(_Rows):
+    """Rows in the axes of all components."""
+
+    def __init__(self, axes: _Axes, rows: Tensor) -> None:
+        gap = axes.turned(rows) - axes.alpha * axes.place
+        share = torch.softmax(axes.joint - 0.5 * (gap * axes.scale).square().sum(-1), -1)
+        self.axes, self.share, self.means = axes, share.unsqueeze(-1), axes.place + axes.gain * gap
+        self.mean = axes.back(self.share * self.means)
+
+    def times(self, vector: Tensor) -> Tensor:
+        turned = self.axes.turned(vector)
+        along = (self.means * turned).sum(-1, keepdim=True) - (vector * self.mean).sum(-1)[:, None, None]
+        pull = self.share * along
+        moved = self.axes.back(self.share * self.axes.within * turned + pull * self.means)
+        return moved - pull.sum(-2) * self.mean
+
+
+class _ByMeans(_Rows):
+    """How far the means of the components are from the mean of all, for any structure and batch."""
 
     def __init__(self, earlier: Earlier, logits: Tensor, rows: Tensor) -> None:
         evidence, means = earlier.means(rows)
@@ -60,9 +149,6 @@ class _Part:
         mean = self.share @ means
         self.mean, self.apart = mean.squeeze(-2), means - mean
 
-    def times(self, vectors: Tensor) -> Tensor:
-        return torch.stack([self._times(one) for one in vectors])
-
-    def _times(self, vector: Tensor) -> Tensor:
-        along = self.share * (self.apart @ vector.unsqueeze(-1)).mT
-        return (self.share @ self.earlier.within(vector) + along @ self.apart).squeeze(-2)
+    def times(self, vector: Tensor) -> Tensor:
+        pull = self.share * (self.apart @ vector.unsqueeze(-1)).mT
+        return (self.share @ self.earlier.within(vector) + pull @ self.apart).squeeze(-2)
