@@ -174,7 +174,7 @@ class Gaussian(Component):
 
     def color(self, labels: Tensor, noise: Tensor) -> Tensor:
         r"""Returns :math:`\mu_z + L_z\epsilon` for labels ``(*S, *B)`` and noise ``(*S, *B, D)``, without gradients."""
-        structure = self._distinct.unconstrained
+        structure = self._distinct.for_draws
         means, factors = flat_index(labels, self.batch_shape), flat_index(labels, structure.leading)
         return colored(self.location, structure, means, factors, noise)
 

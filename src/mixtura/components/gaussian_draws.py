@@ -17,6 +17,7 @@ from .covariance.structure import Structure
 __all__ = ["colored", "flat_index"]
 
 _CACHED = 2**16  # numbers of a block that stay in the cache
+_GATHERED = 2**20  # numbers of matrices, one for each row, that are copied sooner than groups are told apart
 _FACTORS = 256  # more matrices than this are multiplied row by row, not group by group
 
 
@@ -36,7 +37,8 @@ def colored(mean: Tensor, structure: Structure, means: Tensor, factors: Tensor, 
     means, factors, count = means.reshape(-1), factors.reshape(-1), structure.leading.numel()
     if count == 1 and not structure.elementwise:
         return _alike(mean, structure, means, flat).reshape(noise.shape)
-    apart = structure.elementwise or count > _FACTORS or len(means) <= 16 * count
+    few = len(means) <= 16 * count and len(means) * mean.shape[-1] ** 2 <= _GATHERED
+    apart = structure.elementwise or count > _FACTORS or few
     return (_each if apart else _groups)(mean, structure, means, factors, flat).reshape(noise.shape)
 
 

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from ..errors import NotClosedForm, refuse
 from ..mixture import Mixture
@@ -30,6 +30,7 @@ from .schedules import Schedule
 
 __all__ = ["Denoiser", "Exact", "Model", "Noise", "Score", "Velocity", "model_of"]
 
+_NUMBERS = 2**22  # of the means of the laws of rows that are held at a time
 Call = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -67,6 +68,10 @@ class Model(ABC):
             NotClosedForm: If that is not known.
         """
         raise NotClosedForm(f"{type(self).__name__} knows no reverse kernel: that takes a mixture as the model.")
+
+    def draw_earlier(self, x: Tensor, late: Place, early: Place, generator: Generator | None) -> Tensor:
+        """Returns draws of rows at an earlier place."""
+        return self.reverse(x, late, early).sample((), generator)
 
     def given(self, observation: Any, y: Tensor) -> Model:
         """Returns the model of draws of which something was recorded.
@@ -109,6 +114,16 @@ class Exact(Model):
 
     def reverse(self, x: Tensor, late: Place, early: Place) -> Mixture:
         return self.process.reverse(late.t, x, early.t)
+
+    def draw_earlier(self, x: Tensor, late: Place, early: Place, generator: Generator | None) -> Tensor:
+        """Draws some rows at a time: each has a law of its own, with means for all components."""
+        mixture = self.process.mixture
+        if mixture.batch_shape:
+            return super().draw_earlier(x, late, early, generator)
+        rows = x.reshape(-1, *mixture.event_shape)
+        parts = rows.split(max(1, _NUMBERS // mixture.components.gaussian.location.numel()))
+        drawn = [self.reverse(part, late, early).sample((), generator) for part in parts]
+        return torch.cat(drawn).reshape(x.shape)
 
     def given(self, observation: Any, y: Tensor) -> Exact:
         return Exact(self.process.given(observation, y))

@@ -147,8 +147,13 @@ class Eigen(Structure):
         return root @ root.mT
 
     def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
-        factor = self._root.expand(*self.leading, *self.orientation.shape[-2:]).flatten(0, -3)[index]
+        axes = self.orientation.expand(*self.leading, *self.orientation.shape[-2:]).flatten(0, -3)[index]
+        factor = axes * self.given.flatten(0, -2)[index].unsqueeze(-2)
         return noise @ factor.mT if factor.ndim == 2 else torch.bmm(factor, noise.unsqueeze(-1)).squeeze(-1)
+
+    @property
+    def for_draws(self) -> Structure:
+        return self
 
     # -- by a triangle
 

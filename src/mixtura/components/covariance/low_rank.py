@@ -10,7 +10,10 @@ the density needs the small matrix M alone. With :math:`t = \Psi^{-1/2}(x - \mu)
 .. math:: \log|\Sigma| = \log|M| + \textstyle\sum_d \log\psi_d, \qquad
     (x-\mu)^\top\Sigma^{-1}(x-\mu) = |t - B g|^2 + |g|^2,
 
-a sum of squares, so that no digits cancel. The structure stores :math:`[W\ \ \psi^{1/2}]`, of shape (D, q + 1).
+a sum of squares, so that no digits cancel. With columns of B turned to be orthogonal, of squared lengths
+:math:`s^2 - 1`, the symmetric root of :math:`I + BB^\top` is :math:`I + B(s + 1)^{-1}B^\top` and its inverse
+:math:`I - B(s(s + 1))^{-1}B^\top`: rows are coloured and whitened by
+:math:`L = \Psi^{1/2}(I + BB^\top)^{1/2}`. The structure stores :math:`[W\ \ \psi^{1/2}]`, of shape (D, q + 1).
 
 The M-step fits factor analysis to the second moments S, as `factor_analysis` says; EM sums them as for a full matrix.
 """
@@ -167,16 +170,28 @@ class LowRank(Structure):
             return super().for_densities()
         return LOW_RANK, torch.cat([self._scaled_loadings(), self.given[..., -1:].reciprocal()], -1)
 
-    # -- with one, for each component and never for each row
-
     def whiten(self, residual: Tensor) -> Tensor:
-        return self.unconstrained.whiten(residual)
+        scaled, roots = self._roots()
+        t = residual / self.given[..., -1]
+        return t - times(scaled, times(scaled.mT, t) / (roots * (roots + 1)))
 
     def color(self, noise: Tensor) -> Tensor:
-        return self.unconstrained.color(noise)
+        scaled, roots = self._roots()
+        return (noise + times(scaled, times(scaled.mT, noise) / (roots + 1))) * self.given[..., -1]
 
     def color_rows(self, index: int | Tensor, noise: Tensor) -> Tensor:
-        return self.unconstrained.color_rows(index, noise)
+        one = self._replace(factor=self.given.flatten(0, -3)[index], tied=False)
+        return one.color(noise)
+
+    @property
+    def for_draws(self) -> LowRank:
+        return self
+
+    # -- with one, for each component and never for each row
+
+    @property
+    def triangular(self) -> Full:
+        return self.unconstrained
 
     def inverse_factor(self) -> Tensor:
         return factored(self._precise(), self.tied).inverse_factor().to(self.dtype)
@@ -284,6 +299,12 @@ class LowRank(Structure):
 
     def _scaled_loadings(self) -> Tensor:
         return self.loadings / self.given[..., -1:]
+
+    def _roots(self) -> tuple[Tensor, Tensor]:
+        """B turned so that its columns are orthogonal, and the roots of one and their squared lengths."""
+        scaled = self._scaled_loadings()
+        lengths, turn = torch.linalg.eigh(scaled.mT @ scaled)
+        return scaled @ turn, (1 + lengths.clamp_min(0)).sqrt()
 
     def _scaled(self) -> tuple[Tensor, Tensor]:
         """B, and the inverse of the capacitance matrix M."""

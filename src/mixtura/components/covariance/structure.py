@@ -278,6 +278,11 @@ class Structure(Value, ABC):
         """The same covariances in a structure of which every factor is one, for which conjugate priors have a law."""
         return self
 
+    @property
+    def for_draws(self) -> Structure:
+        """The same covariances in a structure that colours many rows at the least cost."""
+        return self.unconstrained
+
     def fits(self, features: int) -> bool:
         """Whether the factor serves rows of that many features."""
         return all(size == features for size in self.given.shape[len(self.leading) :])

@@ -32,6 +32,7 @@ Noised = Callable[[Tensor, Tensor], Mixture]  # the law at a time, of its signal
 _SMALL = 8  # features up to which sums of matrices cost less than a row turned into all axes
 _MANY = 2**13  # rows times components from which a pass is worth its making
 _NUMBERS = 2**19  # of the turned rows that are held at a time: they stay in the cache
+_LEAST = 64  # rows at a time, for which a matrix is worth its reading
 
 
 class Denoising(ABC):
@@ -64,7 +65,7 @@ class _ByMeasurement(Denoising):
     def mean(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
         earlier = Earlier(self.mixture.components.gaussian, alpha, variance)
         inner = rows.ndim - earlier.location.ndim + 1
-        parts = rows.reshape(-1, *rows.shape[inner:]).split(max(1, _NUMBERS // earlier.location.numel()))
+        parts = rows.reshape(-1, *rows.shape[inner:]).split(max(_LEAST, _NUMBERS // earlier.location.numel()))
         return torch.cat([earlier.mean(self.mixture.logits, part) for part in parts]).reshape(rows.shape)
 
 
@@ -84,7 +85,7 @@ class _InAxes(Denoising):
         if self.sums_first and len(flat) * len(self.location) > _MANY:
             share = _telling(self.believed(alpha, variance, flat))
             return self.by_sums(alpha, variance, flat, share).reshape(rows.shape)
-        parts = flat.split(max(1, _NUMBERS // self.location.numel()))
+        parts = flat.split(max(_LEAST, _NUMBERS // self.location.numel()))
         return torch.cat([self.by_rows(alpha, variance, part) for part in parts]).reshape(rows.shape)
 
     @property
@@ -144,8 +145,7 @@ class _Turned(_InAxes):
 
     def __init__(self, mixture: Mixture, noised: Noised) -> None:
         super().__init__(mixture, noised)
-        count, features = self.axes.shape[0], self.axes.shape[-1]
-        self.stack = self.axes.movedim(0, 1).reshape(features, count * features)  # (D, K D)
+        self.stack = self.axes.mT.flatten(0, 1).mT  # (D, K D)
         self.place = (self.axes.mT @ self.location.unsqueeze(-1)).contiguous()  # (K, D, 1)
 
     @property
@@ -160,16 +160,22 @@ class _Turned(_InAxes):
         return share @ kept + (average * rows.unsqueeze(-2)).sum(-1)
 
     def whitened(self, alpha: Tensor, scale: Tensor, rows: Tensor) -> Tensor:
-        if len(self.axes) == 1:
-            return (self.stack.mT @ rows.mT - alpha * self.place) * scale.unsqueeze(-1)
+        if not self.scaled_once(rows.mT):
+            turned = (self.stack.mT @ rows.mT).unflatten(0, self.axes.shape[::2])
+            return (turned - alpha * self.place) * scale.unsqueeze(-1)
         place = (alpha * self.place * scale.unsqueeze(-1)).flatten(0, 1)
         white = torch.addmm(place, (self.stack * scale.flatten()).mT, rows.mT, beta=-1)
         return white.unflatten(0, self.axes.shape[::2])
 
     def turned_back(self, gain: Tensor, columns: Tensor) -> Tensor:
-        if len(self.axes) == 1:
-            return (self.stack @ (columns * gain.unsqueeze(-1)).sum(0)).mT
-        return ((self.stack * gain.flatten()) @ columns.flatten(0, 1)).mT
+        if self.scaled_once(columns):
+            return ((self.stack * gain.flatten()) @ columns.flatten(0, 1)).mT
+        scaled = columns * gain.unsqueeze(-1)
+        return (self.stack @ (scaled.sum(0) if len(self.axes) == 1 else scaled.flatten(0, 1))).mT
+
+    def scaled_once(self, columns: Tensor) -> bool:
+        """Whether scales go into the axes, which are fewer numbers than so many columns."""
+        return len(self.axes) > 1 and columns.shape[-1] > len(self.stack)
 
 
 def _telling(share: Tensor) -> Tensor:

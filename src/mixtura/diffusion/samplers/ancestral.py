@@ -25,4 +25,4 @@ class Ancestral(Sampler):
     deterministic = False
 
     def step(self, here: Here, then: Place, draw: Draw) -> Tensor:
-        return here.model.reverse(here.x, here.place, then).sample((), draw.generator)
+        return here.model.draw_earlier(here.x, here.place, then, draw.generator)
