@@ -33,7 +33,7 @@ class Members(States):
     @property
     def natural(self) -> Array:
         """Natural parameters, (S, K, F)."""
-        return self.states[:, 2 * self.components :].reshape(len(self), self.components, -1)
+        return self.states[:, 2 * self.components :].reshape(-1, self.components, self.table.features)
 
     @property
     def normaliser(self) -> Array:

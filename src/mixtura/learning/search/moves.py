@@ -13,13 +13,15 @@ import numpy as np
 
 from ...kernels.small import End
 from .flight import Array
-from .race import MOVES, SAME, Raced, raced
+from .race import SAME, Raced, distinct, ended
 from .small_flight import SmallFlight
 
 __all__ = ["moved"]
 
 _ROUNDS = 20  # a bound that is never met: each round must gain
-_AWAY = 10  # updates after which a move has left an optimum or is back
+_SHORT = 10  # updates in a leg
+_FEWEST, _MOST = 4, 10  # moves that go on
+_PACES = 2.0  # legs like the last one within which a move must be where it came from
 
 
 def moved(found: Raced[SmallFlight[Any]], total: Array) -> tuple[SmallFlight[Any], bool]:
@@ -42,11 +44,15 @@ def moved(found: Raced[SmallFlight[Any]], total: Array) -> tuple[SmallFlight[Any
 
 def _followed(best: SmallFlight[Any], spurious: bool, total: Array) -> Raced[SmallFlight[Any]]:
     """What all moves lead to; from a spurious optimum, those that leave it."""
-    tried = best.moves
-    if spurious:
-        tried = tried.advanced(_AWAY)
-        tried = tried.kept(np.flatnonzero(~tried.spurious(total)[0])[None])
-    return raced(tried, total, course=MOVES)
+    tried = best.moves.advanced(_SHORT)
+    few = min(_MOST, max(_FEWEST, tried.objective.shape[1] // 2))
+    tried = tried.chosen(~tried.spurious(total) if spurious else np.isfinite(tried.objective))
+    near = distinct(tried, np.ones(tried.objective.shape, np.int64), total, few)[0]
+    later = near.advanced(_SHORT)
+    hopeful = spurious | (later.objective + _PACES * (later.objective - near.objective) > best.objective)
+    later = later.chosen(hopeful)
+    later, counts = distinct(later, np.ones(later.objective.shape, np.int64), total, _FEWEST)
+    return ended(later, counts, total)
 
 
 def _better(after: Raced[SmallFlight[Any]], best: SmallFlight[Any], spurious: bool, total: Array) -> bool:

@@ -7,7 +7,6 @@ others (see `spurious`).
 
 from __future__ import annotations
 
-import sys
 from typing import Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from ..loop.traces import Report
 from .flight import Array, Flight
 
-__all__ = ["LONG", "MANY", "MOVES", "SAME", "SHORT", "Course", "Raced", "distinct", "raced"]
+__all__ = ["LONG", "MANY", "SAME", "SHORT", "Course", "Raced", "distinct", "ended", "raced"]
 
 FlightT = TypeVar("FlightT", bound=Flight)
 
@@ -23,16 +22,14 @@ SAME = 0.05  # nats, over all rows
 
 
 class Course(NamedTuple):
-    """How a race goes: updates in each leg, how few starts go on, of how many one goes on after a leg, and the most."""
+    """How a race goes: updates in each leg, how few starts go on to the end, of how many one goes on after a leg."""
 
     legs: tuple[int, ...]
     fewest: int
     share: int = 2
-    most: int = sys.maxsize
 
 
 LONG, SHORT, MANY = Course((10, 20), 3), Course((5,), 1, 4), Course((4, 8, 16), 1)
-MOVES = Course((10, 10), 4, most=10)
 
 
 class Raced(NamedTuple, Generic[FlightT]):
@@ -60,9 +57,14 @@ def raced(flight: FlightT, total: Array, report: Report | None = None, course: C
     """
     counts: Array = np.ones(flight.objective.shape, np.int64)
     for updates in course.legs:
-        keep = min(course.most, max(course.fewest, counts.shape[1] // course.share))
+        keep = max(course.fewest, counts.shape[1] // course.share)
         if counts.shape[1] > 1 and not flight.interrupted:
             flight, counts = distinct(flight.advanced(min(updates, flight.method.max_iterations)), counts, total, keep)
+    return ended(flight, counts, total, report)
+
+
+def ended(flight: FlightT, counts: Array, total: Array, report: Report | None = None) -> Raced[FlightT]:
+    """Returns some starts where they end, to which so many came already."""
     flight = flight if flight.interrupted else flight.finished(report)
     flight, counts = distinct(flight, counts, total, counts.shape[1])
     return Raced(flight, counts, flight.spurious(total)).sorted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -31,23 +32,30 @@ def searched(
         start: The starts, with batch shape ``(B,)``.
         floor: The variance below which a component has collapsed.
         report: Called after each iteration of the last leg.
-        moves: Whether moves from the best are tried, where the kernels serve.
+        moves: Whether moves from the best are tried, where the kernels serve; from a spurious one they are.
     """
     total = np.array([rows.total_weight])
     flight = flown(method, rows, start, floor) if method.alone else None
     if flight is not None:
-        return searched_flight(flight, total, report, moves)
+        return searched_flight(flight, total, report, math.inf if moves else 0)
     found = raced(Runs.of(method, start, rows, floor), total, report)
     return told(found.flight.runs, found.counts[0], found.spurious[0])
 
 
 def searched_flight(
-    flight: SmallFlight[Any], total: Array, report: Report | None = None, moves: bool = True
+    flight: SmallFlight[Any], total: Array, report: Report | None = None, enough: float = math.inf
 ) -> list[Run]:
-    """Does the same for starts of one group on a small table, whose rows weigh so much."""
+    """Does the same for starts of one group on a small table.
+
+    Arguments:
+        flight: The starts.
+        total: The weight of the rows, (1,).
+        report: Called after each iteration of the last leg.
+        enough: Where so many starts came to the best optimum, no moves are tried.
+    """
     found = raced(flight, total, report)
     runs = told(found.flight.runs(), found.counts[0], found.spurious[0])
-    if not moves:
+    if found.counts[0, 0] >= enough and not runs[0].spurious:
         return runs
     best, spurious = moved(found, total)
     if best.objective[0, 0] > found.flight.objective[0, 0] or runs[0].spurious:

@@ -125,6 +125,10 @@ class SmallFlight(Flight, Generic[StatesT]):
         """The first start of each group."""
         return self.kept(np.zeros((self.groups, 1), np.int64))
 
+    def chosen(self, which: Array) -> Self:
+        """The starts of a single group where a mask (1, B) holds."""
+        return self if which.all() else self.kept(np.flatnonzero(which[0])[None])
+
     @property
     def moves(self) -> SmallFlight[Any]:
         """All moves from a single start, with which nothing was done."""

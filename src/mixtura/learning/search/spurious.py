@@ -61,7 +61,8 @@ def spurious_laws(mixture: Mixture, total: Array) -> Array:
     if not components.narrows:
         return np.zeros(weights.shape, bool)
     moments = (
-        part.double().cpu().numpy().reshape(*weights.shape, -1) for part in (components.mean, components.variance)
+        part.double().cpu().numpy().reshape(*weights.shape, components.event_shape.numel())
+        for part in (components.mean, components.variance)
     )
     mean, variance = moments
     rows, features = weights * total[:, None], mean.shape[-1]
