@@ -27,7 +27,7 @@ from .values import INT, REAL, VOID
 
 __all__ = ["address", "called"]
 
-_LEVEL = 2  # of optimisation; loops that are to be vectors are written as such
+_LEVEL = 2  # of optimisation
 _KERNELS = Path(__file__).parents[1]
 _IN_C: dict[Any, Any] = {INT: ctypes.c_int64, REAL: ctypes.c_double, VOID: None}
 _LOCK = Lock()
@@ -54,9 +54,11 @@ def _target() -> Any:
     """This processor."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple()
     cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
-    return llvm.Target.from_default_triple().create_target_machine(
-        cpu=cpu, features=features, opt=_LEVEL, reloc="static", codemodel="jitdefault", jit=True
+    place = "static" if target.name.startswith("x86") else "default"  # what LLVM's loader takes, as numba has it
+    return target.create_target_machine(
+        cpu=cpu, features=features, opt=_LEVEL, reloc=place, codemodel="jitdefault", jit=True
     )
 
 

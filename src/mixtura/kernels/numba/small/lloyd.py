@@ -46,13 +46,14 @@ def assign(x, weight, rows, mean, components, features, mass, shift, nearest, fa
         for d in range(features):
             shift[k * features + d] = 0.0
     for n in range(rows):
-        far[n] = math.inf
-        for k in range(components):
+        least, at = distance(x, n * features, mean, 0, features), 0
+        for k in range(1, components):
             squared = distance(x, n * features, mean, k * features, features)
-            if squared < far[n]:
-                far[n], nearest[n] = squared, k
-        total += weight[n] * far[n]
-        give(x, n, weight[n], mean, nearest[n], features, mass, shift)
+            if squared < least:
+                least, at = squared, k
+        far[n], nearest[n] = least, at
+        total += weight[n] * least
+        give(x, n, weight[n], mean, at, features, mass, shift)
     return total
 
 
