@@ -26,7 +26,7 @@ from .exponential_family import _column
 from .family import Family
 from .special.beta_cdf import beta_below
 from .special.gamma_draws import gamma
-from .special.log_terms import log1p_rest, log_beta_power
+from .special.log_terms import log_beta_power
 from .statistics import Statistics
 
 __all__ = ["NegativeBinomial"]
@@ -151,10 +151,10 @@ def _odds(share: Tensor) -> Tensor:
     Newton's method, down from a bound that is near (Chatzigeorgiou, 2013), on a function that is concave.
     """
     less = (1 - share).clamp(torch.finfo(share.dtype).eps, 1 - torch.finfo(share.dtype).eps)
-    rest = -log1p_rest(-less)
-    odds = (less + (2 * rest).sqrt() + rest) / (1 - less)
+    rest = (-torch.log1p(-less) - less).clamp_min(0)
+    odds = torch.maximum((less + (2 * rest).sqrt() + rest) / (1 - less), 2 * less)
     for _ in range(_STEPS):
-        odds = odds - (log1p_rest(odds) + less * odds) / (less - odds / (1 + odds))
+        odds = odds - (torch.log1p(odds) - (1 - less) * odds) / (less - odds / (1 + odds))
     return odds
 
 

@@ -1,7 +1,7 @@
 r"""Where Gaussians and their relatives start, from a first guess of responsibilities.
 
 Means are those of the responsibilities; all components share the pooled covariance of the rows about them, blended with
-a little of the whole data's, which is never singular where the data are not, and no wider than a hundred times their
+a little of the whole data's, which is never singular where the data are not, and no wider than some hundred times their
 spread about the means: a single row a million scales away would else make all components alike.
 """
 
@@ -15,7 +15,7 @@ from .covariance.structure import Structure
 __all__ = ["starting_moments"]
 
 _BLEND = 0.01  # how much of the total covariance is mixed into the first guess
-_WIDEST = 1e4  # times the variance within components: the most that the total one counts
+_WIDEST = 1e5  # times the variance within components: the most that the total one counts
 
 
 def starting_moments(structure: Structure, x: Tensor, r: Tensor) -> tuple[Tensor, Structure]:

@@ -136,8 +136,8 @@ class Job:
     def seeds(self, table: Table, step: Step, components: int, restarts: int) -> Seeds:
         """Returns where Gaussians with that M-step start, after a check that columns do not determine each other."""
         found = small_starts(self.rows, table, components, restarts, self.generator)
-        if narrow(step.like(found.covariance), table.floor[0]):
-            refuse_dependent(self.rows, self.drawn, self.floor.max().item() / self.summary.variance.max().item())
+        if narrow(step.like(found.covariance), self._least.reshape(-1).double().cpu().numpy()):
+            self._refuse_dependent()
         return found
 
     def _flown(self, components: int, restarts: int, report: Callable[[int, float], None] | None = None) -> list[Run]:
@@ -221,10 +221,17 @@ class Job:
 
     def _from_responsibilities(self, one_hot: Tensor, weight: Tensor, rows: TensorRows) -> Mixture:
         start = self.clean.widen(self.method.start(self.family, rows.tensor(), one_hot * weight[:, None, None]))
-        few = self.floor.maximum(_FEW_DIGITS * self.summary.variance.to(self.floor))
-        if bool(self.method.collapsed(start, few).any()):
-            refuse_dependent(self.rows, self.drawn, few.max().item() / self.summary.variance.max().item())
+        if bool(self.method.collapsed(start, self._least).any()):
+            self._refuse_dependent()
         return start
+
+    @property
+    def _least(self) -> Tensor:
+        """The variance across other columns below which sums of squares keep too few digits of it."""
+        return self.floor.maximum(_FEW_DIGITS * self.summary.variance.to(self.floor))
+
+    def _refuse_dependent(self) -> None:
+        refuse_dependent(self.rows, self.drawn, self._least.max().item() / self.summary.variance.max().item())
 
     def _checked_start(self, init: Mixture, components: int | None) -> Mixture:
         if init.event_shape != self.event_shape or init.batch_shape:

@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -23,7 +24,7 @@ Array = NDArray[Any]
 if TYPE_CHECKING:
     from .method import Method
 
-__all__ = ["REASONS", "described", "noted", "plain_rows", "plain_table", "tabled", "told"]
+__all__ = ["REASONS", "described", "gathered", "noted", "plain_rows", "plain_table", "tabled", "told"]
 
 REASONS = {
     End.RUNNING: Reason.MAX_ITERATIONS,
@@ -43,6 +44,17 @@ def plain_rows(rows: Rows) -> bool:
 def plain_table(rows: Rows) -> bool:
     """Whether rows are a small table in memory, as they were drawn, of which no label is known."""
     return plain_rows(rows) and small(len(rows), rows.features)
+
+
+def gathered(rows: Rows) -> Rows:
+    """Returns a small table with equal rows as one that counts as often, where they are at most half as many."""
+    if not plain_table(rows):
+        return rows
+    x, place = torch.unique(rows.tensor(), dim=0, return_inverse=True)
+    if 2 * len(x) > len(rows):
+        return rows
+    weight = torch.zeros(len(x), dtype=torch.float64).index_add_(0, place, rows.each_weight.double())
+    return TensorRows(x, weight, rows.columns)
 
 
 def tabled(rows: Rows, floor: Tensor) -> Table:

@@ -161,6 +161,10 @@ class Method(ABC):
         limit = min(iterations, self.max_iterations)
         return replace(self, max_iterations=limit, tolerance=0)  # type: ignore[type-var]
 
+    def gathered(self, rows: Rows, state: State) -> Rows:
+        """Returns the rows as the loop reads them: of equal ones perhaps one, with the weight of all."""
+        return rows
+
     def pursue(self, rows: Rows, start: State, floor: Tensor, report: Report | None = None) -> list[Run]:
         """Runs every start to its end: the loop, for most methods."""
         return run(self, rows, start, floor, report)

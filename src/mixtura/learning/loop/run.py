@@ -61,6 +61,7 @@ def run(
         return leapt
     state = method.begin(start, rows)
     runs = [Run(method, state, entry) for entry in range(len(method.expected(start).logits))]
+    rows = method.gathered(rows, state) if watch is None else rows
     try:
         _iterate(method, rows, state, floor, runs, report, watch)
     except KeyboardInterrupt:

@@ -19,6 +19,7 @@ from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior
 from ..expectation.labels import soft
+from ..loop.leaps import gathered
 from ..loop.method import Method
 from ..loop.traces import Report, Run, small_change
 from ..search.small_flight import leap
@@ -78,6 +79,10 @@ class EM(Method):
 
     def leap(self, rows: Rows, start: Mixture, floor: Tensor, report: Report | None) -> list[Run] | None:
         return leap(self, rows, start, floor, report) if self.alone else None
+
+    def gathered(self, rows: Rows, state: Mixture) -> Rows:
+        whole = type(self) in _PLAIN and state.components.support.is_discrete
+        return gathered(rows) if whole else rows
 
     def converged(self, one: Run, rounding: float) -> bool:
         """Judges by the gain still to come; by the last change alone where a ridge may let the objective fall."""

@@ -22,6 +22,7 @@ from .lloyd import assign, distance, moved, refill
 __all__ = ["seed"]
 
 _BLEND = 0.01  # of the total covariance in the first guess
+_WIDEST = 1e5  # times the variance within clusters: the most that the total one counts
 
 
 @plain
@@ -102,10 +103,27 @@ def moments(second, mass, mean, unit, total, components, features, logits, means
             means[k * features + d] = mean[k * features + d] * unit[d] if mass[k] > 0.0 else 0.0
     for i in range(features):
         for j in range(features):
-            value = second[i * features + j]
-            for k in range(components):
-                value -= (1 - _BLEND) * mass[k] * mean[k * features + i] * mean[k * features + j]
+            inside = within(second, mass, mean, components, features, i, j)
+            whole = shrink(second, mass, mean, components, features, i) * second[i * features + j]
+            whole *= shrink(second, mass, mean, components, features, j)
+            value = (1 - _BLEND) * inside + _BLEND * whole
             covariance[i * features + j] = value / total * unit[i] * unit[j]
+
+
+@plain
+def within(second, mass, mean, components, features, i, j):
+    """What of a sum of squares or products of rows is about the means of their clusters."""
+    value = second[i * features + j]
+    for k in range(components):
+        value -= mass[k] * mean[k * features + i] * mean[k * features + j]
+    return value
+
+
+@plain
+def shrink(second, mass, mean, components, features, d):
+    """What makes a column of all rows no wider than so many times that within clusters."""
+    whole, inside = second[d * features + d], within(second, mass, mean, components, features, d, d)
+    return math.sqrt(_WIDEST * inside / whole) if inside > 0.0 and whole > _WIDEST * inside else 1.0
 
 
 @plain
