@@ -479,6 +479,23 @@ def test_a_row_of_which_nothing_was_recorded_changes_nothing_but_is_counted():
 # -- bad input
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_covariances_are_refused_exactly_where_an_eigenvalue_is_negative_beyond_rounding(dtype, scale):
+    turn = torch.linalg.qr(torch.randn(50, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))).Q
+    for least, fine in ((0.0, True), (1e-3, True), (-1e-3, False)):
+        values = torch.tensor([1.0, 0.5, 1e-9, least], dtype=torch.float64)
+        whole = (turn * (scale * values)) @ turn.mT
+        whole = (0.5 * (whole + whole.mT)).to(dtype)
+        mixed = torch.cat((torch.eye(4, dtype=dtype).expand(3, 4, 4) * scale, whole, torch.zeros(1, 4, 4, dtype=dtype)))
+        for given in (mixed, mixed[:-1]):
+            if fine:
+                AdditiveNoise(covariance=given)
+            else:
+                with pytest.raises(MixtureError, match="positive semi-definite"):
+                    AdditiveNoise(covariance=given)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

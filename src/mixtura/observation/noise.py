@@ -122,7 +122,15 @@ def semidefinite(name: str, value: Any) -> Tensor:
     rounding = 1e3 * torch.finfo(tensor.dtype).eps * size
     if bool(((tensor - tensor.mT).abs() > rounding).any()):
         refuse(name, "symmetric", "a matrix that differs from its transpose", "Use (C + C.mT) / 2.")
-    lowest = torch.linalg.eigvalsh(tensor.detach())[..., :1, None]
+    _check_eigenvalues(name, tensor.detach(), rounding)
+    return tensor
+
+
+def _check_eigenvalues(name: str, covariance: Tensor, rounding: Tensor) -> None:
+    """Refuses negative eigenvalues beyond rounding, which are looked for only where a Cholesky factor is missing."""
+    lifted = covariance + rounding * torch.eye(covariance.shape[-1]).to(covariance)
+    if not bool((torch.linalg.cholesky_ex(lifted).info > 0).any()):
+        return
+    lowest = torch.linalg.eigvalsh(covariance)[..., :1, None]
     if bool((lowest < -rounding).any()):
         refuse(name, "positive semi-definite", f"a smallest eigenvalue of {lowest.min().item():.3g}")
-    return tensor

@@ -24,9 +24,11 @@ def sums(plan: Plan, y: Tensor, weight: Tensor | None) -> Sums:
     """The sums of `RowErrors`."""
     noise = cast(RowErrors, plan.extra).noise
     rows, (components, features) = y.shape[0], plan.mean.shape[1:]
-    spread = _with_gaps(noise.to(y.dtype).expand(rows, *noise.shape[1:]), y).reshape(rows, -1)
+    spread = noise.to(y.dtype).expand(rows, *noise.shape[1:])
     centre = plan.mean.double().reshape(-1, features).mean(0).to(y.dtype)
-    filled = (y - centre).nan_to_num(0.0)
+    filled, absent = y - centre, y.isnan()
+    if bool(absent.any()):
+        filled, spread = filled.masked_fill(absent, 0.0), _with_gaps(spread, absent)
     shares = y.new_ones(rows) if weight is None else weight.to(y.dtype)
     arrays = tuple(a.contiguous().numpy().reshape(-1) for a in (filled, spread, shares))
     parameters = (plan.mean.double() - centre.double()).to(y.dtype), plan.factors.to(y.dtype), plan.logits.to(y.dtype)
@@ -40,11 +42,8 @@ def sums(plan: Plan, y: Tensor, weight: Tensor | None) -> Sums:
     return Sums(likelihood, mass, first, second)
 
 
-def _with_gaps(noise: Tensor, y: Tensor) -> Tensor:
+def _with_gaps(noise: Tensor, absent: Tensor) -> Tensor:
     """Infinite noise, tied to no other coordinate, where nothing was recorded."""
-    absent = y.isnan()
-    if not bool(absent.any()):
-        return noise
     if noise.ndim == 2:
         return noise.masked_fill(absent, torch.inf)
     apart = absent.unsqueeze(-1) | absent.unsqueeze(-2)
