@@ -103,7 +103,7 @@ def small(x, weight, count, seed=0):
 
 def test_starts_have_the_moments_of_clusters():
     """On far clusters, each kind of starts that finds them has their weights, their means and what is left within."""
-    x = clusters([(0, 0), (200, 0), (0, 200)])
+    x = clusters([(0, 0), (100, 0), (0, 100)])
     found = small(x, None, 8)
     truth = x.reshape(3, 60, 2).mean(1)
     within = (x - truth.repeat_interleave(60, 0)).T @ (x - truth.repeat_interleave(60, 0)) / len(x)

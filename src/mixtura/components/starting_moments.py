@@ -15,7 +15,7 @@ from .covariance.structure import Structure
 __all__ = ["starting_moments"]
 
 _BLEND = 0.01  # how much of the total covariance is mixed into the first guess
-_WIDEST = 1e5  # times the variance within components: the most that the total one counts
+_WIDEST = 1e4  # times the variance within components: the most that the total one counts
 
 
 def starting_moments(structure: Structure, x: Tensor, r: Tensor) -> tuple[Tensor, Structure]:

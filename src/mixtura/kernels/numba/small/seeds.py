@@ -22,7 +22,7 @@ from .lloyd import assign, distance, moved, refill
 __all__ = ["seed"]
 
 _BLEND = 0.01  # of the total covariance in the first guess
-_WIDEST = 1e5  # times the variance within clusters: the most that the total one counts
+_WIDEST = 1e4  # times the variance within clusters: the most that the total one counts
 
 
 @plain
