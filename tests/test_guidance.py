@@ -154,6 +154,51 @@ def test_moments_of_one_gaussian_are_all_there_is_to_know(schedule, t):
     torch.testing.assert_close(found, exact.denoise(x, at(t, schedule)), rtol=1e-10, atol=1e-10)
 
 
+MANY = 16
+BROAD = {
+    "spherical": mx.Spherical(torch.tensor([0.3, 2.0, 1.0], dtype=torch.float64)),
+    "diagonal": mx.Diagonal(torch.linspace(0.2, 3.0, 3 * MANY, dtype=torch.float64).reshape(3, MANY)),
+    "tied-diagonal": mx.Diagonal(torch.linspace(0.2, 3.0, MANY, dtype=torch.float64), tied=True),
+    "full": mx.Full(torch.eye(MANY, dtype=torch.float64) + torch.linspace(0, 2, 3, dtype=torch.float64)[:, None, None]),
+    "tied-full": mx.Full(torch.eye(MANY, dtype=torch.float64) + 0.5, tied=True),
+    "low rank": mx.LowRank.from_loadings(
+        torch.linspace(-1, 2, 3 * MANY, dtype=torch.float64).reshape(3, MANY, 1),
+        torch.ones(3, MANY, dtype=torch.float64),
+    ),
+}
+
+
+@pytest.mark.parametrize("far", [1.0, 1e4])
+@pytest.mark.parametrize("variance", [0.0, 1e-8, 0.3])
+@pytest.mark.parametrize("recorded", [1, 2])
+@pytest.mark.parametrize("name", BROAD)
+def test_a_few_records_of_many_features_teach_what_the_posterior_knows(name, recorded, variance, far):
+    """Of rows near and far, with and without errors, of one record for all and one for each."""
+    prior = mixture(mx.Gaussian(3 * torch.randn(3, MANY), BROAD[name]))
+    observation = LinearMeasurement(torch.randn(recorded, MANY), variance, offset=0.2)
+    process, x, records = Process(prior, SCHEDULE), 2 * torch.randn(5, MANY), far * torch.randn(5, recorded)
+    for y, t in ((records[0], 0.02), (records[0], 1.0), (records, 0.4)):
+        found = ExactGuidance(observation, y).guide(Exact(process)).denoise(x, at(t))
+        wanted = process.given(observation, y).denoise(t, x)
+        torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6 * float(wanted.abs().max()))
+
+
+def test_the_posterior_s_kernel_and_moments_are_there_where_records_are_few():
+    prior = mixture(mx.Gaussian(3 * torch.randn(3, MANY), BROAD["diagonal"]))
+    observation, y, x = LinearMeasurement(torch.randn(1, MANY), 0.3), torch.randn(1), torch.randn(5, MANY)
+    process = Process(prior, SCHEDULE)
+    guided, posterior = ExactGuidance(observation, y).guide(Exact(process)), process.given(observation, y)
+    kernel = guided.reverse(x, at(0.8), at(0.3))
+    torch.testing.assert_close(kernel.mean, posterior.reverse(0.8, x, 0.3).mean)
+    v = torch.randn(5, MANY)
+    torch.testing.assert_close(guided.belief(x, at(0.4)).times(v), posterior.belief(0.4, x).times(v))
+    with pytest.raises(MixtureError, match="`y`"):
+        rule = ExactGuidance(observation, torch.zeros(2))
+        mx.diffusion.sample(prior, SCHEDULE, (5, MANY), 2, guidance=rule)
+    with pytest.raises(NotClosedForm, match="mixture"):
+        ExactGuidance(observation, y).guide(Denoiser(lambda x, t: x))
+
+
 @pytest.mark.parametrize("rule", [DiagonalTMPD, RowSumTMPD])
 def test_cheap_forms_are_exact_where_records_are_independent(rule):
     prior = one(mx.Diagonal(torch.tensor([[0.3, 2.0, 5.0]])))

@@ -22,10 +22,11 @@ import torch
 from torch import Generator, Tensor
 
 from ..errors import NotClosedForm
-from .guidance import Guidance
+from .guidance import ExactGuidance, Guidance
 from .laws import Process
 from .models import Exact, Model, model_of
 from .places import Place, places
+from .samplers.sampler import Draw
 
 __all__ = ["GuidanceError", "guidance_error"]
 
@@ -79,8 +80,13 @@ def guidance_error(
     """
     stops = places(process.schedule, process.schedule.checked(torch.as_tensor(times, dtype=torch.float64)))
     asked = model_of(process if model is None else model, process.schedule)
-    truth = Exact(process.given(guidance.observation, guidance.y))
-    found = [_at(guidance, process, asked, truth, stop, rows, generator) for stop in stops]
+    posterior = process.mixture.posterior(guidance.observation, guidance.y)
+    truth = ExactGuidance(guidance.observation, guidance.y).guide(Exact(process))
+    found = []
+    for stop in stops:
+        clean = posterior.sample((rows,), generator)
+        x = stop.alpha * clean + stop.sigma * Draw(generator)(clean)
+        found.append(_at(guidance, process, asked, truth, stop, x, generator))
     return GuidanceError(*torch.tensor([[stop.t, *one] for stop, one in zip(stops, found, strict=True)]).unbind(-1))
 
 
@@ -88,13 +94,13 @@ def _at(
     guidance: Guidance,
     process: Process,
     model: Model,
-    truth: Exact,
+    truth: Model,
     place: Place,
-    rows: int,
+    x: Tensor,
     generator: Generator | None,
 ) -> list[float]:
     """A row of the table, but for the time."""
-    x = truth.process.at(place.t).sample((rows,), generator)
+    rows = len(x)
     clean, exact = process.denoise(place.t, x), truth.denoise(x, place)
     found = guidance.guide(model).denoise(x, place)
     unit = place.alpha / place.sigma**2

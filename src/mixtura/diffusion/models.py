@@ -73,8 +73,9 @@ class Model(ABC):
         """Returns draws of rows at an earlier place."""
         return self.reverse(x, late, early).sample((), generator)
 
-    def given(self, observation: Any, y: Tensor) -> Model:
-        """Returns the model of draws of which something was recorded.
+    @property
+    def truth(self) -> Process:
+        """The mixture under its schedule of which the model knows all.
 
         Raises:
             NotClosedForm: If that is not known.
@@ -125,8 +126,9 @@ class Exact(Model):
         drawn = [self.reverse(part, late, early).sample((), generator) for part in parts]
         return torch.cat(drawn).reshape(x.shape)
 
-    def given(self, observation: Any, y: Tensor) -> Exact:
-        return Exact(self.process.given(observation, y))
+    @property
+    def truth(self) -> Process:
+        return self.process
 
 
 class Told(Model):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...components.covariance.columns import by_columns, times
+
 __all__ = ["Alone", "Errors", "Joint", "errors"]
 
 
@@ -94,14 +96,10 @@ class Joint(Errors):
     given: Tensor
 
     def times(self, vector: Tensor) -> Tensor:
-        return vector @ self.given.mT if self.given.ndim == 2 else (self.given @ vector.unsqueeze(-1)).squeeze(-1)
+        return times(self.given, vector)
 
     def solve(self, residual: Tensor) -> Tensor:
-        if self.given.ndim == 2:
-            return torch.linalg.solve(self.given, residual.reshape(-1, residual.shape[-1]).mT).mT.reshape(
-                residual.shape
-            )
-        return torch.linalg.solve(self.given, residual.unsqueeze(-1)).squeeze(-1)
+        return by_columns(lambda columns: torch.linalg.solve(self.given, columns), residual, self.given.ndim - 1)
 
     def whole(self) -> Tensor:
         return self.given

@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from ...components.covariance.columns import times
 from ...components.observation import Frame, Observation
 from ...errors import refuse
 from ...observation.linear import Linear
@@ -61,11 +62,11 @@ class Record:
 
     def image(self, x: Tensor) -> Tensor:
         """Returns A x of vectors ``(*L, *N, D)``."""
-        return x if self.matrix is None else _times(self.matrix, x)
+        return x if self.matrix is None else times(self.matrix, x)
 
     def back(self, u: Tensor) -> Tensor:
         """Returns the transpose of A times vectors ``(*L, *N, M)``."""
-        return u if self.matrix is None else _times(self.matrix.mT, u)
+        return u if self.matrix is None else times(self.matrix.mT, u)
 
     def axes(self, like: Tensor) -> Tensor:
         """Returns the rows of A for each of rows ``(*N, D)``: ``(M, *N, D)``."""
@@ -115,7 +116,3 @@ def _recorded(y: Any, x: Tensor, event: torch.Size, width: int) -> Tensor:
         shapes = f"{(width,)} for all rows or {(*leading, width)}, one for each" if event else f"() or {tuple(leading)}"
         refuse("y", f"of shape {shapes}", tuple(torch.as_tensor(y).shape))
     return recorded
-
-
-def _times(matrix: Tensor, vectors: Tensor) -> Tensor:
-    return vectors @ matrix.mT if matrix.ndim == 2 else (matrix @ vectors.unsqueeze(-1)).squeeze(-1)

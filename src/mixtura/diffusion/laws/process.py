@@ -41,7 +41,7 @@ from ..beliefs import Belief
 from ..schedules import Schedule
 from .denoising import Denoising, prepared
 from .earlier import Earlier
-from .spread import moments
+from .spread import Part, moments, parts
 
 __all__ = ["Process"]
 
@@ -135,6 +135,12 @@ class Process:
         alpha, variance = self._led(self.schedule.alpha(time)), self._led(self.schedule.variance(time))
         mean, times = moments(self.mixture, self.at(time), alpha, variance, self._rows(x))
         return Belief(self._shaped(mean), lambda v: self._shaped(times(self._rows(v))))
+
+    def parts(self, t: Any, x: Tensor) -> list[Part]:
+        """Returns :math:`p(x_0|x_t)` of rows ``(N, *event)`` at one time by component, some rows at a time."""
+        time = self.schedule.checked(t)
+        alpha, variance = self._led(self.schedule.alpha(time)), self._led(self.schedule.variance(time))
+        return parts(self.mixture, self.at(time), alpha, variance, self._rows(x))
 
     def clean(self, t: Any, x: Tensor) -> Mixture:
         r"""Returns :math:`p(x_0|x_t)` of rows ``(*S, *T, *B, *event)``, a mixture of batch shape ``(*S, *T, *B)``.

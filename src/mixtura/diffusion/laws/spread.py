@@ -30,19 +30,35 @@ from .earlier import Earlier
 if TYPE_CHECKING:
     from ...mixture import Mixture
 
-__all__ = ["moments"]
+__all__ = ["Part", "moments", "parts"]
 
 _NUMBERS = 2**17  # of the components' means that are worked on at a time: as many as a cache holds
 
 
-class _Rows(ABC):
-    """Some rows: their means and what multiplies by their covariances, vector by vector in their own shape."""
+class Part(ABC):
+    """Some rows of one mixture and :math:`p(x_0|x_t)` of each, by component.
+
+    ``mean`` is E, ``(n, D)``, and ``joint`` the log responsibilities up to a constant, ``(n, K)``.
+    """
 
     mean: Tensor
+    joint: Tensor
 
     @abstractmethod
     def times(self, vector: Tensor) -> Tensor:
         """Returns the covariances times one vector for each row."""
+
+    @abstractmethod
+    def average(self, weight: Tensor) -> Tensor:
+        """Returns the sums of the components' means under weights ``(n, K)``."""
+
+    @abstractmethod
+    def images(self, matrix: Tensor) -> Tensor:
+        """Returns the components' means seen through a matrix ``(M, D)``: ``(n, K, M)``."""
+
+    @abstractmethod
+    def crossed(self, matrix: Tensor) -> Tensor:
+        """Returns the components' covariances, which all rows share, times the matrix's rows: ``(K, M, D)``."""
 
 
 def moments(
@@ -59,30 +75,33 @@ def moments(
     """
     outer = rows.ndim - len(mixture.batch_shape) - 1
     flat = rows.reshape(-1, *rows.shape[outer:])
-    parts = _parts(mixture, seen, alpha, variance, flat)
-    sizes = [len(part.mean) for part in parts]
+    found = parts(mixture, seen, alpha, variance, flat)
+    sizes = [len(part.mean) for part in found]
 
     def times(vectors: Tensor) -> Tensor:
         several = vectors.reshape(-1, *flat.shape)
-        found = [[part.times(some) for part, some in zip(parts, one.split(sizes), strict=True)] for one in several]
-        return torch.stack([torch.cat(one) for one in found]).reshape(vectors.shape)
+        products = [
+            torch.cat([part.times(some) for part, some in zip(found, one.split(sizes), strict=True)]) for one in several
+        ]
+        return torch.stack(products).reshape(vectors.shape)
 
-    return torch.cat([part.mean for part in parts]).reshape(rows.shape), times
+    return torch.cat([part.mean for part in found]).reshape(rows.shape), times
 
 
-def _parts(mixture: Mixture, seen: Mixture, alpha: Tensor, variance: Tensor, rows: Tensor) -> list[_Rows]:
+def parts(mixture: Mixture, seen: Mixture, alpha: Tensor, variance: Tensor, rows: Tensor) -> list[Part]:
+    """Returns rows ``(N, *B, D)`` some at a time; the arguments are those of `moments`."""
     gaussian = mixture.components.gaussian
-    parts = rows.split(max(1, _NUMBERS // max(1, gaussian.location.numel())))
+    split = rows.split(max(1, _NUMBERS // max(1, gaussian.location.numel())))
     if mixture.batch_shape or not gaussian.structure.has_axes:
         earlier = Earlier(gaussian, alpha, variance)
-        return [_ByMeans(earlier, mixture.logits, some) for some in parts]
+        return [_ByMeans(earlier, mixture.logits, some) for some in split]
     if gaussian.structure.elementwise:
         return [_ByCoordinates(gaussian, seen, alpha, variance, rows)]
     axes = _Axes(gaussian, mixture.logits, alpha, variance)
-    return [_ByAxes(axes, some) for some in parts]
+    return [_ByAxes(axes, some) for some in split]
 
 
-class _ByCoordinates(_Rows):
+class _ByCoordinates(Part):
     """Coordinates on their own: gains and covariances are a number for each."""
 
     def __init__(self, gaussian: Gaussian, seen: Mixture, alpha: Tensor, variance: Tensor, rows: Tensor) -> None:
@@ -91,15 +110,26 @@ class _ByCoordinates(_Rows):
         self.kept = gaussian.location * (variance / whole)
         self.gain = (alpha * spread / whole).expand(self.kept.shape)
         self.rows = rows
-        self.share = torch.softmax(seen.logits + seen.components.gaussian.log_prob(rows), -1)
-        self.within = self.share @ (variance * spread / whole).expand(self.kept.shape)
-        self.mean = self.share @ self.kept + (self.share @ self.gain) * rows
+        self.joint = seen.logits + seen.components.gaussian.log_prob(rows)
+        self.left = (variance * spread / whole).expand(self.kept.shape)
+        self.share = torch.softmax(self.joint, -1)
+        self.mean = self.average(self.share)
 
     def times(self, vector: Tensor) -> Tensor:
         along = vector @ self.kept.mT + (vector * self.rows) @ self.gain.mT
         pull = self.share * (along - (vector * self.mean).sum(-1, keepdim=True))
-        moved = pull @ self.kept + (pull @ self.gain) * self.rows
-        return self.within * vector + moved - pull.sum(-1, keepdim=True) * self.mean
+        alone = (self.share @ self.left) * vector
+        return alone + self.average(pull) - pull.sum(-1, keepdim=True) * self.mean
+
+    def average(self, weight: Tensor) -> Tensor:
+        return weight @ self.kept + (weight @ self.gain) * self.rows
+
+    def images(self, matrix: Tensor) -> Tensor:
+        gains = (self.gain.unsqueeze(-2) * matrix).flatten(0, 1)
+        return self.kept @ matrix.mT + (self.rows @ gains.mT).unflatten(-1, (-1, len(matrix)))
+
+    def crossed(self, matrix: Tensor) -> Tensor:
+        return self.left.unsqueeze(-2) * matrix
 
 
 class _Axes:
@@ -108,7 +138,7 @@ class _Axes:
     def __init__(self, gaussian: Gaussian, logits: Tensor, alpha: Tensor, variance: Tensor) -> None:
         axes, spectrum = gaussian.structure.in_own_axes(gaussian.features)
         whole = alpha.square() * spectrum + variance
-        self.count, self.stack = len(axes), axes.movedim(0, 1).flatten(-2)  # (D, K D)
+        self.axes, self.count, self.stack = axes, len(axes), axes.movedim(0, 1).flatten(-2)  # (D, K D)
         self.place = (axes.mT @ gaussian.location.unsqueeze(-1)).squeeze(-1)
         self.alpha, self.scale, self.gain = alpha, torch.rsqrt(whole), alpha * spectrum / whole
         self.within = variance * spectrum / whole
@@ -123,13 +153,14 @@ class _Axes:
         return (turned.sum(-2) if self.count == 1 else turned.flatten(-2)) @ self.stack.mT
 
 
-class _ByAxes(_Rows):
+class _ByAxes(Part):
     """Rows in the axes of all components."""
 
     def __init__(self, axes: _Axes, rows: Tensor) -> None:
         gap = axes.turned(rows) - axes.alpha * axes.place
-        share = torch.softmax(axes.joint - 0.5 * (gap * axes.scale).square().sum(-1), -1)
-        self.axes, self.share, self.means = axes, share.unsqueeze(-1), axes.place + axes.gain * gap
+        self.joint = axes.joint - 0.5 * (gap * axes.scale).square().sum(-1)
+        self.axes, self.means = axes, axes.place + axes.gain * gap
+        self.share = torch.softmax(self.joint, -1).unsqueeze(-1)
         self.mean = axes.back(self.share * self.means)
 
     def times(self, vector: Tensor) -> Tensor:
@@ -139,16 +170,37 @@ class _ByAxes(_Rows):
         moved = self.axes.back(self.share * self.axes.within * turned + pull * self.means)
         return moved - pull.sum(-2) * self.mean
 
+    def average(self, weight: Tensor) -> Tensor:
+        return self.axes.back(weight.unsqueeze(-1) * self.means)
 
-class _ByMeans(_Rows):
+    def images(self, matrix: Tensor) -> Tensor:
+        turned = self.axes.turned(matrix).movedim(0, -1)  # (K or 1, D, M)
+        return (self.means.movedim(1, 0) @ turned).movedim(0, 1)
+
+    def crossed(self, matrix: Tensor) -> Tensor:
+        turned = self.axes.turned(matrix).movedim(0, -2) * self.axes.within.unsqueeze(-2)
+        return (turned @ self.axes.axes.mT).expand(self.means.shape[1], -1, -1)
+
+
+class _ByMeans(Part):
     """How far the means of the components are from the mean of all, for any structure and batch."""
 
     def __init__(self, earlier: Earlier, logits: Tensor, rows: Tensor) -> None:
         evidence, means = earlier.means(rows)
-        self.earlier, self.share = earlier, torch.softmax(logits + evidence, -1).unsqueeze(-2)
+        self.joint = logits + evidence
+        self.earlier, self.share = earlier, torch.softmax(self.joint, -1).unsqueeze(-2)
         mean = self.share @ means
         self.mean, self.apart = mean.squeeze(-2), means - mean
 
     def times(self, vector: Tensor) -> Tensor:
         pull = self.share * (self.apart @ vector.unsqueeze(-1)).mT
         return (self.share @ self.earlier.within(vector) + pull @ self.apart).squeeze(-2)
+
+    def average(self, weight: Tensor) -> Tensor:
+        return (weight.unsqueeze(-2) @ self.apart).squeeze(-2) + weight.sum(-1, keepdim=True) * self.mean
+
+    def images(self, matrix: Tensor) -> Tensor:
+        return (self.apart + self.mean.unsqueeze(-2)) @ matrix.mT
+
+    def crossed(self, matrix: Tensor) -> Tensor:
+        return self.earlier.within(matrix).movedim(0, -2)
