@@ -1,0 +1,5 @@
+"""Posterior samplers side by side, against the exact posterior."""
+
+from .setting import Setting
+
+__all__ = ["Setting"]
