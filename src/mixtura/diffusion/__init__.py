@@ -81,6 +81,7 @@ __all__ = [
     "VariancePreserving",
     "Velocity",
     "adapters",
+    "bench",
     "denoise",
     "diffuse",
     "metrics",
