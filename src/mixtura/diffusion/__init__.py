@@ -5,7 +5,8 @@ score, denoiser, reverse kernel, and the posterior of what was recorded. So a sa
 held against what is true, and its error taken apart.
 """
 
-from . import adapters, metrics, pictures, problems
+from . import adapters, bench, metrics, pictures, problems
+from .attribution import Attribution, attribute
 from .churn import Churn
 from .grids import CosineGrid, Grid, LogSNRGrid, PowerGrid, Uniform
 from .guidance import (
@@ -26,6 +27,7 @@ from .imperfect import Imperfect
 from .laws import Process, denoise, diffuse, reverse, score
 from .models import Denoiser, Exact, Model, Noise, Score, Velocity
 from .places import Place
+from .propagation import GaussianLaw, propagate
 from .samplers import (
     DDIM,
     DDPM,
@@ -48,6 +50,7 @@ __all__ = [
     "DDPM",
     "EDM",
     "Ancestral",
+    "Attribution",
     "Churn",
     "Cosine",
     "CosineGrid",
@@ -61,6 +64,7 @@ __all__ = [
     "EulerMaruyama",
     "Exact",
     "ExactGuidance",
+    "GaussianLaw",
     "Grid",
     "Guidance",
     "Here",
@@ -81,12 +85,14 @@ __all__ = [
     "VariancePreserving",
     "Velocity",
     "adapters",
+    "attribute",
     "bench",
     "denoise",
     "diffuse",
     "metrics",
     "pictures",
     "problems",
+    "propagate",
     "reverse",
     "sample",
     "score",

@@ -19,7 +19,7 @@ from .samplers import DDIM, Sampler
 from .samplers.sampler import Draw, Here, Seen
 from .schedules import Schedule
 
-__all__ = ["State", "sample", "trajectory"]
+__all__ = ["State", "sample", "trajectory", "walk"]
 
 
 class State(NamedTuple):
@@ -112,12 +112,13 @@ def trajectory(
         _check_churn(churn, sampler, stops)
     draw = Draw(generator)
     x = _started(guided, schedule, tuple(shape), start, stops[0], draw)
-    return _path(guided, schedule, sampler, churn, stops, x, draw)
+    return walk(guided, schedule, sampler, churn, stops, x, draw)
 
 
-def _path(
+def walk(
     model: Model, schedule: Schedule, sampler: Sampler, churn: Churn | None, stops: list[Place], x: Tensor, draw: Draw
 ) -> Iterator[State]:
+    """Goes from rows at the first place down to the last: what `trajectory` does once all is settled."""
     past: tuple[Seen, ...] = ()
     yield State(stops[0].t, x)
     for now, then in zip(stops, stops[1:], strict=False):

@@ -1,0 +1,211 @@
+"""Rules side by side, errors taken apart, and Gaussians sent through samplers exactly."""
+
+import math
+
+import pytest
+import torch
+
+import mixtura as mx
+from mixtura.diffusion import bench, metrics, problems
+from mixtura.errors import MixtureError
+
+df = mx.diffusion
+D = torch.float64
+SETTING = bench.Setting(150, 20)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+# -- side by side
+
+
+def test_every_rule_draws_and_the_exact_ones_are_at_their_floor():
+    problem = problems.tutorial_2d()
+    cells = list(bench.compare(problem, bench.RULES, SETTING))
+    assert [cell.rule for cell in cells[::3]] == list(bench.RULES) and len(cells) == 3 * len(bench.RULES)
+    by = {(cell.rule, cell.metric): cell for cell in cells}
+    assert by["exact-kernel", "SW1"].p_value > 0.05
+    assert by["exact", "SW1"].value < 2.5 * by["exact", "SW1"].floor
+    for rule in ("prior", "fps", "diffpir"):
+        assert by[rule, "SW1"].p_value == 0.05 and by[rule, "SW1"].value > 3 * by[rule, "SW1"].floor, rule
+    assert all(math.isfinite(cell.floor) for cell in cells)
+
+
+def test_comparisons_are_seeded():
+    problem, rules = problems.cardoso2023(8, 2, 1), bench.chosen(["tmpd", "exact"])
+    one, same, other = (
+        [cell[:7] for cell in bench.compare(problem, rules, SETTING, floors=3, seed=seed)] for seed in (0, 0, 1)
+    )
+    assert one == same != other
+
+
+def test_exact_start_is_the_law_of_noisy_rows_given_y():
+    problem = problems.cardoso2023(8, 2, 1)
+    setting = bench.Setting(100, 10, grid=df.Uniform(), exact_start=True)
+    wanted = df.diffuse(problem.posterior, problem.schedule, problem.schedule.end)
+    torch.testing.assert_close(setting.start(problem).mean, wanted.mean)
+    torch.testing.assert_close(setting.start(problem).covariance, wanted.covariance)
+
+
+def test_bad_input():
+    with pytest.raises(MixtureError, match="`guidance` must be all, or some of exact-kernel, .*; got 'tmp'"):
+        bench.chosen(["tmp"])
+    with pytest.raises(MixtureError, match="`samples` must be at least 1; got 0"):
+        bench.Setting(samples=0)
+    with pytest.raises(MixtureError, match="`steps` must be at least 1; got 0"):
+        bench.Setting(steps=0)
+
+
+# -- taken apart
+
+
+def test_parts_sum_to_the_total():
+    problem = problems.cardoso2023(8, 1, 0)
+    guidance = df.PGDM(problem.observation, problem.y)
+    setting, metric = bench.Setting(100, 20), metrics.EnergyDistance(20)
+    parts = df.attribute(problem, guidance, setting, metric, repeats=2)
+    floors = problem.posterior.sample((19, 100), seeded())
+    yardstick = metrics.Yardstick(metric, problem.posterior, floors)
+    total = sum(yardstick(setting.draw(problem, guidance, seeded(seed))).value for seed in (1, 2)) / 2
+    assert parts.total == pytest.approx(total) and sum(parts.parts.values()) == pytest.approx(total)
+    assert "guidance" in str(parts) and parts.floor == pytest.approx(float(yardstick.floors.mean()))
+
+
+def test_each_cause_is_called_by_its_name():
+    """One problem for each: a start far from round noise, few steps, and a rule that is wrong."""
+    problem = problems.tutorial_2d()
+    exact = df.ExactGuidance(problem.observation, problem.y)
+    short = problem.under(df.VariancePreserving(0.02, 1.0))  # ends with most of the signal left
+    causes = {
+        "start": df.attribute(short, exact, bench.Setting(300, 100)),
+        "discretisation": df.attribute(problem, exact, bench.Setting(300, 3)),
+        "guidance": df.attribute(problem, df.FPS(problem.observation, problem.y), bench.Setting(300, 100)),
+    }
+    for name, parts in causes.items():
+        others = [value for other, value in parts.parts.items() if other not in (name, "floor")]
+        assert parts.parts[name] > 6 * parts.scale and parts.parts[name] > 3 * max(map(abs, others)), (name, parts)
+
+
+# -- Gaussians, exactly
+
+
+@pytest.fixture(scope="module")
+def one():
+    """A Gaussian with a full covariance, in three dimensions."""
+    root = torch.randn(3, 3, generator=seeded(3), dtype=D)
+    mean = torch.tensor([[1.0, -2.0, 0.5]], dtype=D)
+    return mx.Mixture(torch.ones(1, dtype=D), mx.Gaussian(mean, (root @ root.mT + 0.2 * torch.eye(3, dtype=D))[None]))
+
+
+SEEN = mx.observation.LinearMeasurement(torch.tensor([[1.0, 0.5, -1.0]], dtype=D), torch.tensor([[0.3]], dtype=D))
+Y = torch.tensor([2.0], dtype=D)
+SAMPLERS = [
+    df.DDIM(),
+    df.DDIM(0.7),
+    df.DDPM(),
+    df.Euler(),
+    df.EulerMaruyama(),
+    df.Heun(),
+    df.DPMSolver2S(),
+    df.DPMSolver2M(),
+    df.DPMSolverSDE(),
+    df.DPMSolver3M(),
+]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
+def test_propagated_law_is_that_of_many_samples(one, sampler):
+    schedule = df.VariancePreserving(0.1, 10.0)
+    law = df.propagate(one, schedule, 8, sampler)
+    x = df.sample(one, schedule, (40_000, 3), 8, sampler, generator=seeded())
+    sizes = law.covariance.diagonal().sqrt()
+    assert ((x.mean(0) - law.mean).abs() < 5 * sizes / 200).all()
+    error = 5 * (law.covariance.square() + sizes[:, None].square() * sizes.square()).sqrt() / 200
+    assert ((x.mT.cov() - law.covariance).abs() < error).all()
+
+
+@pytest.mark.parametrize("rule", [df.TMPD, df.PGDM, df.MMPS, df.DiffPIR, df.FPS], ids=lambda rule: rule.__name__)
+def test_propagated_law_under_guidance_is_that_of_many_samples(one, rule):
+    schedule, sampler = df.VariancePreserving(0.1, 10.0), df.DDIM(1.0)
+    law = df.propagate(one, schedule, 12, sampler, rule(SEEN, Y))
+    x = df.sample(one, schedule, (20_000, 3), 12, sampler, rule(SEEN, Y), seeded())
+    assert ((x.mean(0) - law.mean).abs() < 5 * law.covariance.diagonal().sqrt() / 140).all()
+
+
+def test_flow_of_a_gaussian_is_found_at_the_order_of_its_sampler(one):
+    """From the exact start the end is the Gaussian itself, but for steps: halved, their error falls by 2 or by 4."""
+    schedule, grid = df.EDM(), df.LogSNRGrid(least=1e-4, most=80.0)
+    start = df.diffuse(one, schedule, 80.0)
+
+    def error(sampler, steps):
+        return df.propagate(one, schedule, steps, sampler, grid=grid, start=start).wasserstein(one)
+
+    for sampler, ratio in ((df.DDIM(), 2), (df.Heun(), 4), (df.DPMSolver2M(), 4)):
+        found = error(sampler, 160) / error(sampler, 320)
+        assert 0.85 * ratio < found < 1.2 * ratio, (sampler, found)
+
+
+def test_tmpd_is_exact_of_one_gaussian_to_machine_precision(one):
+    """All that is Gaussian: the rule with both moments, and the exact posterior, through one sampler."""
+    schedule = df.VariancePreserving(0.1, 10.0)
+    for sampler in (df.DDIM(0.5), df.DPMSolver2M()):
+        exact, tmpd, mmps = (
+            df.propagate(one, schedule, 15, sampler, rule(SEEN, Y)) for rule in (df.ExactGuidance, df.TMPD, df.MMPS)
+        )
+        for law in (tmpd, mmps):  # one number is recorded: one conjugate gradient solves for it
+            torch.testing.assert_close(law.mean, exact.mean, rtol=0, atol=1e-11)
+            torch.testing.assert_close(law.covariance, exact.covariance, rtol=0, atol=1e-11)
+
+
+def test_pgdm_is_exact_of_round_data_to_machine_precision():
+    data = mx.Mixture(
+        torch.ones(1, dtype=D), mx.Gaussian(torch.zeros(1, 3, dtype=D), mx.Spherical(torch.ones(1, dtype=D)))
+    )
+    exact, pgdm, dps = (
+        df.propagate(data, df.VariancePreserving(), 30, df.DDIM(1.0), rule(SEEN, Y))
+        for rule in (df.ExactGuidance, df.PGDM, df.DPS)
+    )
+    torch.testing.assert_close(pgdm.mean, exact.mean, rtol=0, atol=1e-12)
+    torch.testing.assert_close(pgdm.covariance, exact.covariance, rtol=0, atol=1e-12)
+    assert (dps.mean - exact.mean).norm() > 0.05, "DPS leaves out what is unknown of the clean draw"
+
+
+def test_churn_is_propagated_too(one):
+    schedule, churn = df.EDM(), df.Churn(20.0)
+    grid = df.LogSNRGrid(least=0.01, most=80.0)
+    start = df.diffuse(one, schedule, 80.0)
+    plain, churned = (
+        df.propagate(one, schedule, 30, df.Heun(), grid=grid, start=start, churn=c) for c in (None, churn)
+    )
+    assert not torch.allclose(plain.covariance, churned.covariance)
+    assert churned.wasserstein(one) < 0.2
+
+
+def test_distances_between_gaussians(one):
+    """Against the textbook formulas: a trace of roots of matrices, and torch's own divergence."""
+    root = torch.randn(3, 3, generator=seeded(8), dtype=D)
+    law = df.GaussianLaw(torch.tensor([0.3, 1.0, -1.0], dtype=D), root @ root.mT + 0.1 * torch.eye(3, dtype=D))
+    values, axes = torch.linalg.eigh(one.covariance)
+    half = axes * values.sqrt() @ axes.mT
+    cross = torch.linalg.eigvalsh(half @ law.covariance @ half).sqrt().sum()
+    square = (law.mean - one.mean).square().sum() + law.covariance.trace() + one.covariance.trace() - 2 * cross
+    torch.testing.assert_close(law.wasserstein(one), square.sqrt())
+    normal = torch.distributions.MultivariateNormal
+    wanted = torch.distributions.kl_divergence(normal(law.mean, law.covariance), normal(one.mean, one.covariance))
+    torch.testing.assert_close(law.kl(one), wanted)
+    same = df.GaussianLaw(one.mean, one.covariance)
+    assert same.wasserstein(one) < 1e-13 and same.kl(one).abs() < 1e-13
+    assert df.GaussianLaw(one.mean, torch.zeros(3, 3, dtype=D)).kl(one) == torch.inf
+
+
+def test_what_is_not_affine_is_refused(one):
+    schedule = df.VariancePreserving()
+    two = problems.tutorial_2d()
+    with pytest.raises(MixtureError, match="`mixture` must be one Gaussian on vectors; got 2 components"):
+        df.propagate(two.mixture, two.schedule, 5)
+    with pytest.raises(MixtureError, match="`guidance` must be affine"):
+        df.propagate(one, schedule, 5, df.DDIM(), df.DPS(SEEN, Y, step=1.0))
+    with pytest.raises(MixtureError, match="`guidance` must be affine, and a sampler that draws as it is told"):
+        df.propagate(one, schedule, 5, df.Ancestral())
