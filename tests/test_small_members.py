@@ -84,6 +84,17 @@ def test_a_fit_is_that_of_the_loop(name):
     assert bool((found.trace.diff() >= -1e-12).all())
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_equal_counts_are_read_once(dtype):
+    """A table of few different rows is that of its different rows, with the weight of all that are equal."""
+    x = three(law.Poisson, ([1.0, 0.4],), ([3.0, 0.3],), ([1.0, 2.0],)).clamp_max(4).to(dtype)
+    weight = torch.arange(len(x), dtype=dtype) % 3
+    given = {"family": mx.NegativeBinomial, "init": torch.arange(3).repeat_interleave(EACH), "sample_weight": weight}
+    once, each = (mx.fit(x, method=kind(30, 0, acceleration=False), **given) for kind in (mx.EM, Plain))
+    torch.testing.assert_close(once.trace, each.trace, rtol=0, atol=1e-10 if dtype is torch.float64 else 1e-5)
+    assert len(once.rows) == len(x) and once.rows.total_weight == each.rows.total_weight
+
+
 def test_rows_that_weigh_nothing_may_be_anything():
     family, x = CASES["Gamma"]
     weight = torch.ones(len(x), dtype=torch.float64)

@@ -212,7 +212,7 @@ def _box(covariance: Tensor, low: Tensor, high: Tensor, draws: int) -> tuple[Ten
     groups = [torch.tensor([k for k, one in enumerate(need) if one == side]) for side in sorted(set(need))]
     if len(groups) == 1:
         return _of_alike(factor, width, low, high, draws)
-    found = [_of_alike(*(part[:, index] for part in (factor, width, low, high)), draws) for index in groups]
+    found = [_of_alike(factor[:, k], width[:, k], low[:, k], high[:, k], draws) for k in groups]
     back = torch.cat(groups).argsort()
     return tuple(torch.cat(parts, 1)[:, back] for parts in zip(*found, strict=True))  # type: ignore[return-value]
 

@@ -26,7 +26,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
@@ -99,7 +99,7 @@ class Guessing(Plain):
     held: _Stated | None = None
 
     @classmethod
-    def of(cls, runs: list[Run], **more: Tensor) -> Self:
+    def of(cls, runs: list[Run], **more: Any) -> Self:
         """Nothing is known yet of the starts."""
         no = torch.zeros(len(runs), dtype=torch.bool)
         return cls(runs, no, no, **more)
@@ -145,7 +145,7 @@ class Extrapolation(Guessing):
     row: list[_Stated] = field(default_factory=list, kw_only=True)
 
     @classmethod
-    def of(cls, runs: list[Run], **more: Tensor) -> Self:
+    def of(cls, runs: list[Run], **more: Any) -> Self:
         ones = torch.ones(len(runs), dtype=torch.float64)
         return super().of(runs, longest=_LONGEST * ones, step=ones, **more)
 

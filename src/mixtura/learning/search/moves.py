@@ -49,7 +49,8 @@ def _followed(best: SmallFlight[Any], spurious: bool, total: Array) -> Raced[Sma
     tried = tried.chosen(~tried.spurious(total) if spurious else np.isfinite(tried.objective))
     near = distinct(tried, np.ones(tried.objective.shape, np.int64), total, few)[0]
     later = near.advanced(_SHORT)
-    hopeful = spurious | (later.objective + _PACES * (later.objective - near.objective) > best.objective)
+    with np.errstate(invalid="ignore"):  # some never had an objective
+        hopeful = spurious | (later.objective + _PACES * (later.objective - near.objective) > best.objective)
     later = later.chosen(hopeful)
     later, counts = distinct(later, np.ones(later.objective.shape, np.int64), total, _FEWEST)
     return ended(later, counts, total)
