@@ -1,15 +1,20 @@
 """Machine code does what Python does with the same function; it is kept on disk, and made anew where damaged."""
 
+import compileall
 import math
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from llvmlite import ir
 
+import mixtura as mx
 from mixtura.kernels.native.machine import called
 from mixtura.kernels.native.panels import (
     WIDTH,
@@ -210,8 +215,14 @@ def fitted(folder, **given):
     return subprocess.run([sys.executable, "-c", FIT], capture_output=True, text=True, env=environment, check=True)
 
 
-def test_code_is_kept_once_and_made_anew_where_it_is_damaged(tmp_path):
+def here():
+    """What the same fit comes to in this process."""
+    return mx.fit(mx.datasets.old_faithful(), 3, generator=torch.Generator().manual_seed(0)).log_likelihood
+
+
+def test_code_is_kept_once_without_numba_and_made_anew_where_it_is_damaged(tmp_path):
     first = fitted(tmp_path)
+    assert "numba" not in first.stderr.split() and float(first.stdout) == pytest.approx(here())
     kept = {path: path.read_bytes() for path in tmp_path.iterdir()}
     assert "compiling" in first.stderr and len(kept) == 4  # E-step, M-step, driver and K-means, for one structure
     again = fitted(tmp_path)
@@ -223,19 +234,38 @@ def test_code_is_kept_once_and_made_anew_where_it_is_damaged(tmp_path):
     assert damaged.read_bytes() == kept[damaged] and set(tmp_path.iterdir()) == set(kept)
 
 
-def test_a_small_fit_does_without_numba(tmp_path):
-    assert "numba" not in fitted(tmp_path).stderr.split()
-
-
 def test_nothing_is_compiled_where_compiling_is_switched_off(tmp_path):
     plainly = fitted(tmp_path, NUMBA_DISABLE_JIT="1")
-    assert "compiling" not in plainly.stderr and float(plainly.stdout) == pytest.approx(float(fitted(tmp_path).stdout))
+    assert "compiling" not in plainly.stderr and float(plainly.stdout) == pytest.approx(here())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_code_is_compiled_where_nothing_can_be_kept(tmp_path):
     tmp_path.chmod(0o500)
     assert "compiling" in fitted(tmp_path, HOME=str(tmp_path), XDG_CACHE_HOME=str(tmp_path)).stderr
+
+
+def test_a_package_without_sources_fits_by_torch(tmp_path):
+    """As in programs frozen into one file: there is nothing to make machine code of."""
+    package = Path(mx.__file__).parent
+    shutil.copytree(package, tmp_path / "mixtura", ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(tmp_path / "mixtura", legacy=True, quiet=2)
+    for path in (tmp_path / "mixtura").rglob("*.py"):
+        path.unlink()
+    found = fitted(tmp_path, PYTHONPATH=str(tmp_path))
+    assert "compiling" not in found.stderr and float(found.stdout) == pytest.approx(here())
+
+
+def test_processes_that_begin_together_all_fit(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    begun = [
+        subprocess.Popen(
+            [sys.executable, "-c", FIT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+        )
+        for _ in range(3)
+    ]
+    assert len({one.communicate()[0] for one in begun}) == 1 and not any(one.returncode for one in begun)
+    assert "compiling" not in fitted(tmp_path).stderr
 
 
 def test_arguments_and_results_of_every_kind():

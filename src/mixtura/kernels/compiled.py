@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -96,10 +97,19 @@ def compiled_module(name: str) -> ModuleType | None:
 
 @lru_cache
 def small_module(name: str) -> ModuleType | None:
-    """A module of loops over small tables; none where llvmlite is missing, or compiling is off as for numba."""
+    """A module of loops over small tables.
+
+    There is none where llvmlite is missing, the loops have no source to be read, or compiling is off as for numba.
+    """
     try:
         lanes, found = import_module(".native.lanes", __package__), import_module(f".numba.{name}", __package__)
     except ImportError:
         return None
     switched_off = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
-    return found if lanes.has_fused_multiply_add() and not switched_off else None
+    return found if lanes.has_fused_multiply_add() and _written(found) and not switched_off else None
+
+
+def _written(module: ModuleType) -> bool:
+    """Whether the source of a module is there; programs frozen into one file come without."""
+    path = Path(module.__file__ or "")
+    return path.suffix == ".py" and path.exists()

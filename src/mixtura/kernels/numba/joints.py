@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 part = njit(error_model="numpy", forceinline=True, **UNWRAPPED)
-kernel = njit(error_model="numpy", nogil=True, cache=True)
+kernel = njit(error_model="numpy", nogil=True, cache=True, no_cfunc_wrapper=True)
 
 
 class Shape(NamedTuple):
