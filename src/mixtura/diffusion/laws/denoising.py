@@ -50,6 +50,11 @@ class Denoising(ABC):
     def mean(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
         """Returns the mean of the clean draw for rows ``(*S, *T, *B, D)`` at times ``(*T)``, in their shape."""
 
+    def score(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
+        """Returns the gradient of the log-density at such rows, by the law at the time unless axes are at hand."""
+        seen = self.noised(alpha, variance)
+        return seen.components.gaussian.mixture_score(seen.logits, rows)
+
 
 def prepared(mixture: Mixture, noised: Noised) -> Denoising:
     """Returns the order of sums that serves a mixture."""
@@ -85,8 +90,12 @@ class _InAxes(Denoising):
         if self.sums_first and len(flat) * len(self.location) > _MANY:
             share = _telling(self.believed(alpha, variance, flat))
             return self.by_sums(alpha, variance, flat, share).reshape(rows.shape)
-        parts = flat.split(max(_LEAST, _NUMBERS // self.location.numel()))
-        return torch.cat([self.by_rows(alpha, variance, part) for part in parts]).reshape(rows.shape)
+        return self.in_parts(lambda part: self.by_rows(alpha, variance, part), rows)
+
+    def in_parts(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        """Returns what a function makes of rows ``(*S, D)``, as many at a time as stay in the cache."""
+        parts = rows.reshape(-1, rows.shape[-1]).split(max(_LEAST, _NUMBERS // self.location.numel()))
+        return torch.cat([function(part) for part in parts]).reshape(rows.shape)
 
     @property
     @abstractmethod
@@ -107,12 +116,16 @@ class _InAxes(Denoising):
 
     def by_rows(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
         """Returns the means of rows ``(N, D)`` by the module's second equation."""
+        scale, white, share = self.weighed(alpha, variance, rows)
+        pulled = self.turned_back(alpha * self.spectrum * scale, white * share.unsqueeze(-2))
+        return share.mT @ self.location + pulled
+
+    def weighed(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns what whitens each axis, the whitened residuals ``(K, D, N)`` and responsibilities ``(K, N)``."""
         scale = torch.rsqrt(alpha**2 * self.spectrum + variance)
         white = self.whitened(alpha, scale, rows)
         joint = (self.mixture.logits + scale.log().sum(-1)).unsqueeze(-1) - 0.5 * white.square().sum(-2)
-        share = _telling(torch.softmax(joint, 0))
-        pulled = self.turned_back(alpha * self.spectrum * scale, white * share.unsqueeze(-2))
-        return share.mT @ self.location + pulled
+        return scale, white, _telling(torch.softmax(joint, 0))
 
     def believed(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
         """Returns the responsibilities of rows ``(N, D)``."""
@@ -151,6 +164,15 @@ class _Turned(_InAxes):
     @property
     def sums_first(self) -> bool:
         return self.location.shape[-1] <= _SMALL
+
+    def score(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
+        if alpha.ndim or self.sums_first:
+            return super().score(alpha, variance, rows)
+        return self.in_parts(lambda part: self._score(alpha, variance, part), rows)
+
+    def _score(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
+        scale, white, share = self.weighed(alpha, variance, rows)
+        return self.turned_back(-scale, white * share.unsqueeze(-2))
 
     def by_sums(self, alpha: Tensor, variance: Tensor, rows: Tensor, share: Tensor) -> Tensor:
         whole = (alpha**2 * self.spectrum + variance).unsqueeze(-1)

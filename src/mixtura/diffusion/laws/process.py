@@ -116,7 +116,9 @@ class Process:
 
     def score(self, t: Any, x: Tensor) -> Tensor:
         r"""Returns :math:`\nabla\log p_t(x)` of rows ``(*S, *T, *B, *event)``, in their shape."""
-        return self.at(t).score(x)
+        times = self.schedule.checked(t)
+        alpha, variance = self._led(self.schedule.alpha(times)), self._led(self.schedule.variance(times))
+        return self._shaped(self._denoising.score(alpha, variance, self._rows(x)))
 
     # -- what a noisy draw says of the clean one
 
