@@ -148,7 +148,7 @@ def test_the_report_shows_the_worst_groups_and_those_without_a_fit(data, tmp_pat
     alone = next(line for line in summary["groups"] if line["name"] == "alone")
     assert alone["detail"] in odd and "brca1" not in odd
     assert (
-        page.count("data:image/svg+xml") == 1 and "3 groups with 2 components, full and 1 group without a fit" in page
+        page.count("data:image/svg+xml") == 1 and "3 groups with 2 components (full) and 1 group without a fit" in page
     )
 
 

@@ -92,7 +92,7 @@ def group_page(
     Example:
         >>> x = torch.cat((torch.arange(40.0), torch.arange(40.0) % 7 + 100 * (torch.arange(40) % 2)))
         >>> found = mx.select(x, components=(1, 2), covariance="full", groups=["a"] * 40 + ["b"] * 40)
-        >>> "1 group with 2 components, full" in mx.report.group_page(found)
+        >>> "1 group with 2 components (full)" in mx.report.group_page(found)
         True
     """
     told = Groups(found, source, by, made or {})
@@ -167,7 +167,7 @@ def _line(told: Groups, g: int) -> Sequence[object]:
 
 
 def _model(line: GroupChoice) -> str:
-    return f"{count(line.components, 'component')}, {line.covariance}"
+    return f"{count(line.components, 'component')} ({line.covariance})"
 
 
 def _reason(line: GroupChoice) -> str:
