@@ -51,7 +51,7 @@ def against(law: Mixture, draws: Mapping[str, Tensor], ax: Axes | None = None) -
     window = window_of([law], *rows.values())
     _DRAWN[features](ax, law, rows, window)
     if rows:
-        ax.legend(loc="best")
+        ax.legend(loc="best", markerscale=3)
     return ax
 
 
