@@ -288,7 +288,7 @@ def _sample(rows: Rows, generator: Generator | None) -> TensorRows:
     """Returns the rows that count, or a sample of them drawn without replacement; a few of every class are among it."""
     counted = rows.counted()
     if len(counted) <= _SAMPLE:
-        return rows.take(counted)
+        return rows.take(counted) if len(counted) < len(rows) else rows.reweighted(rows.weight)
     shuffled = counted[torch.randperm(len(counted), generator=generator)]
     few = [shuffled[index.cpu()[:_FEW]] for index, _ in rows.possible.at(shuffled).groups()]
     return rows.take(torch.cat((shuffled[:_SAMPLE], *few)).unique())

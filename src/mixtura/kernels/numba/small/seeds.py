@@ -23,6 +23,7 @@ __all__ = ["seed"]
 
 _BLEND = 0.01  # of the total covariance in the first guess
 _WIDEST = 1e4  # times the variance within clusters: the most that the total one counts
+_STILL = 1e-12  # by how much squared distances fall, for each row, where centres stay
 
 
 @plain
@@ -132,7 +133,7 @@ def clustered(x, weight, rows, mean, components, features, updates, mass, shift,
     for _ in range(updates):
         assign(x, weight, rows, mean, components, features, mass, shift, nearest, far)
         refill(x, weight, rows, mean, components, features, mass, shift, nearest, far)
-        if not moved(mean, components, features, mass, shift) > 0.0:
+        if not moved(mean, components, features, mass, shift) > _STILL * rows:
             break
 
 
