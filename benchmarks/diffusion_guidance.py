@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -95,35 +94,20 @@ def keep(found: dict[str, list], out: Path, name: str, new: list[Cell]) -> None:
     print(name, f"{sum(one.seconds for one in new[:: max(1, len(new) // len(bench.RULES))]):.1f} s", flush=True)
 
 
-def median(numbers: Iterable[float]) -> float:
-    ordered = sorted(numbers, key=lambda x: math.inf if math.isnan(x) else x)
-    half = len(ordered) // 2
-    return ordered[half] if len(ordered) % 2 else 0.5 * (ordered[half - 1] + ordered[half])
-
-
-def shown(value: float) -> str:
-    return "diverged" if not value < 1e3 else f"{value:.2g}" if value < 10 else f"{value:.0f}"
-
-
 def table(found: dict[str, list], metric: str) -> str:
     """The medians over seeds, the floor, and of how many seeds the samples could be exact."""
-    by: dict[tuple[int, int, str], list[Cell]] = {}
-    for name, lines in found.items():
-        if not name.startswith("benchopt"):
-            d, d_y, _ = map(int, name.split())
-            for one in (Cell(*line) for line in lines):
-                if one.metric == metric:
-                    by.setdefault((d, d_y, one.rule), []).append(one)
-    sizes = [size for size in SIZES if any((*size, rule) in by for rule in bench.RULES)]
-    count = {size: len(by[(*size, "exact")]) for size in sizes}
-    rows = ["| | " + " | ".join(f"{d}, {d_y}" for d, d_y in sizes) + " |", "|---" + "|---:" * len(sizes) + "|"]
-    floors = (shown(median(one.floor for one in by[(*size, "exact")])) for size in sizes)
-    rows.append("| floor | " + " | ".join(floors) + " |")
+    by: dict[tuple[int, int], list[Cell]] = {}
+    for d, d_y in SIZES:
+        every = (Cell(*line) for name in found if name.startswith(f"{d} {d_y} ") for line in found[name])
+        by[d, d_y] = [cell for cell in every if cell.metric == metric]
+    by = {size: each for size, each in by.items() if each}
+    lines = {size: {line.rule: line for line in bench.summarised(by[size])} for size in by}
+    rows = ["| | " + " | ".join(f"{d}, {d_y}" for d, d_y in lines) + " |", "|---" + "|---:" * len(lines) + "|"]
+    rows.append("| floor | " + " | ".join(f"{one['exact'].floor:.2g}" for one in lines.values()) + " |")
     for rule in bench.RULES:
-        cells = [by[(*size, rule)] for size in sizes]
-        texts = [f"{shown(median(c.value for c in one))} ({sum(c.p_value > 0.05 for c in one)})" for one in cells]
+        texts = (f"{bench.shown(one[rule].value, one[rule].floor)} ({one[rule].exact})" for one in lines.values())
         rows.append(f"| {rule} | " + " | ".join(texts) + " |")
-    rows.append("| problems | " + " | ".join(str(count[size]) for size in sizes) + " |")
+    rows.append("| problems | " + " | ".join(str(one["exact"].problems) for one in lines.values()) + " |")
     return "\n".join(rows)
 
 
@@ -134,11 +118,11 @@ def benchopt(found: dict[str, list]) -> str:
         return "Not run."
     for who, numbers in COMMITTED.items():
         rows.append(f"| {who}: theirs | " + " | ".join(f"{a:g} ± {b:g}" for a, b in numbers.values()) + " |")
-    floors = (f"{median(c.floor for c in lines):.2g} ± {median(c.scale for c in lines):.2g}" for lines in ours.values())
+    floors = (f"{lines[0].floor:.2g} ± {lines[0].scale:.2g}" for lines in ours.values())
     rows.append("| exact samples: floor | " + " | ".join(floors) + " |")
     for rule in bench.RULES:
-        each = ([c.value for c in lines if c.rule == rule] for lines in ours.values())
-        rows.append(f"| {rule} | " + " | ".join(shown(median(values)) for values in each) + " |")
+        each = (line for lines in ours.values() for line in bench.summarised(lines) if line.rule == rule)
+        rows.append(f"| {rule} | " + " | ".join(bench.shown(line.value, line.floor) for line in each) + " |")
     return "\n".join(rows)
 
 

@@ -1,11 +1,14 @@
 """Rules side by side, errors taken apart, and Gaussians sent through samplers exactly."""
 
+import json
 import math
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import mixtura as mx
+from mixtura.cli.app import app
 from mixtura.diffusion import bench, metrics, problems
 from mixtura.errors import MixtureError
 
@@ -209,3 +212,78 @@ def test_what_is_not_affine_is_refused(one):
         df.propagate(one, schedule, 5, df.DDIM(), df.DPS(SEEN, Y, step=1.0))
     with pytest.raises(MixtureError, match="`guidance` must be affine, and a sampler that draws as it is told"):
         df.propagate(one, schedule, 5, df.Ancestral())
+
+
+# -- as a table, a page and a command
+
+
+def run(*typed):
+    """Runs a command; an unexpected exception is raised here."""
+    result = CliRunner().invoke(app, ["diffusion", *map(str, typed)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def cell(rule, value, p_value=0.05):
+    return bench.Cell("a problem", rule, "SW1", value, 0.1, 0.02, p_value, 0.5)
+
+
+def test_lines_are_medians_and_what_diverges_is_larger_than_all():
+    cells = [cell("dps", value) for value in (math.nan, 3.0, 1.0)] + [cell("exact", 0.1, p) for p in (0.5, 0.05)]
+    dps, exact = bench.summarised(cells)
+    assert (dps.value, dps.least, dps.most, dps.exact, dps.problems) == (3.0, 1.0, math.inf, 0, 3)
+    assert (exact.value, exact.floor, exact.exact, exact.problems) == (0.1, 0.1, 1, 2)
+    assert bench.shown(math.inf, 0.1) == bench.shown(1e4, 0.1) == "diverged" and bench.shown(0.1234, 0.1) == "0.12"
+
+
+def test_page_shows_every_rule_beside_its_floor_and_escapes_what_is_typed():
+    cells = [cell("dps", math.nan), cell("exact", 0.1, 0.5)]
+    page = bench.page("<i>asked</i>", cells, {"seed": "<b>"})
+    assert page.count("<figure>") == 1 and "<i>" not in page and "<b>" not in page
+    row = "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>0.1</td><td>{} of 1</td>"
+    assert row.format("dps", *3 * ["diverged"], 0) in page and row.format("exact", *3 * ["0.1"], 1) in page
+    assert "the likelihood at the mean" in page
+
+
+def test_bench_prints_a_table_and_writes_summary_and_report(tmp_path):
+    typed = "bench --d 8 --dy 1 --seeds 2 --guidance exact-kernel,fps --samples 60 --steps 8".split()
+    printed = run(*typed, "--out", tmp_path / "new").stdout.splitlines()
+    assert printed[0].split()[:4] == ["rule", "SW1", "weights", "spreads"]
+    assert printed[-1].startswith("Wrote summary.json and report.html to ")
+    assert [line.split()[0] for line in printed[1:4]] == ["floor", "exact-kernel", "fps"]
+    summary = json.loads((tmp_path / "new/summary.json").read_text())
+    assert [one["rule"] for one in summary["lines"]] == ["exact-kernel"] * 3 + ["fps"] * 3
+    wanted = list(bench.compare(problems.cardoso2023(8, 1, 1), bench.chosen(["fps"]), bench.Setting(60, 8), seed=1))
+    found = [one for one in summary["cells"] if one["problem"].endswith("seed=1") and one["rule"] == "fps"]
+    assert [one["value"] for one in found] == [one.value for one in wanted]
+    assert "<h2>Rules side by side</h2>" in (tmp_path / "new/report.html").read_text()
+    again = run(*typed, "--out", tmp_path / "new")
+    assert again.exit_code == 1 and "--force" in again.stderr
+
+
+def test_the_public_instance_is_run_under_its_own_seed(tmp_path):
+    run("bench", "--problem", "cardoso_benchopt", "--seeds", 1, "--guidance", "prior", "--samples", 20, "--steps", 2,
+        "--out", tmp_path / "new")  # fmt: skip
+    cells = json.loads((tmp_path / "new/summary.json").read_text())["cells"]
+    assert {one["problem"] for one in cells} == {problems.cardoso_benchopt(2).name}
+
+
+def test_problems_are_listed():
+    printed = run("problems").stdout
+    assert all(name in printed for name in problems.names()) and "d=8 d_y=2 seed=0" in printed
+
+
+def test_commands_refuse_in_their_own_words(tmp_path):
+    for typed, words in (
+        (("--problem", "cardoso"), "--problem must be one of cardoso2023, "),
+        (("--problem", "tutorial_2d", "--d", 8), "--d must be one of the arguments of tutorial_2d"),
+        (("--dy", 9, "--d", 8), "--dy must be from 1 to d = 8; got 9"),
+        (("--guidance", "tmp"), "--guidance must be all, or some of exact-kernel"),
+        (("--samples", 0), "--samples must be at least 1; got 0"),
+        (("--steps", 0), "--steps must be at least 1; got 0"),
+        (("--seeds", 0), "--seeds must be at least 1; got 0"),
+    ):
+        result = run("bench", *typed, "--out", tmp_path / "new")
+        assert result.exit_code == 1 and result.stderr.startswith(f"Error: {words}"), result.stderr
+        assert not (tmp_path / "new").exists()

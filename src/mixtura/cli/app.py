@@ -14,6 +14,7 @@ from ..errors import refuse
 from ..mixture import load
 from ..plots.style import matplotlib
 from . import options as o
+from .diffusion import diffusion
 from .errors_of import told_of
 from .groups import write_groups
 from .guarded import Guarded, said
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Mixture models from a table to a report: `mixtura demo` shows all of it.",
 )
+app.add_typer(diffusion, name="diffusion")
 
 
 def _version(wanted: bool) -> None:

@@ -24,11 +24,17 @@ _OPTIONS = (
     "max_iterations",
     "tolerance",
     "method",
+    "problem",
+    "guidance",
+    "samples",
+    "steps",
+    "d",
 )
 _WORDS = {
     "`x`": "DATA",
     "`path`": "--out",
     "`groups`": "--by",
+    "`d_y`": "--dy",
     **{f"`{name}`": "--" + name.replace("_", "-") for name in _OPTIONS},
     "(`mx.EM(prior=mx.Prior.weak(x, components))`)": "(--prior weak)",
 }

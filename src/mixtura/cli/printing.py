@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -22,6 +22,7 @@ __all__ = [
     "show_groups",
     "show_models",
     "show_recorded",
+    "show_table",
     "shown_path",
 ]
 
@@ -85,6 +86,16 @@ def show_recorded(told: Mapping[str, str]) -> None:
     """Prints how the rows were recorded, where there is something to say."""
     for what, words in told.items():
         say(f"{what.capitalize()}: {words}.")
+
+
+def show_table(head: Sequence[str], rows: Iterable[Sequence[str]], words: Sequence[str]) -> None:
+    """Prints a table; the columns that are named in ``words`` are text."""
+    table = Table(box=None, pad_edge=False, collapse_padding=True, header_style="dim")
+    for name in head:
+        table.add_column(name, justify="left" if name in words else "right")
+    for row in rows:
+        table.add_row(*row)
+    _show(table)
 
 
 def shown_path(path: Path) -> str:

@@ -1,7 +1,23 @@
 """Posterior samplers side by side, against the exact posterior."""
 
 from .comparison import METRICS, Cell, compare
+from .page import draw_cells, page
 from .rules import RULES, Rule, chosen
 from .setting import Setting
+from .summary import Line, median, shown, summarised
 
-__all__ = ["METRICS", "RULES", "Cell", "Rule", "Setting", "chosen", "compare"]
+__all__ = [
+    "METRICS",
+    "RULES",
+    "Cell",
+    "Line",
+    "Rule",
+    "Setting",
+    "chosen",
+    "compare",
+    "draw_cells",
+    "median",
+    "page",
+    "shown",
+    "summarised",
+]
