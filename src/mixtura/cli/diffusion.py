@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 from rich.progress import Progress
 
+from .._version import __version__
 from ..diffusion import bench as benches
 from ..diffusion import problems as known
 from ..diffusion.problems.registry import maker
@@ -107,7 +109,8 @@ def _write(folder: Path, asked: Asked, cells: list[benches.Cell]) -> None:
     title = f"Posterior samplers on {asked.problem}"
     (folder / "report.html").write_text(benches.page(title, cells, asked.made), encoding="utf-8")
     lines = [line._asdict() for line in benches.summarised(cells)]
-    write_summary(folder, {"question": asked.made, "lines": lines, "cells": [cell._asdict() for cell in cells]})
+    made = {"mixtura": __version__, "torch": torch.__version__, "question": asked.made}
+    write_summary(folder, {**made, "lines": lines, "cells": [cell._asdict() for cell in cells]})
 
 
 def _show(lines: list[benches.Line]) -> None:
