@@ -9,6 +9,7 @@ from torch import distributions as law
 import mixtura as mx
 from mixtura.learning import Reason
 from mixtura.learning.loop.leaps import tabled
+from mixtura.learning.search.gaussian_kind import GaussianKind
 from mixtura.learning.search.member_kind import MemberKind
 from mixtura.learning.search.small_flight import flown
 from mixtura.learning.search.spurious import spurious_components
@@ -54,6 +55,39 @@ def test_moves_leave_an_optimum_that_no_start_leaves():
     best = mx.fit(x, 3, generator=seeded())
     assert stuck.log_likelihood < best.log_likelihood - 100
     assert abs(moved.log_likelihood - best.log_likelihood) < 0.05
+
+
+def test_moves_are_tried_only_where_starts_disagree(monkeypatch):
+    tried, moves = [], GaussianKind.moves
+
+    def seen(kind, states):
+        tried.append(len(states))
+        return moves(kind, states)
+
+    monkeypatch.setattr(GaussianKind, "moves", seen)
+    agreed = mx.fit(clusters([(0, 0), (9, 0), (0, 9)]), 3, generator=seeded())
+    assert agreed.restarts[0].found >= 14 and not tried
+    spread = mx.fit(torch.rand(200, 2, generator=seeded(), dtype=F64), 4, generator=seeded())
+    assert spread.restarts[-1].found < 14 and tried and set(tried) == {1}
+
+
+@pytest.mark.parametrize("components", [2, 3])
+@pytest.mark.parametrize("covariance", ["full", "tied-full", "diagonal", "spherical"])
+def test_moves_are_mixtures_that_lack_one_component_and_split_another(components, covariance):
+    x = clusters([(0, 0), (9, 0), (0, 9)])
+    fit = mx.fit(x, components, covariance, generator=seeded())
+    start = fit.mixture.map(lambda tensor: tensor.unsqueeze(0))
+    kind = GaussianKind.of(start)
+    moves = kind.mixture(kind.moves(kind.states(fit.rows, start, torch.zeros(2, dtype=F64))))
+    pairs = list(permutations(range(components), 2))
+    assert len(moves.logits) == 2 * len(pairs)
+    for (dropped, split), weights, means in zip(2 * pairs, moves.weights, moves.components.mean, strict=True):
+        kept = sorted({*range(components)} - {dropped, split})
+        mine = fit.mixture.weights / (1 - fit.mixture.weights[dropped])
+        torch.testing.assert_close(weights[kept], mine[kept])
+        torch.testing.assert_close(weights[[dropped, split]], mine[split].expand(2) / 2)
+        torch.testing.assert_close(means[kept], fit.mixture.components.mean[kept])
+        torch.testing.assert_close(means[[dropped, split]].mean(0), fit.mixture.components.mean[split])
 
 
 def test_a_component_on_a_few_rows_is_spurious_and_does_not_win():
