@@ -120,6 +120,18 @@ def test_products_are_those_of_the_covariance_and_of_the_jacobian(name, t):
         torch.testing.assert_close(times(v), wanted, rtol=1e-10, atol=1e-10 * float(wanted.abs().max()))
 
 
+@pytest.mark.parametrize("name", ["diagonal", "full", "low-rank-1"])
+def test_products_know_no_origin(name):
+    """Far from zero what is known of the clean draw is the same, and second moments do not cancel."""
+    near = Process(mixture(GAUSSIANS[name]), SCHEDULE)
+    moved_by = 1e6 * torch.tensor([1.0, -2.0, 0.5])
+    far = Process(near.mixture.affine(torch.eye(FEATURES), moved_by), SCHEDULE)
+    x, v = torch.randn(5, FEATURES), torch.randn(5, FEATURES)
+    wanted = near.belief(0.4, x).times(v)
+    found = far.belief(0.4, x + SCHEDULE.alpha(0.4) * moved_by).times(v)
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
+
+
 def test_products_of_many_rows_are_made_some_rows_at_a_time():
     prior, _, _, _ = problem(features=40, components=60)
     process, x = Process(prior, SCHEDULE), torch.randn(1500, 40)
@@ -261,6 +273,29 @@ def test_guidance_is_the_gradient_of_the_stated_likelihood(t):
         stated = rule(observation, y).likelihood(Exact(process), x, here)
         wanted = likelihood(observation, process.denoise(t, x), spread)
         torch.testing.assert_close(stated.log_prob(y), wanted.log_prob(y), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("t", TIMES)
+def test_fps_is_the_gradient_of_a_likelihood_of_the_noisy_rows(t):
+    prior, observation, y, x = problem()
+    process, here = Process(prior, SCHEDULE), at(t)
+    spread = here.ratio**2 * observation.matrix @ observation.matrix.mT
+    noisy = x.clone().requires_grad_()
+    law = likelihood(observation, noisy / here.alpha, spread)
+    slope = torch.autograd.grad(law.log_prob(y).sum(), noisy)[0]
+    found = FPS(observation, y).denoise(Exact(process), x, here)
+    torch.testing.assert_close(found, moved(process, x, t, slope), rtol=1e-9, atol=1e-9)
+    stated = FPS(observation, y).likelihood(Exact(process), x, here)
+    torch.testing.assert_close(stated.log_prob(y), law.log_prob(y).detach())
+
+
+def test_of_sums_of_rows_that_are_negative_nothing_is_taken():
+    covariance = torch.tensor([[[1.0, -1.9], [-1.9, 4.0]]])
+    process = Process(mx.Mixture(torch.ones(1), mx.Gaussian(torch.zeros(1, 2), covariance)), SCHEDULE)
+    stated = RowSumTMPD(AdditiveNoise(0.0, 0.3), torch.zeros(2)).likelihood(Exact(process), torch.zeros(1, 2), at(1.0))
+    sums = process.clean(1.0, torch.zeros(1, 2)).covariance[0].sum(-1)
+    assert float(sums[0]) < 0 < float(sums[1])
+    torch.testing.assert_close(stated.errors.variance[0], torch.stack([torch.tensor(0.09), 0.09 + sums[1]]))
 
 
 def test_the_published_step_is_that_of_a_distance_for_each_row():
