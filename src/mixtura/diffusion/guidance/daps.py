@@ -52,6 +52,13 @@ class DAPS(Rule):
         MixtureError: If there is less than one step, or the scale is not positive.
 
     Source: Zhang, Chu, Berner, Meng, Anandkumar and Song (2024), algorithm 1.
+
+    Example:
+        >>> mixture = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([-2.0, 2.0]), torch.ones(2)))
+        >>> rule = mx.diffusion.DAPS(mx.observation.AdditiveNoise(0.0, 0.1), torch.tensor(1.0), mx.diffusion.EDM())
+        >>> x = mx.diffusion.sample(mixture, mx.diffusion.EDM(), (1000,), 20, guidance=rule)
+        >>> x.mean().round(decimals=1)
+        tensor(1.)
     """
 
     schedule: Schedule | None = None

@@ -37,6 +37,13 @@ class DiffPIR(Rule):
         MixtureError: If the strength is not positive.
 
     Source: Zhu et al. (2023), equation 13 and algorithm 1.
+
+    Example:
+        >>> mixture = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([-2.0, 2.0]), torch.ones(2)))
+        >>> rule = mx.diffusion.DiffPIR(mx.observation.AdditiveNoise(0.0, 0.1), torch.tensor(1.0))
+        >>> x = mx.diffusion.sample(mixture, mx.diffusion.EDM(), (1000,), 20, guidance=rule)
+        >>> x.mean().round(decimals=1)
+        tensor(1.)
     """
 
     strength: float = 1.0

@@ -1,7 +1,8 @@
 r"""Diffusion posterior sampling: the clean draw is taken to be the point that is expected.
 
 :math:`p(x_0|x_t)` becomes a point mass at E, so :math:`\hat p(y|x_t) = N(y; A E, \Sigma_y)`. What is unknown of the
-clean draw, :math:`A\,\mathrm{Cov}[x_0|x_t]A^\top`, is left out, and the pull is too strong by as much.
+clean draw, :math:`A\,\mathrm{Cov}[x_0|x_t]A^\top`, is left out, and the pull is too strong by as much: where that is
+many times :math:`\Sigma_y`, a step overshoots by as many times, and samplers of few steps diverge.
 
 The published step replaces the likelihood: :math:`\log\hat p = -\zeta\,|y - A E|`, whose gradient is
 :math:`\zeta\,J^\top A^\top(y - A E)/|y - A E|`, with a norm for each row.
@@ -33,6 +34,13 @@ class DPS(LikelihoodRule):
             :math:`\zeta = \zeta'/(g^2\Delta t)`: a sampler multiplies by :math:`g^2\Delta t` itself.
 
     Source: Chung, Kim, Mccann, Klasky and Ye (2023), algorithm 1.
+
+    Example:
+        >>> mixture = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([-2.0, 2.0]), torch.ones(2)))
+        >>> rule = mx.diffusion.DPS(mx.observation.AdditiveNoise(0.0, 0.1), torch.tensor(1.0), step=3.0)
+        >>> x = mx.diffusion.sample(mixture, mx.diffusion.EDM(), (1000,), 100, guidance=rule)
+        >>> x.mean().round(decimals=1)
+        tensor(1.)
     """
 
     step: float | None = None

@@ -37,6 +37,13 @@ class FPS(Rule):
         MixtureError: If a time is asked for at which no signal is left.
 
     Source: Dou and Song (2024), with its path of noisy records integrated out.
+
+    Example:
+        >>> mixture = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([-2.0, 2.0]), torch.ones(2)))
+        >>> rule = mx.diffusion.FPS(mx.observation.AdditiveNoise(0.0, 0.1), torch.tensor(1.0))
+        >>> x = mx.diffusion.sample(mixture, mx.diffusion.EDM(), (1000,), 20, guidance=rule)
+        >>> x.mean().round(decimals=1)
+        tensor(1.)
     """
 
     def expected(self, seen: Seen) -> Tensor:

@@ -37,6 +37,13 @@ class MMPS(Rule):
         MixtureError: If it is not a whole number of at least 1.
 
     Source: Rozet, Andry, Lanusse and Louppe (2024), algorithm 3.
+
+    Example:
+        >>> mixture = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([-2.0, 2.0]), torch.ones(2)))
+        >>> rule = mx.diffusion.MMPS(mx.observation.AdditiveNoise(0.0, 0.1), torch.tensor(1.0), iterations=1)
+        >>> x = mx.diffusion.sample(mixture, mx.diffusion.EDM(), (1000,), 20, guidance=rule)
+        >>> x.mean().round(decimals=1)
+        tensor(1.)
     """
 
     iterations: int = 1

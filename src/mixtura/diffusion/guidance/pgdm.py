@@ -28,6 +28,13 @@ class PGDM(LikelihoodRule):
         variance: v, what the data is taken to vary by.
 
     Source: Song, Vahdat, Mardani and Kautz (2023), with the variance of its equation 9 for any ratio of signal.
+
+    Example:
+        >>> mixture = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([-2.0, 2.0]), torch.ones(2)))
+        >>> rule = mx.diffusion.PGDM(mx.observation.AdditiveNoise(0.0, 0.1), torch.tensor(1.0))
+        >>> x = mx.diffusion.sample(mixture, mx.diffusion.EDM(), (1000,), 20, guidance=rule)
+        >>> x.mean().round(decimals=1)
+        tensor(1.)
     """
 
     variance: float = 1.0

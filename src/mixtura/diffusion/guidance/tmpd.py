@@ -74,6 +74,13 @@ class DiagonalTMPD(_ByRows):
         y: As for `TMPD`.
 
     Source: Boys, Girolami, Pidstrigach, Reich, Mosca and Akyildiz (2023).
+
+    Example:
+        >>> mixture = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([-2.0, 2.0]), torch.ones(2)))
+        >>> rule = mx.diffusion.DiagonalTMPD(mx.observation.AdditiveNoise(0.0, 0.1), torch.tensor(1.0))
+        >>> x = mx.diffusion.sample(mixture, mx.diffusion.EDM(), (1000,), 20, guidance=rule)
+        >>> x.mean().round(decimals=1)
+        tensor(1.)
     """
 
     def kept(self, seen: Seen, crossed: Tensor) -> Errors:
@@ -90,6 +97,13 @@ class RowSumTMPD(LikelihoodRule):
         y: As for `TMPD`.
 
     Source: Boys, Girolami, Pidstrigach, Reich, Mosca and Akyildiz (2023), for records of many numbers.
+
+    Example:
+        >>> mixture = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([-2.0, 2.0]), torch.ones(2)))
+        >>> rule = mx.diffusion.RowSumTMPD(mx.observation.AdditiveNoise(0.0, 0.1), torch.tensor(1.0))
+        >>> x = mx.diffusion.sample(mixture, mx.diffusion.EDM(), (1000,), 20, guidance=rule)
+        >>> x.mean().round(decimals=1)
+        tensor(1.)
     """
 
     def spread(self, seen: Seen) -> Errors:
