@@ -113,10 +113,11 @@ def no_gain_left(trace: list[float], tolerance: float, rounding: float, far: flo
     if gain <= rounding:
         return True
     if far > 0:  # after extrapolation gains shrink by no rate: plain ones may go on for so many updates
-        return max(gain, before) * far < tolerance * together
+        return max(gain, before) * _SLOWER * far < tolerance * together
     rate = gain / before if before > 0 else 1.0
     return rate < 1 and gain < 10 * tolerance and gain * rate / (1 - rate) < tolerance
 
 
+_SLOWER = 3.0  # times as slow as steps that mix all directions tell: the slowest of them alone
 _CLEAR = 100.0  # how far above rounding a gain is known to two digits
 _FEWEST = 10  # updates whose gains are judged together

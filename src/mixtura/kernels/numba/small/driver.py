@@ -71,7 +71,7 @@ def settled(trace, last, slow, limits):
     if gain <= rounding:
         return True
     if slow > 0.0:
-        return larger(gain, before) * slow < tolerance
+        return larger(gain, before) * _SLOWER * slow < tolerance
     rate = gain / before if before > 0.0 else 1.0
     return rate < 1.0 and gain < 10 * tolerance and gain * rate / (1 - rate) < tolerance
 
@@ -99,6 +99,7 @@ class Room(NamedTuple):
     size: Any  # of sums
 
 
+_SLOWER = 3.0  # times as slow as steps that mix all directions tell, as `loop.traces` has it
 _GROWTH = 1.02  # of a weight in an update, from which on a component grows
 _LONGEST, _STEP, _FAR = range(3)
 _UPDATES, _TOLERANCE, _PRECISION, _ACCELERATED = range(4)
