@@ -2,6 +2,7 @@
 
 from typing import Any
 
-__all__ = ["UNWRAPPED"]
+__all__ = ["ENTRY", "UNWRAPPED"]
 
-UNWRAPPED: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # numba's types leave these out
+ENTRY: dict[str, Any] = {"no_cfunc_wrapper": True}  # numba's types leave these out
+UNWRAPPED: dict[str, Any] = {"no_cpython_wrapper": True, **ENTRY}

@@ -21,7 +21,7 @@ from numba import njit
 
 from ..native import panels
 from . import vector
-from .jit import UNWRAPPED
+from .jit import ENTRY, UNWRAPPED
 from .vector import fma, load_panel, number, splat, store, total, transpose
 
 __all__ = [
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 part = njit(error_model="numpy", forceinline=True, **UNWRAPPED)
-kernel = njit(error_model="numpy", nogil=True, cache=True, no_cfunc_wrapper=True)
+kernel = njit(error_model="numpy", nogil=True, cache=True, **ENTRY)
 
 
 class Shape(NamedTuple):
