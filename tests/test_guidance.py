@@ -195,6 +195,24 @@ def test_a_few_records_of_many_features_teach_what_the_posterior_knows(name, rec
         torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6 * float(wanted.abs().max()))
 
 
+@pytest.mark.parametrize("variance", [0.0, 0.3])
+@pytest.mark.parametrize("name", ["diagonal", "tied-full", "full", "low rank"])
+def test_draws_by_few_records_are_those_of_the_posterior_s_kernel(name, variance):
+    """Means and second moments along three directions, against those of the mixture that the kernel is."""
+    prior = mixture(mx.Gaussian(torch.randn(3, MANY), BROAD[name]))
+    observation, y = LinearMeasurement(torch.randn(2, MANY), variance), torch.randn(2)
+    process, x = Process(prior, SCHEDULE), torch.randn(MANY)
+    guided, rows = ExactGuidance(observation, y).guide(Exact(process)), 20_000
+    found = guided.draw_earlier(x.expand(rows, -1), at(0.7), at(0.3), torch.Generator().manual_seed(3))
+    law = process.given(observation, y).reverse(0.7, x, 0.3)
+    along = torch.cat([torch.randn(2, MANY), observation.matrix[:1]])
+    off = (found - law.mean) @ along.mT
+    square = ((along @ law.covariance) * along).sum(-1)
+    assert float((off.mean(0) / (square / rows).sqrt()).abs().max()) < 4.5
+    spread = off.square().std(0) / math.sqrt(rows)
+    assert float(((off.square().mean(0) - square) / spread).abs().max()) < 4.5
+
+
 def test_the_posterior_s_kernel_and_moments_are_there_where_records_are_few():
     prior = mixture(mx.Gaussian(3 * torch.randn(3, MANY), BROAD["diagonal"]))
     observation, y, x = LinearMeasurement(torch.randn(1, MANY), 0.3), torch.randn(1), torch.randn(5, MANY)

@@ -9,6 +9,7 @@ component k the clean draw is :math:`N(m_k, C_k)`, with covariances that all row
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,11 +19,13 @@ import torch
 from torch import Generator, Tensor
 
 from ...mixture import Mixture
+from ...observation.matrices import square_root
 from ..beliefs import Belief
 from ..laws import Process
 from ..laws.spread import Part
 from ..models import Exact, Model
 from ..places import Place
+from ..samplers.sampler import Draw
 from .errors import errors
 from .guidance import Guidance
 from .record import Record
@@ -101,29 +104,58 @@ class _Known(Model):
         return self.posterior.reverse(x, late, early)
 
     def draw_earlier(self, x: Tensor, late: Place, early: Place, generator: Generator | None) -> Tensor:
-        return self.posterior.draw_earlier(x, late, early, generator)
+        taught = self._taught(x, late)
+        if taught is None:
+            return self.posterior.draw_earlier(x, late, early, generator)
+        draw = Draw(generator)
+        clean = torch.cat([one.drawn(draw) for one in taught]).reshape(x.shape)
+        share = (early.ratio / late.ratio) ** 2
+        kept = early.sigma / late.sigma * early.ratio / late.ratio  # share * alpha_s / alpha_t, without any signal, too
+        mean = early.alpha * (1 - share) * clean + kept * x
+        return mean + early.sigma * math.sqrt(1 - share) * draw(x)
 
     @property
     def truth(self) -> Process:
         return self.posterior.truth
 
     def denoise(self, x: Tensor, place: Place) -> Tensor:
+        taught = self._taught(x, place)
+        if taught is None:
+            return self.posterior.denoise(x, place)
+        return torch.cat([one.mean() for one in taught]).reshape(x.shape)
+
+    def _taught(self, x: Tensor, place: Place) -> list[_Taught] | None:
+        """The rows, some at a time, with their records; none where rows were measured each in its way."""
         record = Record.of(self.observation, self.y, x, self.event_shape(x))
         if record.matrix is None or record.matrix.ndim > 2:
-            return self.posterior.denoise(x, place)
+            return None
         parts = self.process.parts(place.t, x.reshape(-1, x.shape[-1]))
         sizes = [len(part.mean) for part in parts]
         targets = record.target.expand(*x.shape[:-1], -1).reshape(-1, record.target.shape[-1]).split(sizes)
         noise = record.noise.whole()
-        found = [_given(part, record.matrix, noise, target) for part, target in zip(parts, targets, strict=True)]
-        return torch.cat(found).reshape(x.shape)
+        return [_Taught(part, record.matrix, noise, target) for part, target in zip(parts, targets, strict=True)]
 
 
-def _given(part: Part, matrix: Tensor, noise: Tensor, target: Tensor) -> Tensor:
-    """The mean of the clean draw of some rows given their records ``(n, M)``."""
-    crossed = part.crossed(matrix)
-    spread = errors(crossed @ matrix.mT + noise)
-    residual = target.unsqueeze(-2) - part.images(matrix)
-    share = torch.softmax(part.joint + spread.log_prob(residual), -1)
-    pull = share.unsqueeze(-1) * spread.solve(residual)
-    return part.average(share) + pull.flatten(-2) @ crossed.flatten(0, 1)
+class _Taught:
+    """Some rows, by component, and what their records ``(n, M)`` teach of the clean draw."""
+
+    def __init__(self, part: Part, matrix: Tensor, noise: Tensor, target: Tensor) -> None:
+        self.part, self.matrix, self.noise, self.target = part, matrix, noise, target
+        self.crossed = part.crossed(matrix)
+        self.covariance = self.crossed @ matrix.mT + noise
+        self.spread, self.residual = errors(self.covariance), target.unsqueeze(-2) - part.images(matrix)
+        self.share = torch.softmax(part.joint + self.spread.log_prob(self.residual), -1)
+
+    def mean(self) -> Tensor:
+        """The mean of the clean draw."""
+        pull = self.share.unsqueeze(-1) * self.spread.solve(self.residual)
+        return self.part.average(self.share) + pull.flatten(-2) @ self.crossed.flatten(0, 1)
+
+    def drawn(self, draw: Draw) -> Tensor:
+        """Draws of the clean draw."""
+        label = torch.multinomial(self.share, 1, generator=draw.generator).squeeze(-1)
+        one = torch.nn.functional.one_hot(label, self.share.shape[-1]).to(self.share.dtype)
+        free = self.part.average(one) + self.part.colored(one, draw(self.part.mean))
+        residual = self.target - draw(self.target) @ square_root(self.noise) - free @ self.matrix.mT
+        pull = torch.linalg.solve(self.covariance[label], residual.unsqueeze(-1))
+        return free + (self.crossed[label].mT @ pull).squeeze(-1)

@@ -53,6 +53,10 @@ class Part(ABC):
         """Returns the sums of the components' means under weights ``(n, K)``."""
 
     @abstractmethod
+    def colored(self, weight: Tensor, noise: Tensor) -> Tensor:
+        """Returns the sums of roots of the components' covariances under weights ``(n, K)``, times noise ``(n, D)``."""
+
+    @abstractmethod
     def images(self, matrix: Tensor) -> Tensor:
         """Returns the components' means seen through a matrix ``(M, D)``: ``(n, K, M)``."""
 
@@ -124,6 +128,9 @@ class _ByCoordinates(Part):
     def average(self, weight: Tensor) -> Tensor:
         return weight @ self.kept + (weight @ self.gain) * self.rows
 
+    def colored(self, weight: Tensor, noise: Tensor) -> Tensor:
+        return (weight @ self.left.sqrt()) * noise
+
     def images(self, matrix: Tensor) -> Tensor:
         gains = (self.gain.unsqueeze(-2) * matrix).flatten(0, 1)
         return self.kept @ matrix.mT + (self.rows @ gains.mT).unflatten(-1, (-1, len(matrix)))
@@ -173,6 +180,9 @@ class _ByAxes(Part):
     def average(self, weight: Tensor) -> Tensor:
         return self.axes.back(weight.unsqueeze(-1) * self.means)
 
+    def colored(self, weight: Tensor, noise: Tensor) -> Tensor:
+        return self.axes.back(weight.unsqueeze(-1) * self.axes.within.sqrt() * noise.unsqueeze(-2))
+
     def images(self, matrix: Tensor) -> Tensor:
         turned = self.axes.turned(matrix).movedim(0, -1)  # (K or 1, D, M)
         return (self.means.movedim(1, 0) @ turned).movedim(0, 1)
@@ -198,6 +208,10 @@ class _ByMeans(Part):
 
     def average(self, weight: Tensor) -> Tensor:
         return (weight.unsqueeze(-2) @ self.apart).squeeze(-2) + weight.sum(-1, keepdim=True) * self.mean
+
+    def colored(self, weight: Tensor, noise: Tensor) -> Tensor:
+        each = self.earlier.structure.color(noise.unsqueeze(-2).expand(self.apart.shape))
+        return (weight.unsqueeze(-2) @ each).squeeze(-2)
 
     def images(self, matrix: Tensor) -> Tensor:
         return (self.apart + self.mean.unsqueeze(-2)) @ matrix.mT
