@@ -203,8 +203,8 @@ def test_draws_by_few_records_are_those_of_the_posterior_s_kernel(name, variance
     observation, y = LinearMeasurement(torch.randn(2, MANY), variance), torch.randn(2)
     process, x = Process(prior, SCHEDULE), torch.randn(MANY)
     guided, rows = ExactGuidance(observation, y).guide(Exact(process)), 20_000
-    found = guided.draw_earlier(x.expand(rows, -1), at(0.7), at(0.3), torch.Generator().manual_seed(3))
-    law = process.given(observation, y).reverse(0.7, x, 0.3)
+    found = guided.draw_earlier(x.expand(rows, -1), at(0.9), at(0.02), torch.Generator().manual_seed(3))
+    law = process.given(observation, y).reverse(0.9, x, 0.02)
     along = torch.cat([torch.randn(2, MANY), observation.matrix[:1]])
     off = (found - law.mean) @ along.mT
     square = ((along @ law.covariance) * along).sum(-1)
