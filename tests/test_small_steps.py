@@ -11,9 +11,9 @@ from mixtura.kernels.laws import Law
 from mixtura.kernels.native.machine import called
 from mixtura.kernels.native.panels import WIDTH
 from mixtura.kernels.native.values import INT, NUMBERS, REAL
-from mixtura.kernels.numba.small import covariances as compiled
-from mixtura.kernels.numba.small import exponential_step, exponential_sums
-from mixtura.kernels.numba.small.calls import COVARIANCES, pointers
+from mixtura.kernels.small_steps import covariances as compiled
+from mixtura.kernels.small_steps import exponential_step, exponential_sums
+from mixtura.kernels.small_steps.calls import COVARIANCES, pointers
 
 SHARED = ("VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")
 

@@ -102,7 +102,7 @@ def small_module(name: str) -> ModuleType | None:
     There is none where llvmlite is missing, the loops have no source to be read, or compiling is off as for numba.
     """
     try:
-        lanes, found = import_module(".native.lanes", __package__), import_module(f".numba.{name}", __package__)
+        lanes, found = import_module(".native.lanes", __package__), import_module(f".small_steps.{name}", __package__)
     except ImportError:
         return None
     switched_off = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"

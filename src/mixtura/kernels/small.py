@@ -39,7 +39,7 @@ Array = NDArray[Any]
 
 _MOST_NUMBERS = 2**18  # of rows times columns: what passes quickly from the second cache
 _MOST_FEATURES = 16
-_DRIVER = "small.driver"
+_DRIVER = "driver"
 GRAIN = 2_000_000  # row-components worth another thread: about some milliseconds
 
 
@@ -255,7 +255,7 @@ def clusters(x: Tensor, weight: Tensor | None, mean: Tensor, limits: Limits) -> 
     numbers = limits.updates, limits.tolerance, np.finfo(np.float64).eps
 
     def run(first: int, last: int) -> None:
-        compiled("small.lloyd").lloyd(*given, *numbers, traces, ends, first, last)
+        compiled("lloyd").lloyd(*given, *numbers, traces, ends, first, last)
 
     in_threads(run, count, workers(rows.size * means.shape[1] * count * min(limits.updates, 50), GRAIN))
     return Clusters(means + origin, spread, Outcome(traces, ends[:, 1], ends[:, 0], np.zeros((count, 2))))

@@ -83,10 +83,10 @@ class Starts(States):
 
     def _of_step(self, step: Step) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
         kind, k, d, width = (
-            compiled("small.gaussian_kind"),
+            compiled("gaussian_kind"),
             self.components,
             self.table.features,
-            compiled("small.driver").WIDTH,
+            compiled("driver").WIDTH,
         )
         shape = np.array([k, d, width, step, kind.shared_step() if step.partly_shared else 0])
         return kind.calls(), shape, (k * d * max(d, width), 2 * (k + 1) * d * d + k)
@@ -117,7 +117,7 @@ def seeded(x: Tensor, weight: Tensor | None, table: Table, sizes: Array, uniform
 
     def run(first: int, last: int) -> None:
         given = scaled, weights, places, table.total, table.unit, uniforms, kinds
-        compiled("small.seeds").seed(*given, logits, mean, covariance, first, last)
+        compiled("seeds").seed(*given, logits, mean, covariance, first, last)
 
     in_threads(run, groups, workers(scaled.size * count * components * 10, GRAIN))
     group = np.repeat(np.arange(groups), count)

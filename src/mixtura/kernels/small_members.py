@@ -49,7 +49,7 @@ class Members(States):
     def matched(self, weights: Array, sums: Array) -> tuple[Array, Array]:
         """Log-normalisers (M,) and natural parameters (M, F) that weights (M,) and sums (M, F) imply; NaN for none."""
         shape, spare = self._of_components(1), np.zeros(3 * self.matching.size)
-        match, floor, count = compiled("small.exponential_kind").match, self.table.floor[0], len(sums)
+        match, floor, count = compiled("exponential_kind").match, self.table.floor[0], len(sums)
         states, given = np.zeros((count, 2 + sums.shape[1])), np.hstack((weights[:, None], sums))
         broken = [match(one, floor, shape, state, spare) for one, state in zip(given, states, strict=True)]
         states[np.array(broken) >= 0] = np.nan
@@ -57,11 +57,11 @@ class Members(States):
 
     def _of_components(self, components: int) -> Array:
         law, size, trials = self.matching
-        return np.array([components, self.table.features, compiled("small.driver").WIDTH, law, size, trials])
+        return np.array([components, self.table.features, compiled("driver").WIDTH, law, size, trials])
 
     def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
         spare = 1, 3 * self.matching.size
-        return compiled("small.exponential_kind").calls(), self._of_components(self.components), spare
+        return compiled("exponential_kind").calls(), self._of_components(self.components), spare
 
     def _measure(self) -> Array:
         unit, k = self.table.unit, self.components

@@ -5,8 +5,8 @@ sum keeps one number for each lane until the last panel. Factors come divided by
 is a constant minus a squared length.
 """
 
-from ...native.panels import fma, load_panel, softmax, splat, store, total
-from ...native.program import plain
+from ..native.panels import fma, load_panel, softmax, splat, store, total
+from ..native.program import plain
 
 __all__ = ["expect"]
 

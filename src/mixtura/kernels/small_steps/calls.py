@@ -9,8 +9,8 @@ import numpy as np
 from llvmlite import ir
 from numpy.typing import NDArray
 
-from ...native.panels import calling
-from ...native.values import INT, NUMBERS, REAL, WHOLE
+from ..native.panels import calling
+from ..native.values import INT, NUMBERS, REAL, WHOLE
 
 __all__ = ["COVARIANCES", "EXPECT", "MATCH", "Array", "covariances_at", "expect_at", "match_at", "pointers"]
 

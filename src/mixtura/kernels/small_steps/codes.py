@@ -1,6 +1,6 @@
 """What a start's covariances look like, as numbers that compiled code compares."""
 
-from ...steps import Step
+from ..steps import Step
 
 __all__ = [
     "DIAGONAL",

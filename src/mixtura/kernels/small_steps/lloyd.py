@@ -9,10 +9,10 @@ import math
 import numpy as np
 from llvmlite import ir
 
-from ...native.machine import called
-from ...native.panels import beyond
-from ...native.program import plain
-from ...native.values import INT, NUMBERS, VOID, WHOLE
+from ..native.machine import called
+from ..native.panels import beyond
+from ..native.program import plain
+from ..native.values import INT, NUMBERS, VOID, WHOLE
 from .calls import Array, pointers
 
 __all__ = ["lloyd"]

@@ -3,8 +3,8 @@ r"""Gaussians on small tables, as the driver calls them: E-step and M-step.
 A shape is K, D, rows in a panel, the code of the structure, and the address of its step where it shares a part.
 """
 
-from ...native.machine import address
-from ...native.program import plain
+from ..native.machine import address
+from ..native.program import plain
 from .calls import COVARIANCES, EXPECT, MATCH
 from .codes import FULL
 from .covariances import covariances

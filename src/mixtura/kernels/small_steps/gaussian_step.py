@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from ...native.panels import load_panel, total
-from ...native.program import plain
+from ..native.panels import load_panel, total
+from ..native.program import plain
 from .calls import covariances_at
 from .codes import EVI, SPHERICAL, TIED_DIAGONAL, TIED_FULL, TIED_SPHERICAL, VEE, VEI
 

@@ -7,7 +7,7 @@ each with so many numbers of T; A of a component is their sum. See `exponential_
 
 import math
 
-from ...native.program import plain
+from ..native.program import plain
 from .functions import digammas, log_bessel, mean_length
 
 __all__ = ["size_of_room", "update"]

@@ -9,8 +9,8 @@ to which the base measure adds the same for all components. Parameters of a star
 (K), constants (K), natural parameters (K, F).
 """
 
-from ...native.panels import fma, load_panel, softmax, splat, store, total
-from ...native.program import plain
+from ..native.panels import fma, load_panel, softmax, splat, store, total
+from ..native.program import plain
 
 __all__ = ["expect"]
 

@@ -13,7 +13,7 @@ where it is common), another spare one; then a number for each component.
 
 import math
 
-from ...native.program import plain
+from ..native.program import plain
 
 __all__ = ["EEV", "EVE", "EVI", "EVV", "VEE", "VEI", "VEV", "VVE", "covariances", "covariances_room"]
 

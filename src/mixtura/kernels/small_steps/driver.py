@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from llvmlite import ir
 
-from ...native.machine import called
-from ...native.panels import WIDTH, beyond
-from ...native.program import plain
-from ...native.values import INT, NUMBERS, VOID, WHOLE
-from ...steps import End
+from ..native.machine import called
+from ..native.panels import WIDTH, beyond
+from ..native.program import plain
+from ..native.values import INT, NUMBERS, VOID, WHOLE
+from ..steps import End
 from .calls import Array, expect_at, match_at, pointers
 
 __all__ = ["COLLAPSED", "CONVERGED", "FELL", "NOT_FINITE", "RUNNING", "WIDTH", "advance"]

@@ -3,9 +3,9 @@
 A shape is K, F, rows in a panel, the law, the statistics of a member, and the trials behind a value.
 """
 
-from ...native.machine import address, called
-from ...native.panels import load_panel, total
-from ...native.program import plain
+from ..native.machine import address, called
+from ..native.panels import load_panel, total
+from ..native.program import plain
 from .calls import EXPECT, MATCH, Array, pointers
 from .exponential_step import update
 from .exponential_sums import expect

@@ -9,7 +9,7 @@ The modified Bessel function of the first kind is its power series where x is sm
 
 import math
 
-from ...native.program import plain
+from ..native.program import plain
 
 __all__ = ["bessel_series", "digammas", "log_bessel", "mean_length"]
 
