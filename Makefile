@@ -45,6 +45,7 @@ bench: $(VENV)/.with-bench
 	$(BIN)/python -m benchmarks.small
 	$(BIN)/python -m benchmarks.diffusion
 	$(BIN)/python -m benchmarks.optima
+	$(BIN)/python -m benchmarks.diffusion_guidance
 	$(BIN)/python -m benchmarks.fuzz --cases 2000
 
 clean:

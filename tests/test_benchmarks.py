@@ -15,7 +15,7 @@ pytest.importorskip("sklearn")
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-from benchmarks import fuzz, limits, optima, small, table, targets  # noqa: E402
+from benchmarks import diffusion_guidance, fuzz, limits, optima, small, table, targets  # noqa: E402
 from benchmarks.cases import DTYPES, SHAPES, STRUCTURES, Case, grid  # noqa: E402
 from benchmarks.turns import Result, Subject, take_turns  # noqa: E402
 
@@ -152,3 +152,13 @@ def test_small_tables_take_turns_and_say_what_they_compare():
     ours, theirs = small.from_one_start(60, 2, 2)
     weights = ours(5).mixture.weights.numpy()
     np.testing.assert_allclose(weights, theirs(5).weights_, atol=1e-6)
+
+
+def test_a_problem_in_the_axes_of_its_measurement_is_the_same_problem():
+    problem = mx.diffusion.problems.cardoso2023(8, 4, 3)
+    simple, axes = diffusion_guidance.turned(problem)
+    assert simple.posterior.components.structure.elementwise and not problem.posterior.components.structure.elementwise
+    torch.testing.assert_close(simple.posterior.weights, problem.posterior.weights)
+    torch.testing.assert_close(simple.posterior.mean, problem.posterior.mean @ axes)
+    torch.testing.assert_close(simple.posterior.covariance, axes.mT @ problem.posterior.covariance @ axes)
+    torch.testing.assert_close(simple.clean, problem.clean @ axes)
