@@ -62,6 +62,7 @@ def test_grid_of_25(make):
     assert len(means.unique(dim=0)) == 25 and torch.equal(means[:, :2].repeat(1, 4), means)
     values = torch.linalg.svdvals(problem.observation.matrix)
     assert values.shape == (4,) and 0 < values.min() and values.max() < 1
+    assert make is problems.boys2023 or 0 < problem.observation.scale < values.max()
     assert problem.mixture.components.structure.name == "tied-spherical"
 
 
