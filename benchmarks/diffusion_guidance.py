@@ -189,8 +189,8 @@ in how they learn of y, too.
 ## Where the error comes from
 
 W1 at d_y = 2, seed 0, three runs of each: the start from N(0, I) instead of p_T(x | y), then the rule instead of the
-exact posterior's denoiser, then the steps, then the number of samples. At d = 800 the modes are nearly three scales
-apart at the end of the noise, and what starts from N(0, I) has lost them.
+exact posterior's denoiser, then the steps, then the number of samples. At d = 800 the outer modes
+are still nearly three scales from the centre at the end of the noise, and what starts from N(0, I) has lost them.
 
 {apart}
 
