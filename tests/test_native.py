@@ -224,7 +224,7 @@ def test_code_is_kept_once_without_numba_and_made_anew_where_it_is_damaged(tmp_p
     first = fitted(tmp_path)
     assert "numba" not in first.stderr.split() and float(first.stdout) == pytest.approx(here())
     kept = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    assert "compiling" in first.stderr and len(kept) == 4  # E-step, M-step, driver and K-means, for one structure
+    assert "compiling" in first.stderr and len(kept) == 5  # a trial, E-step, M-step, driver, K-means
     again = fitted(tmp_path)
     assert "compiling" not in again.stderr and again.stdout == first.stdout
     damaged = sorted(kept)[0]
@@ -237,6 +237,19 @@ def test_code_is_kept_once_without_numba_and_made_anew_where_it_is_damaged(tmp_p
 def test_nothing_is_compiled_where_compiling_is_switched_off(tmp_path):
     plainly = fitted(tmp_path, NUMBA_DISABLE_JIT="1")
     assert "compiling" not in plainly.stderr and float(plainly.stdout) == pytest.approx(here())
+
+
+def test_a_compiler_that_is_not_understood_is_named_and_done_without(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import llvmlite.binding\n"
+        "def refuse(text):\n"
+        "    raise RuntimeError('pointers have types no more')\n"
+        "llvmlite.binding.parse_assembly = refuse\n"
+    )
+    path = os.pathsep.join([str(tmp_path), str(Path(mx.__file__).parents[1])])
+    found = fitted(tmp_path / "kept", PYTHONPATH=path)
+    assert "pointers have types no more" in found.stderr and "by torch" in found.stderr
+    assert float(found.stdout) == pytest.approx(here())
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

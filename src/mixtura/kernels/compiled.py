@@ -99,14 +99,16 @@ def compiled_module(name: str) -> ModuleType | None:
 def small_module(name: str) -> ModuleType | None:
     """A module of loops over small tables.
 
-    There is none where llvmlite is missing, the loops have no source to be read, or compiling is off as for numba.
+    There is none where llvmlite is missing or not understood, the loops have no source to be read, or compiling is off
+    as for numba.
     """
     try:
         lanes, found = import_module(".native.lanes", __package__), import_module(f".small_steps.{name}", __package__)
+        trial = import_module(".native.trial", __package__)
     except ImportError:
         return None
-    switched_off = os.environ.get("NUMBA_DISABLE_JIT", "0") != "0"
-    return found if lanes.has_fused_multiply_add() and _written(found) and not switched_off else None
+    wanted = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0" and lanes.has_fused_multiply_add() and _written(found)
+    return found if wanted and trial.works() else None
 
 
 def _written(module: ModuleType) -> bool:

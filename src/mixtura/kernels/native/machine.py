@@ -83,7 +83,10 @@ def _loaded(code: bytes, name: str) -> int:
     engine = _engine()
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    return engine.get_function_address(name)
+    found = engine.get_function_address(name)
+    if not found:
+        raise RuntimeError(f"LLVM does not find {name} in the code that it made")
+    return found
 
 
 # -- on disk
