@@ -41,7 +41,6 @@ __all__ = ["PLAIN", "Extrapolation", "Plain", "extrapolation"]
 
 _LONGEST = 4.0  # the longest step at first, and by how much it grows and shrinks
 _LEAST = 1.01  # a step that is worth a guess
-_NARROWEST = 0.5  # of a variance: no guess through errors leaves less
 
 
 class Plain:
@@ -136,13 +135,11 @@ class Extrapolation(Guessing):
     """Starts all of which make guesses in the same iterations, from three sums in a row.
 
     Attributes:
-        exact: Whether nothing stands between a draw and its record.
         longest: The longest step allowed, by start.
         step: The last step.
         row: The sums of the last iterations, from those where a pair of updates began.
     """
 
-    exact: bool = field(kw_only=True)
     longest: Tensor = field(kw_only=True)
     step: Tensor = field(kw_only=True)
     row: list[_Stated] = field(default_factory=list, kw_only=True)
@@ -180,7 +177,6 @@ class Extrapolation(Guessing):
         ahead = _chosen(ready, ahead, now.sums)
         guess = method.update(ahead, now.state)
         leaps = ready & ~method.collapsed(guess, floor).any(-1).cpu()
-        leaps = leaps if self.exact else leaps & ~_narrowed(method, guess, now.state)
         self.row = [_Stated(_chosen(leaps, ahead, now.sums), now.state)]
         self.guess = leaps | method.expected(now.state).components.bold
         return guess if bool(leaps.all()) else merged(leaps, guess, method.update(now.sums, now.state))
@@ -202,18 +198,12 @@ class Extrapolation(Guessing):
         return replace(super().kept(index), longest=self.longest[index], step=self.step[index], row=row)
 
 
-def extrapolation(method: Method, state: State, runs: list[Run], exact: bool) -> Plain:
+def extrapolation(method: Method, state: State, runs: list[Run]) -> Plain:
     """Returns what makes guesses for a method and its components, where these can."""
     components = method.expected(state).components
     if method.accelerated and components.sums_add:
-        return Extrapolation.of(runs, exact=exact)
+        return Extrapolation.of(runs)
     return Bold.of(runs) if method.monotone and components.bold else PLAIN
-
-
-def _narrowed(method: Method, guess: State, now: State) -> Tensor:
-    """Tells where a guess makes a component much narrower: through errors updates hardly lead back from no width."""
-    before, after = (method.expected(one).components.variance for one in (now, guess))
-    return (~(after > _NARROWEST * before)).flatten(1).any(-1).cpu()
 
 
 def _steps(first: Statistics, second: Statistics, third: Statistics, units: Sequence[Tensor]) -> Tensor:

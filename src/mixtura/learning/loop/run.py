@@ -74,7 +74,7 @@ def run(
 def _iterate(
     method: Method, rows: Rows, state: State, floor: Tensor, runs: list[Run], report: Report | None, watch: Watch | None
 ) -> None:
-    alive, ahead = list(range(len(runs))), extrapolation(method, state, runs, rows.observation.exact)
+    alive, ahead = list(range(len(runs))), extrapolation(method, state, runs)
     for iteration in range(method.max_iterations + 1):
         now = method.at(iteration)
         statistics = now.expect(state, rows)

@@ -12,13 +12,14 @@ responsibilities r, candidates are ranked by
 the second being the divergence of the component from the rows it holds. A component is split where its rows' main
 direction is cut at the mean. Both work through the family's own update, so they serve every family, and through what is
 expected of the clean rows, so they serve every observation. Where labels are known, EM gives those rows back to their
-components after a move, and a move that is not better is not kept.
+components after a move, and a move that is not better is not kept. After a move through errors updates are not
+extrapolated: a leap may end at a component without a width of its own, from which updates hardly lead away.
 """
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -70,7 +71,8 @@ class SplitMergeEM(EM):
 
     def pursue(self, rows: Rows, start: State, floor: Tensor, report: Report | None = None) -> list[Run]:
         runs = run(self, rows, start, floor, report)
-        return [improved(self, one, rows, floor, self.propose) for one in runs]
+        plain = self if rows.observation.exact else replace(self, acceleration=False)
+        return [improved(plain, one, rows, floor, self.propose) for one in runs]
 
     def propose(self, state: Mixture, rows: Rows) -> list[Mixture]:
         """Returns the mixtures with two components merged and a third split, most promising first."""
