@@ -142,7 +142,7 @@ def test_backends_agree(other, extra, form, tied, size, dtype):
     accuracy = 1e-9 if dtype is F64 else 1e-4
     check(other.sums(plan, x, weight), REFERENCE.sums(plan, x, weight), accuracy)
     check(other.sums(plan, x, None), REFERENCE.sums(plan, x, None), accuracy)
-    for answer in ("log_joint", "log_density", "score"):
+    for answer in ("log_joint", "log_density", "responsibilities", "score"):
         ours, theirs = (getattr(one, answer)(plan, x) for one in (other, REFERENCE))
         assert ours.dtype == dtype
         torch.testing.assert_close(ours, theirs, rtol=100 * accuracy, atol=100 * accuracy)
