@@ -31,7 +31,7 @@ Noised = Callable[[Tensor, Tensor], Mixture]  # the law at a time, of its signal
 
 _SMALL = 8  # features up to which sums of matrices cost less than a row turned into all axes
 _MANY = 2**13  # rows times components from which a pass is worth its making
-_NUMBERS = 2**19  # of the turned rows that are held at a time: they stay in the cache
+_NUMBERS = 2**20  # of the turned rows that are held at a time: about what the cache keeps
 _LEAST = 64  # rows at a time, for which a matrix is worth its reading
 
 
