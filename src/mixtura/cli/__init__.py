@@ -1,4 +1,4 @@
-"""The command line: ``mixtura fit | select | score | assign | sample | report | demo``."""
+"""The command line: ``mixtura fit | select | score | assign | sample | report | demo | diffusion``."""
 
 from __future__ import annotations
 

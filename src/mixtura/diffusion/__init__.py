@@ -1,4 +1,4 @@
-"""Diffusion of Gaussian mixtures, exactly: schedules, laws, samplers, and guidance to be measured against the truth.
+"""Diffusion of Gaussian mixtures, exactly: samplers and guidance held against the truth.
 
 A Gaussian mixture under noise is a Gaussian mixture at every time, and so is all that can be asked of it backwards:
 score, denoiser, reverse kernel, and the posterior of what was recorded. So a sampler, a guidance or a network can be
