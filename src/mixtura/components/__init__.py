@@ -1,5 +1,6 @@
 """Families of distributions, batched over the K components of a mixture."""
 
+from .argument import Argument
 from .base import Component, Labels
 from .binomial import Bernoulli, Binomial
 from .categorical import Categorical, Multinomial
@@ -33,6 +34,7 @@ from .von_mises import VonMises, VonMisesFisher
 from .weibull import Weibull
 
 __all__ = [
+    "Argument",
     "Bernoulli",
     "Beside",
     "Beta",

@@ -8,7 +8,7 @@ with T the indicator of the category, or the counts themselves, and h the multin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch.distributions import constraints
 
 from ..errors import refuse
 from ..kernels.laws import Law
+from .argument import Argument
 from .domains import codes
 from .exponential_family import ExponentialFamily, MatchedMeans
 from .family import OfVectors
@@ -244,6 +245,17 @@ class CategoricalFamily(MatchedMeans, of=[Categorical]):
     def embed(self, x: Tensor) -> Tensor:
         return _indicators(x, self.categories).reshape(len(x), -1)
 
+    def arguments(self, features: int | None) -> dict[str, Argument]:
+        own = () if features is None else (features,)
+        return {"probs": Argument(constraints.simplex, (*own, self.categories))}
+
+    def made(self, values: Mapping[str, Tensor], features: int | None) -> Categorical:
+        logits, vectors = values["probs"].log(), features is not None
+        return Categorical._of(logits=logits, loose=False, vectors=vectors, categories=self.categories)
+
+    def read(self, components: Any) -> dict[str, Tensor]:
+        return {"probs": components.probs}
+
     def neutral(self, x: Tensor, batch: tuple[int, ...]) -> Categorical:
         return Categorical(x.new_ones(*batch, *x.shape[1:], self.categories), vectors=x.ndim > 1)
 
@@ -256,6 +268,15 @@ class MultinomialFamily(OfVectors, MatchedMeans, of=[Multinomial]):
 
     def embed(self, x: Tensor) -> Tensor:
         return x / x.sum(-1, keepdim=True).clamp_min(1)
+
+    def arguments(self, features: int | None) -> dict[str, Argument]:
+        return {"probs": Argument(constraints.simplex, (features or 1,))}
+
+    def made(self, values: Mapping[str, Tensor], features: int | None) -> Multinomial:
+        return Multinomial._of(logits=values["probs"].log(), loose=False, total_count=self.total_count)
+
+    def read(self, components: Any) -> dict[str, Tensor]:
+        return {"probs": components.probs}
 
     def neutral(self, x: Tensor, batch: tuple[int, ...]) -> Multinomial:
         return Multinomial(x.new_ones(*batch, *x.shape[1:]), self.total_count)

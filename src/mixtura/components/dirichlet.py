@@ -16,6 +16,7 @@ and never returns less likely parameters than the current ones.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,6 +26,7 @@ from torch.distributions import constraints
 
 from ..errors import refuse
 from ..kernels.laws import Law
+from .argument import Argument
 from .coordinates import Coordinates
 from .domains import OPEN_UNIT, SHARES
 from .exponential_family import ExponentialFamily, MatchedMeans
@@ -274,6 +276,15 @@ class BetaFamily(MatchedMeans, of=[Beta]):
 
 class DirichletFamily(OfVectors, MatchedMeans, of=[Dirichlet]):
     """Dirichlet components."""
+
+    def arguments(self, features: int | None) -> dict[str, Argument]:
+        return {"concentration": Argument(constraints.positive, (features or 1,))}
+
+    def made(self, values: Mapping[str, Tensor], features: int | None) -> Dirichlet:
+        return Dirichlet._of(concentration=values["concentration"])
+
+    def read(self, components: Any) -> dict[str, Tensor]:
+        return {"concentration": components.concentration}
 
     def neutral(self, x: Tensor, batch: tuple[int, ...]) -> Dirichlet:
         return Dirichlet(x.new_ones(*batch, *x.shape[1:]))

@@ -11,15 +11,17 @@ A new family of components is one file: the component's class, and below it a cl
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from ..errors import refuse
+from ..errors import NotClosedForm, refuse
 from ..kernels import Step
+from .argument import Argument
 from .domains import in_words, moved_inside
 
 if TYPE_CHECKING:
@@ -128,6 +130,52 @@ class Family(ABC):
     def step(self) -> Step | None:
         """By which compiled M-steps for small tables know its Gaussians; none for other families."""
         return None
+
+    # -- its parameters by name
+
+    def arguments(self, features: int | None) -> dict[str, Argument]:
+        """Returns the parameters of a component on numbers (none) or on vectors of so many features, by name.
+
+        Raises:
+            NotClosedForm: If the family does not state them.
+
+        Example:
+            >>> mx.Gaussian.template(structure=mx.Diagonal()).arguments(3)["scale"].shape
+            (3,)
+        """
+        if not self.kind.arguments:
+            raise NotClosedForm(f"{self.title} components have no parameters that are free to move one by one.")
+        shape = () if features is None else (features,)
+        return {name: Argument(support, shape) for name, support in self.kind.arguments.items()}
+
+    def made(self, values: Mapping[str, Tensor], features: int | None) -> Component:
+        """Returns components of parameters by name, ``(*B, K, ...)``, without a look at a number.
+
+        Arguments:
+            values: The parameters that `arguments` names.
+            features: None for components on numbers.
+
+        Example:
+            >>> mx.Poisson.template().made({"rate": torch.tensor([1.0, 4.0])}, None).mean
+            tensor([1., 4.])
+        """
+        names, tensors = list(values), torch.broadcast_tensors(*values.values())
+        plain = {one.name: one.default for one in fields(self.kind)} | self._settings_of_kind()
+        return self.kind._of(**plain | {"vectors": features is not None} | dict(zip(names, tensors, strict=True)))
+
+    def _settings_of_kind(self) -> dict[str, Any]:
+        """The settings that a component keeps as well."""
+        kept = {one.name for one in fields(self.kind)}
+        return {name: value for name, value in self.settings().items() if name in kept}
+
+    def read(self, components: Any) -> dict[str, Tensor]:
+        """Returns the parameters of components by name: what `made` takes.
+
+        Example:
+            >>> mx.Normal.template().read(mx.Normal(torch.zeros(2), torch.ones(2)))["scale"]
+            tensor([1., 1.])
+        """
+        return {name: getattr(components, name) for name in self.kind.arguments}
 
     # -- what it takes from outside
 

@@ -6,14 +6,16 @@ tails of a Gaussian. Here, once for all of them, a number gains its axis on the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from ..errors import refuse
+from .argument import Argument
 from .base import Component
 from .covariance.spherical import Spherical
 from .covariance.structure import Structure
@@ -21,7 +23,7 @@ from .gaussian import Gaussian
 from .starting_moments import starting_moments
 from .statistics import Statistics
 
-__all__ = ["GaussianInside", "gaussian_of_numbers", "starting_gaussian"]
+__all__ = ["GaussianInside", "arguments", "gaussian_of_numbers", "made", "read", "starting_gaussian"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -130,6 +132,29 @@ def starting_gaussian(structure: Structure, x: Tensor, r: Tensor) -> Gaussian:
     """Returns Gaussians at the centres of responsibilities ``(N, B, K)`` of rows ``(N, D)``, or of numbers ``(N,)``."""
     location, structure = starting_moments(structure, x.reshape(len(x), -1), r)
     return Gaussian._of(location=location, structure=structure)
+
+
+def arguments(structure: Structure, features: int | None, centre: str = "loc") -> dict[str, Argument]:
+    """Returns the parameters of the Gaussians inside by name: of numbers, a centre and a scale."""
+    if features is None:
+        return {centre: Argument(constraints.real), "scale": Argument(constraints.positive, (), structure.tied)}
+    return {centre: Argument(constraints.real, (features,)), **structure.arguments(features)}
+
+
+def made(structure: Structure, values: Mapping[str, Tensor], features: int | None, centre: str = "loc") -> Gaussian:
+    """Returns the Gaussians of parameters by name, without a look at a number."""
+    if features is None:
+        round_one = Spherical._of(factor=values["scale"], tied=structure.tied)
+        return Gaussian._of(location=values[centre].unsqueeze(-1), structure=round_one)
+    return Gaussian._of(location=values[centre], structure=structure.made(values))
+
+
+def read(components: GaussianInside | Gaussian) -> dict[str, Tensor]:
+    """Returns scales, and correlations if any, of the Gaussians inside by name."""
+    gaussian, vectors = components.gaussian, bool(components.event_shape)
+    if vectors:
+        return gaussian.structure.read(gaussian.features)
+    return {"scale": gaussian.structure.scales(1).squeeze(-1)}
 
 
 def gaussian_of_numbers(loc: Tensor, scale: Tensor | float, validate_args: bool = True) -> Gaussian:

@@ -7,7 +7,7 @@ so everything but the last term, and the moments, is the Gaussian's own work on 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -15,6 +15,8 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import constraints
 
+from . import gaussian_inside as inside
+from .argument import Argument
 from .base import Component, Labels
 from .covariance.diagonal import Diagonal
 from .covariance.structure import Structure
@@ -123,6 +125,16 @@ class LogNormal(GaussianInside):
 @dataclass(frozen=True, eq=False, repr=False)
 class LogNormalFamily(StructuredFamily, LogView, of=[LogNormal]):
     """Log-normal components; the structure is that of the logarithms, `Diagonal` if none is given."""
+
+    def arguments(self, features: int | None) -> dict[str, Argument]:
+        return inside.arguments(self.structure or Diagonal(), features)
+
+    def made(self, values: Mapping[str, Tensor], features: int | None) -> LogNormal:
+        inner = inside.made(self.structure or Diagonal(), values, features)
+        return LogNormal._of(inner=inner, vectors=features is not None)
+
+    def read(self, components: Any) -> dict[str, Tensor]:
+        return {"loc": components.loc, **inside.read(components)}
 
     def start(self, x: Tensor, r: Tensor) -> LogNormal:
         inner = starting_gaussian(self.structure or Diagonal(), x.log(), r)

@@ -5,6 +5,7 @@ r"""The normal family on numbers, :math:`N(\mu_k, s_k^2)`: a Gaussian of one fea
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -12,6 +13,8 @@ from torch import Generator, Tensor
 
 from ..errors import refuse
 from ..kernels import Step
+from . import gaussian_inside as inside
+from .argument import Argument
 from .base import Component, Labels
 from .covariance.diagonal import Diagonal
 from .covariance.full import Full
@@ -158,9 +161,25 @@ class GaussianFamily(StructuredFamily, of=[Gaussian, Normal]):
         tied = self.structure is not None and self.structure.tied
         return replace(self, kind=Gaussian, structure=Diagonal(tied=tied))
 
+    def arguments(self, features: int | None) -> dict[str, Argument]:
+        return inside.arguments(self.structure or Full(), features, _centre(features))
+
+    def made(self, values: Mapping[str, Tensor], features: int | None) -> Gaussian | Normal:
+        gaussian = inside.made(self.structure or Full(), values, features, _centre(features))
+        return of_rows(gaussian, features is not None)
+
+    def read(self, components: Any) -> dict[str, Tensor]:
+        centre = "mean" if components.event_shape else "loc"
+        return {centre: components.mean, **inside.read(components)}
+
     def start(self, x: Tensor, r: Tensor) -> Gaussian | Normal:
         """Returns Gaussians at the centres of the responsibilities, with one shared starting covariance."""
         return of_rows(starting_gaussian(self.structure or Full(), x, r), x.ndim > 1)
+
+
+def _centre(features: int | None) -> str:
+    """What the mean is called: a normal law on numbers has a loc."""
+    return "loc" if features is None else "mean"
 
 
 def of_rows(gaussian: Gaussian, vectors: bool) -> Gaussian | Normal:

@@ -19,16 +19,19 @@ where they are many; it is taken where the sum is not concave, and where Newton'
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor
+from torch.distributions import constraints
 
 from .. import kernels
 from ..errors import refuse
 from ..kernels import Tails
+from . import gaussian_inside as inside
+from .argument import Argument
 from .base import Component, Labels
 from .covariance.diagonal import Diagonal
 from .covariance.structure import Structure
@@ -290,6 +293,21 @@ class StudentTFamily(StructuredFamily, of=[StudentT]):
 
     shared: bool = False
     fixed: float | None = None
+
+    def arguments(self, features: int | None) -> dict[str, Argument]:
+        found = inside.arguments(self.structure or Diagonal(), features)
+        return found if self.fixed is not None else found | {"dof": Argument(constraints.positive, (), self.shared)}
+
+    def made(self, values: Mapping[str, Tensor], features: int | None) -> StudentT:
+        inner = inside.made(self.structure or Diagonal(), values, features)
+        dof = inner.location.new_tensor(self.fixed) if self.fixed is not None else values["dof"]
+        settings = {"shared": self.shared, "fixed": self.fixed, "dof": dof.expand(inner.batch_shape)}
+        return StudentT._of(inner=inner, vectors=features is not None, **settings)
+
+    def read(self, components: Any) -> dict[str, Tensor]:
+        found = {"loc": components.loc, **inside.read(components)}
+        dof = components.dof[..., :1] if self.shared else components.dof
+        return found if self.fixed is not None else found | {"dof": dof}
 
     def start(self, x: Tensor, r: Tensor) -> StudentT:
         inner = starting_gaussian(self.structure or Diagonal(), x, r)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch.distributions.utils import lazy_property
 
 from ..errors import NotClosedForm, refuse
 from . import gradient_step
+from .argument import Argument
 from .base import Component
 from .family import Family
 from .statistics import Statistics
@@ -240,7 +241,7 @@ class TorchFamily(Family):
     """A family of torch's own: the class of its distributions, and how to make one from parameters."""
 
     distribution: type[Distribution]
-    made: dict[str, Any]
+    settled: dict[str, Any]
 
     @property
     def title(self) -> str:
@@ -262,6 +263,16 @@ class TorchFamily(Family):
     def expects(self) -> str:
         return f"in the support of torch's {self.name}"
 
+    def arguments(self, features: int | None) -> dict[str, Argument]:
+        kind: Any = self.distribution
+        return {name: Argument(kind.arg_constraints[name]) for name in _own(kind)}
+
+    def made(self, values: Mapping[str, Tensor], features: int | None) -> TorchComponent:
+        return TorchComponent._of(distribution=self.distribution(**values, **self.settled, validate_args=False))
+
+    def read(self, components: Any) -> dict[str, Tensor]:
+        return {name: getattr(components.distribution, name) for name in _own(self.distribution)}
+
     def outside(self, x: Tensor) -> Tensor:
         inside = self.domain.check(x)
         return ~(inside if inside.shape == x.shape else inside.unsqueeze(-1).expand(x.shape))
@@ -273,12 +284,17 @@ class TorchFamily(Family):
         weight = r.sum(0)
         r = 0.9 * r + 0.1 * r.sum(-1, keepdim=True) * (weight / weight.sum(-1, keepdim=True)).clamp_min(1e-3)
         first = _first_guess(self.distribution, x, r)
-        components = TorchComponent(self.distribution(**first, **self.made, validate_args=False))
+        components = TorchComponent(self.distribution(**first, **self.settled, validate_args=False))
         for _ in range(_STEPS):
             sums = components.statistics(x, r)
             moved = components.update(Statistics(weight.sum(-1), r.sum(0).double(), sums))
             components = moved.where(~moved.broken(), components)  # what collapses does so in the loop, which tells
         return components
+
+
+def _own(kind: Any) -> list[str]:
+    """The parameters of a class of torch's that are free, by name; logits stand for probabilities."""
+    return [name for name in kind.arg_constraints if name not in ("logits", "total_count")]
 
 
 def _first_guess(kind: Any, x: Tensor, r: Tensor) -> dict[str, Tensor]:
@@ -292,7 +308,7 @@ def _first_guess(kind: Any, x: Tensor, r: Tensor) -> dict[str, Tensor]:
     spread = ((r * (rows - mean).square()).sum(0) / weight).sqrt()
     spread = torch.maximum(spread, (rows - mean).abs().amax(0) / _FARTHEST)
     known = {"loc": mean, "scale": spread}
-    names = [name for name in base.arg_constraints if name not in ("logits", "total_count")]
+    names = _own(base)
     neutral = {name: transform_to(base.arg_constraints[name])(torch.zeros_like(mean)) for name in names}
     real = base.support is constraints.real
     return {name: known[name] if real and name in known else neutral[name] for name in names}

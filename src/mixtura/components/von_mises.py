@@ -19,6 +19,7 @@ from torch.distributions import constraints
 
 from ..errors import refuse
 from ..kernels.laws import Law
+from .argument import Argument
 from .binomial import beta
 from .coordinates import Coordinates
 from .domains import UNIT_LENGTH
@@ -247,6 +248,9 @@ class VonMisesFamily(MatchedMeans, of=[VonMises]):
     def embed(self, x: Tensor) -> Tensor:
         return _on_the_circle(x).reshape(len(x), -1)
 
+    def arguments(self, features: int | None) -> dict[str, Argument]:
+        return super().arguments(features) | {"loc": Argument(_TURN, () if features is None else (features,))}
+
 
 class VonMisesFisherFamily(OfVectors, MatchedMeans, of=[VonMisesFisher]):
     """Von Mises-Fisher components."""
@@ -260,4 +264,5 @@ def _on_the_circle(x: Tensor) -> Tensor:
     return torch.stack([x.cos(), x.sin()], -1)
 
 
+_TURN = constraints.interval(-math.pi, math.pi)  # angles that differ by a turn are one
 _MANY = 1e7  # a concentration from which on a component is a point

@@ -9,7 +9,7 @@ Of categories alone this is latent class analysis; of normal columns alone, a di
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from operator import attrgetter
@@ -20,6 +20,7 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from ...errors import refuse
+from ..argument import Argument
 from ..base import Component
 from ..family import Family, given
 from ..statistics import Statistics
@@ -309,10 +310,43 @@ class ProductFamily(Family):
         parts = tuple(part.across(len(group)).bind(rows, summary.of(_index(group))) for part, group in groups)
         return replace(self, parts=parts, columns=columns)
 
+    def arguments(self, features: int | None) -> dict[str, Argument]:
+        """Returns the parameters of the parts, each with the numbers of its columns behind its name."""
+        groups = zip(self.parts, self.columns, strict=True)
+        return {
+            f"{name}_{_label(group)}": one
+            for part, group in groups
+            for name, one in part.arguments(_width(group)).items()
+        }
+
+    def made(self, values: Mapping[str, Tensor], features: int | None) -> Product:
+        groups = zip(self.parts, self.columns, strict=True)
+        parts = tuple(part.made(_own(values, part, group), _width(group)) for part, group in groups)
+        return Product._of(parts=parts, columns=self.columns)
+
+    def read(self, components: Any) -> dict[str, Tensor]:
+        parts = zip(self.parts, components.parts, self.columns, strict=True)
+        return {f"{name}_{_label(group)}": one for part, own, group in parts for name, one in part.read(own).items()}
+
     def start(self, x: Tensor, r: Tensor) -> Product:
         groups = zip(self.parts, self.columns, strict=True)
         parts = tuple(part.start(_group(x, group), r) for part, group in groups)
         return Product._of(parts=parts, columns=self.columns)
+
+
+def _label(group: Columns) -> str:
+    """What follows the name of a part's parameter."""
+    return "_".join(map(str, group))
+
+
+def _width(group: Columns) -> int | None:
+    """The features of a part: none of one column, which holds numbers."""
+    return None if len(group) == 1 else len(group)
+
+
+def _own(values: Mapping[str, Tensor], part: Family, group: Columns) -> dict[str, Tensor]:
+    """The parameters of one part, by its own names."""
+    return {name: values[f"{name}_{_label(group)}"] for name in part.arguments(_width(group))}
 
 
 def _group(x: Tensor, group: Columns) -> Tensor:

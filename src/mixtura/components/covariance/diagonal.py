@@ -7,8 +7,10 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from ...kernels import DIAGONAL, Step
+from ..argument import Argument
 from .axes import AlongAxes, checked_variance, select_rows
 from .full import Full
 from .patterns import apply, picks
@@ -41,6 +43,9 @@ class Diagonal(AlongAxes):
         factor = None if variance is None else checked_variance(lead(variance, 1, tied), validate_args).sqrt()
         object.__setattr__(self, "factor", factor)
         object.__setattr__(self, "tied", tied)
+
+    def arguments(self, features: int) -> dict[str, Argument]:
+        return {"scale": Argument(constraints.positive, (features,), self.tied)}
 
     def whiten(self, residual: Tensor) -> Tensor:
         return residual / self.given

@@ -2,14 +2,16 @@ r"""Covariances of any volume, shape and orientation, stored as Cholesky factors
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from ...errors import MixtureError, refuse
 from ...kernels import FULL, Step
+from ..argument import Argument, correlation_factor
 from .columns import cholesky_divided, divided, times
 from .posterior import Gain, Measurement, by_coordinates, by_precisions, by_triangles, is_sharp
 from .structure import Structure, lead
@@ -60,6 +62,17 @@ class Full(Structure):
         super().verify()
         if bool((self.given.triu(1) != 0).any()):
             refuse("factor", "lower triangular", "numbers above the diagonal")
+
+    def arguments(self, features: int) -> dict[str, Argument]:
+        scale = Argument(constraints.positive, (features,), self.tied)
+        return {"scale": scale, "correlation": Argument(constraints.corr_cholesky, (features, features), self.tied)}
+
+    def made(self, values: Mapping[str, Tensor]) -> Self:
+        return self._replace(factor=values["scale"].unsqueeze(-1) * values["correlation"])
+
+    def read(self, features: int) -> dict[str, Tensor]:
+        scale, correlation = correlation_factor(self.given)
+        return {"scale": scale, "correlation": correlation}
 
     def whiten(self, residual: Tensor) -> Tensor:
         return divided(self.given, residual)

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from ...errors import refuse
 from ...kernels import Step
+from ..argument import Argument
 from .columns import column, own_axes
 from .diagonal import Diagonal
 from .eigen import Eigen
@@ -68,6 +69,9 @@ class VolumeShape(Structure):
     @property
     def constrained(self) -> bool:
         return True
+
+    def arguments(self, features: int) -> dict[str, Argument]:
+        return Structure.arguments(self, features)  # which refuses: parts in common do not move one by one
 
     @property
     def shares(self) -> bool:

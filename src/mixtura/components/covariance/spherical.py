@@ -7,8 +7,10 @@ from typing import Self
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from ...kernels import SPHERICAL, Step
+from ..argument import Argument
 from .axes import AlongAxes, checked_variance, select_rows
 from .diagonal import Diagonal
 from .full import Full
@@ -43,6 +45,9 @@ class Spherical(AlongAxes):
         factor = None if variance is None else checked_variance(lead(variance, 0, tied), validate_args).sqrt()
         object.__setattr__(self, "factor", factor)
         object.__setattr__(self, "tied", tied)
+
+    def arguments(self, features: int) -> dict[str, Argument]:
+        return {"scale": Argument(constraints.positive, (), self.tied)}
 
     def whiten(self, residual: Tensor) -> Tensor:
         return residual / self.given.unsqueeze(-1)

@@ -41,9 +41,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from ..._value import Value
 from ...errors import refuse
 from ...kernels import Form, Step
+from .by_name import ByName
 from .columns import column, distinct, own_axes, times
 from .posterior import Gain, Measurement
 
@@ -54,7 +54,7 @@ __all__ = ["Structure", "lead"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Structure(Value, ABC):
+class Structure(ByName, ABC):
     """A covariance structure of K components: a template when it has no factor yet.
 
     A new structure says its matrices (`full`), what sums imply (`with_moment`) and how many numbers are free
