@@ -25,6 +25,7 @@ LAYERS = (
     ("mixture",),
     ("observation", "divergences"),
     ("learning",),
+    ("conditional",),
     ("sklearn", "plots", "testing"),
     ("report",),
     ("diffusion",),

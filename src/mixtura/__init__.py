@@ -66,12 +66,12 @@ from .mixture import Mixture, Prior, load
 from .priors import Conjugate, NormalInverseWishart, StickBreaking
 
 if TYPE_CHECKING:
-    from . import diffusion, divergences, plots, report
+    from . import conditional, diffusion, divergences, plots, report
 
 resume()
 del resume
 
-_AT_FIRST_USE = ("diffusion", "divergences", "plots", "report")
+_AT_FIRST_USE = ("conditional", "diffusion", "divergences", "plots", "report")
 
 
 def __getattr__(name: str) -> ModuleType:
@@ -135,6 +135,7 @@ __all__ = [
     "__version__",
     "bootstrap",
     "components",
+    "conditional",
     "cross_validate",
     "data",
     "datasets",

@@ -27,7 +27,7 @@ from .exponential_family import ExponentialFamily, MatchedMeans
 from .family import OfVectors
 from .special.bessel import log_bessel, log_bessel_rest, mean_length, mean_length_inverse
 
-__all__ = ["VonMises", "VonMisesFisher"]
+__all__ = ["TURN", "VonMises", "VonMisesFisher"]
 
 
 def _normaliser(features: int, concentration: Tensor) -> Tensor:
@@ -249,7 +249,7 @@ class VonMisesFamily(MatchedMeans, of=[VonMises]):
         return _on_the_circle(x).reshape(len(x), -1)
 
     def arguments(self, features: int | None) -> dict[str, Argument]:
-        return super().arguments(features) | {"loc": Argument(_TURN, () if features is None else (features,))}
+        return super().arguments(features) | {"loc": Argument(TURN, () if features is None else (features,))}
 
 
 class VonMisesFisherFamily(OfVectors, MatchedMeans, of=[VonMisesFisher]):
@@ -264,5 +264,6 @@ def _on_the_circle(x: Tensor) -> Tensor:
     return torch.stack([x.cos(), x.sin()], -1)
 
 
-_TURN = constraints.interval(-math.pi, math.pi)  # angles that differ by a turn are one
+TURN = constraints.interval(-math.pi, math.pi)
+"""Where angles may lie; those that differ by a turn are one."""
 _MANY = 1e7  # a concentration from which on a component is a point

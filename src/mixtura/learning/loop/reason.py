@@ -35,3 +35,13 @@ class Reason(Enum):
     )
     REFUSED = "The rows of this group cannot be fitted; the other groups are not concerned."
     INTERRUPTED = "The fit was interrupted. The mixture is the best one so far; give it as `init` to go on."
+    STOPPED_EARLY = (
+        "The log-density of the rows held out has stopped rising. The state is the best one. More rows, or a network "
+        "of another size, may foretell them better."
+    )
+    EPOCHS = "The epochs ran out before the log-density of the rows held out stopped rising. Raise `epochs`."
+    DIVERGED = (
+        "The log-density became NaN or infinite: steps were too long. Take a smaller rate (`optimizer=partial("
+        "torch.optim.Adam, lr=1e-4)`), start by `initialize`, or look for extreme rows. The state is the best one "
+        "so far."
+    )

@@ -1,0 +1,129 @@
+r"""Between a vector of real numbers, which a network puts out, and the components that it stands for.
+
+The numbers of all parameters stand one behind another. Those of a family are its parameters by name, each through a
+smooth map onto where it may lie: a scale is the exponential of its number, a probability the logistic function of it,
+probabilities of categories the softmax. Logarithms end at :math:`\pm 40`: beyond, squares of single precision would
+overflow, and NaN follow. An angle is its number, whose turns do not matter.
+
+A number moves in units of its own: a location in the scale of its component, others as they are, so that a step of an
+optimiser is as long at any scale of the target.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.distributions import constraints, transform_to, transforms
+
+from ..components import Component, Family
+from ..components.von_mises import TURN
+
+__all__ = ["Chart", "NamedChart", "joined"]
+
+_FAR = 40.0  # of a logarithm, or of a logit
+
+
+class Chart(ABC):
+    """The parameters of K components as a vector of real numbers.
+
+    Attributes:
+        components: The number of components K.
+        event_shape: The shape of one row.
+    """
+
+    components: int
+    event_shape: torch.Size
+
+    @abstractmethod
+    def start(self) -> Tensor:
+        """Returns numbers ``(size,)`` to begin at where nothing is known of the rows, in which components differ."""
+
+    @abstractmethod
+    def at(self, numbers: Tensor) -> Component:
+        """Returns the components at numbers ``(*B, size)``."""
+
+    @abstractmethod
+    def numbers(self, components: Component) -> Tensor:
+        """Returns the numbers ``(size,)`` of components without batch shape: the inverse of `at`."""
+
+    @abstractmethod
+    def units(self, components: Component) -> Tensor:
+        """Returns, for each of the numbers of components, what counts as one step."""
+
+
+class NamedChart(Chart):
+    """The parameters of a family by name.
+
+    Arguments:
+        family: The family, bound to its columns.
+        features: The number of features of a row; none where it is one number.
+        components: The number of components K.
+
+    Raises:
+        NotClosedForm: If the family has no parameters that are free to move one by one.
+    """
+
+    def __init__(self, family: Family, features: int | None, components: int) -> None:
+        self.family, self.features, self.components = family, features, components
+        self.event_shape = torch.Size(() if features is None else (features,))
+        self.maps, self.shapes = {}, {}
+        for name, one in family.arguments(features).items():
+            self.maps[name] = _onto(one.support)
+            shape = (1 if one.shared else components, *one.shape)
+            self.shapes[name] = torch.Size(self.maps[name].inverse_shape(shape))
+
+    def start(self) -> Tensor:
+        return torch.randn(sum(shape.numel() for shape in self.shapes.values()))
+
+    def at(self, numbers: Tensor) -> Component:
+        pieces = numbers.split([shape.numel() for shape in self.shapes.values()], -1)
+        named = zip(self.shapes.items(), pieces, strict=True)
+        values = {name: self.maps[name](piece.unflatten(-1, shape)) for (name, shape), piece in named}
+        return self.family.made(values, self.features)
+
+    def numbers(self, components: Component) -> Tensor:
+        values = self.family.read(components)
+        return joined([self.maps[name].inv(values[name].expand(self._shape(name))) for name in self.shapes])
+
+    def units(self, components: Component) -> Tensor:
+        values = self.family.read(components)
+        return joined([self._unit(name, values) for name in self.shapes])
+
+    def _shape(self, name: str) -> torch.Size:
+        return torch.Size(self.maps[name].forward_shape(self.shapes[name]))
+
+    def _unit(self, name: str, values: Mapping[str, Tensor]) -> Tensor:
+        """The scale beside a location, of the same columns; one for all else."""
+        scale = values.get(name.replace("loc", "scale").replace("mean", "scale"))
+        if scale is None or scale is values[name]:
+            return torch.ones(self.shapes[name]).to(values[name])
+        return scale.reshape(scale.shape + (1,) * (len(self.shapes[name]) - scale.ndim)).expand(self.shapes[name])
+
+
+class _Near(transforms.Transform):
+    """The identity on numbers up to 40 from zero, where it ends."""
+
+    domain = codomain = constraints.real
+    bijective = True
+
+    def _call(self, x: Tensor) -> Tensor:
+        return x.clamp(-_FAR, _FAR)
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        return y
+
+
+def _onto(support: Any) -> transforms.Transform:
+    """A smooth map from the real numbers onto a constraint."""
+    if support is constraints.real or support is TURN:
+        return transforms.identity_transform
+    return transforms.ComposeTransform([_Near(), transform_to(support)])
+
+
+def joined(numbers: list[Tensor]) -> Tensor:
+    """Returns tensors as one vector."""
+    return torch.cat([number.flatten() for number in numbers])
