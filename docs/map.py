@@ -28,7 +28,7 @@ LAYERS = (
     ("conditional",),
     ("sklearn", "plots", "testing"),
     ("report",),
-    ("diffusion",),
+    ("bayes", "diffusion"),
     ("cli",),
     ("mixtura",),
 )

@@ -1,0 +1,173 @@
+r"""Pathfinder: Gaussians along the way uphill, the best of each path, and importance draws from all of them.
+
+On the way of a climb each iterate :math:`u_l` and the inverse :math:`H_l` of minus the second derivatives, as the climb
+has learned it so far, make a Gaussian
+
+.. math:: q_l = N(u_l + H_l g_l,\; H_l), \qquad
+    H_{l+1} = (I - \rho\, s y^\top) H_l (I - \rho\, y s^\top) + \rho\, s s^\top, \quad \rho = 1/(s^\top y),
+
+and the one with the highest bound on the evidence, by a few draws of each, is the path's (Zhang, Carpenter, Gelman and
+Vehtari, 2022). Modes are too narrow and too high in many dimensions; the best Gaussian most often comes before the end.
+The climb learns of the curvature only along its way, so once, at the best iterate, :math:`H_l` is compared with the
+exact inverse, and the better bound decides: a Gaussian posterior is met exactly.
+
+Of I paths the law is the mixture :math:`q = \frac1I \sum_i q_i`, and draws of it are drawn again with Pareto-smoothed
+weights. (The paper weighs each path's draws by its own density; by that of the mixture, two paths that found one mode
+count once, and the mean of the ratios is an estimate of the evidence.)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from ...errors import refuse
+from .climb import Paths
+from .curvature import curvature_factor, inverse_factor
+from .density import LogDensity, Target, hessian, values
+from .ending import Ending
+from .maximum import ascend
+from .psis import smoothed
+from .record import Approximation, check, normal
+
+__all__ = ["Pathfinder", "Place", "pathfinder", "places"]
+
+_TRIES, _LAST_TRIES = 10, 100  # draws of each Gaussian on the way, and of the two at the end
+_POOL = 4  # draws for each one that is kept
+_LEAST = 1000
+
+
+@dataclass(frozen=True)
+class Place:
+    """The best Gaussian on one path.
+
+    Arguments:
+        mean: Its mean, ``(P,)``.
+        scale_tril: The Cholesky factor of its covariance, ``(P, P)``.
+        elbo: Its lower bound on the log-evidence, in nats.
+        iterate: The iterate that it is about.
+    """
+
+    mean: Tensor
+    scale_tril: Tensor
+    elbo: float
+    iterate: int
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Pathfinder(Approximation):
+    """A mixture of the best Gaussians on several paths; draws of it are drawn again by their importance.
+
+    Arguments:
+        elbos: The bounds of the paths' Gaussians, in nats; the worst may be of other modes.
+    """
+
+    elbos: tuple[float, ...]
+
+    @property
+    def log_evidence(self) -> float:
+        """The log of the mean of the smoothed importance ratios, in nats: the log-evidence where k-hat is small."""
+        return self.check.log_evidence
+
+    def _draw(self, n: int, generator: Generator | None) -> Tensor:
+        """Returns draws of the mixture, drawn again with smoothed importance weights."""
+        pool = super()._draw(max(_POOL * n, _LEAST), generator)
+        weights = smoothed(values(self.target.log_density, pool) - self.log_prob(pool)).logits.exp()
+        return pool[torch.multinomial(weights, n, replacement=True, generator=generator)]
+
+
+def pathfinder(target: Target, paths: int = 8, steps: int = 1000, generator: Generator | None = None) -> Pathfinder:
+    """Approximates a posterior by the best Gaussians on the ways to its modes.
+
+    Arguments:
+        target: The posterior.
+        paths: How many climbs there are, each from a start of its own.
+        steps: The most steps of each.
+        generator: The source of randomness.
+
+    Raises:
+        MixtureError: If the density is zero at every start, or no Gaussian on any path lies within its support.
+    """
+    ways, every = places(target, paths, steps, generator)
+    found = [place for place in every if place.elbo > -torch.inf]
+    if not found:
+        came = f"{paths} paths on which every Gaussian reaches where it is zero"
+        refuse("the posterior", "positive about some point on the way to a mode", came, Ending.WALL.value)
+    law = normal(torch.stack([one.mean for one in found]), torch.stack([one.scale_tril for one in found]))
+    history = ways.values[: int(ways.lengths[ways.best]) + 1, ways.best]
+    ending, elbos = ways.endings[ways.best], tuple(one.elbo for one in found)
+    return Pathfinder(target, law, ending, tuple(history.tolist()), check(target, law, generator), elbos)
+
+
+def places(target: Target, paths: int, steps: int, generator: Generator | None) -> tuple[Paths, list[Place]]:
+    """Returns climbs and the best Gaussian of each; where all reach beyond its support, the start."""
+    ways, unit = ascend(target, target.log_density, paths, steps, generator)
+    return ways, [_best(target.log_density, ways, path, unit, generator) for path in range(paths)]
+
+
+def _best(log_density: LogDensity, ways: Paths, path: int, unit: Tensor, generator: Generator | None) -> Place:
+    """Returns the Gaussian on one path whose bound is highest, in the units of u."""
+    last = int(ways.lengths[path]) + 1
+    points, gradients = ways.points[:last, path] * unit, ways.gradients[:last, path] / unit
+    factors = unit.unsqueeze(-1) * _factors(ways.points[:last, path], ways.gradients[:last, path])
+    at = _highest(log_density, points, gradients, factors, _TRIES, generator).iterate
+    exact = _exact_factor(log_density, points[at])
+    last = factors[at : at + 1] if exact is None else torch.stack([factors[at], exact])
+    same = points[at].expand(len(last), -1), gradients[at].expand(len(last), -1)
+    return _highest(log_density, *same, last, _LAST_TRIES, generator)
+
+
+def _highest(
+    log_density: LogDensity, points: Tensor, gradients: Tensor, factors: Tensor, tries: int, generator: Generator | None
+) -> Place:
+    """Returns that of the Gaussians about points ``(L, P)`` whose bound is the highest, by so many draws of each."""
+    means = points + (factors @ (factors.mT @ gradients.unsqueeze(-1))).squeeze(-1)
+    elbos = _elbos(log_density, means, factors, tries, generator)
+    best = int(elbos.argmax())
+    if not bool(elbos[best] > -torch.inf):
+        return Place(points[0], factors[0], -math.inf, 0)
+    return Place(means[best], factors[best], float(elbos[best]), best)
+
+
+def _exact_factor(log_density: LogDensity, u: Tensor) -> Tensor | None:
+    """Returns the Cholesky factor of the exact inverse, or none where the density does not bend down everywhere."""
+    factor = curvature_factor(-hessian(log_density, u))
+    return None if factor is None else inverse_factor(factor)
+
+
+def _factors(points: Tensor, gradients: Tensor) -> Tensor:
+    """Returns Cholesky factors of the estimates H at each of the iterates, ``(L + 1, P, P)``."""
+    inner = outer = torch.eye(points.shape[-1], dtype=points.dtype)
+    found = [inner]
+    for s, y in zip(points.diff(dim=0), -gradients.diff(dim=0), strict=True):
+        inner, outer = _after(inner, outer, s, y)
+        found.append(inner)
+    upper = torch.linalg.qr(torch.stack(found).mT)[1]
+    return upper.mT * upper.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
+
+
+def _after(inner: Tensor, outer: Tensor, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Returns F and L of :math:`H = F F^\top, H^{-1} = L L^\top` after one more pair.
+
+    With :math:`v = L^\top s \sqrt{s^\top y}/|L^\top s|` these are :math:`F - s(F^\top y - v)^\top/s^\top y` and
+    :math:`L + (y - L v) v^\top/s^\top y`, which rounding cannot make indefinite. A pair that does not bend down tells
+    nothing.
+    """
+    product = float(s @ y)
+    if product <= 1e-12 * float(s.norm() * y.norm()):
+        return inner, outer
+    v = outer.mT @ s
+    v = v * math.sqrt(product) / v.norm()
+    return inner - torch.outer(s, inner.mT @ y - v) / product, outer + torch.outer(y - outer @ v, v) / product
+
+
+def _elbos(log_density: LogDensity, means: Tensor, factors: Tensor, tries: int, generator: Generator | None) -> Tensor:
+    """Returns the bounds of Gaussians ``(L, P)`` by a few draws of each, ``(L,)``."""
+    noise = torch.randn(len(means), tries, means.shape[-1], dtype=means.dtype, generator=generator)
+    draws = means.unsqueeze(1) + noise @ factors.mT
+    log_q = torch.distributions.Normal(noise.new_zeros(()), 1.0).log_prob(noise).sum(-1)
+    log_q = log_q - factors.diagonal(dim1=-2, dim2=-1).log().sum(-1, keepdim=True)
+    return (values(log_density, draws) - log_q).mean(-1).nan_to_num(-torch.inf, -torch.inf, -torch.inf)
