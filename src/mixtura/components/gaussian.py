@@ -266,9 +266,8 @@ class Gaussian(Component):
     def condition(self, dims: Sequence[int], values: Tensor) -> tuple[Gaussian, Tensor]:
         known, free = list(dims), [d for d in range(self.features) if d not in set(dims)]
         given = self.marginal(known)
-        shift = self._distinct.regression(known, free, values.unsqueeze(-2) - given.location)
-        conditional = self._placed(self.location[..., free] + shift, self._distinct.conditional(known, free))
-        return conditional, given.log_prob(values)
+        mean = self._distinct.predicted(self.location, known, free, values)
+        return self._placed(mean, self._distinct.conditional(known, free)), given.log_prob(values)
 
     def affine(self, matrix: Tensor, offset: Tensor | None) -> Gaussian:
         matrix = matrix if matrix.ndim == 2 else matrix.unsqueeze(-3)  # of a stack, each serves all components

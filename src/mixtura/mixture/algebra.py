@@ -20,6 +20,7 @@ from ..components import Component, Structure
 from ..errors import refuse
 from . import merging
 from .columns import common, kept, positions, values_of
+from .weights import normalised
 
 if TYPE_CHECKING:
     from .value import Mixture
@@ -75,7 +76,7 @@ def condition(self: Mixture, dims: Dims, values: Any) -> Mixture:
         refuse("values", f"of shape (..., {len(known)}), one value per coordinate given", tuple(values.shape))
     components, evidence = self.components.condition(known, values)
     others = [d for d in range(self.event_shape[0]) if d not in known]
-    return self._of(torch.log_softmax(self.logits + evidence, -1), components, kept(self, others))
+    return self._of(normalised(self.logits + evidence), components, kept(self, others))
 
 
 def affine(self: Mixture, matrix: Tensor, offset: Tensor | None = None) -> Mixture:

@@ -8,7 +8,9 @@ from torch import Tensor
 from ..components import Component
 from ..errors import MixtureError, refuse
 
-__all__ = ["log_weights"]
+__all__ = ["log_weights", "normalised"]
+
+_MANY = 2**10
 
 
 def log_weights(
@@ -31,6 +33,13 @@ def log_weights(
     ):
         refuse("logits", "finite or minus infinity, not all of one mixture minus infinity", logits)
     return torch.log_softmax(logits, -1)
+
+
+def normalised(joint: Tensor) -> Tensor:
+    """The normalised logits of log joints ``(..., K)``; of many rows over another dimension, which torch does sooner."""
+    if joint.ndim != 2 or len(joint) < _MANY:
+        return torch.log_softmax(joint, -1)
+    return torch.log_softmax(joint.mT.contiguous(), 0).mT.contiguous()
 
 
 def _one_each(logits: Tensor, argument: str, components: Component) -> Tensor:

@@ -59,9 +59,12 @@ class AlgebraContract(Contract):
             found = structure.conditional(known, free)
             assert_close(_spread(found, expected), expected, 1e-9, "conditional")
             assert found.tied == structure.tied
-            residual = self._random(5 * self.components)[:, known].reshape(5, self.components, -1)
-            moved = (gain @ residual.unsqueeze(-1)).squeeze(-1)
-            assert_close(structure.regression(known, free, residual), moved, 1e-9, "regression")
+            mean, values = self._random(self.components), self._random(5)[:, known]
+            residual = values.unsqueeze(-2) - mean[:, known]
+            moved = mean[:, free] + (gain @ residual.unsqueeze(-1)).squeeze(-1)
+            assert_close(structure.predicted(mean, known, free, values), moved, 1e-9, "conditional mean")
+            stacked = mean.expand(5, -1, -1)
+            assert_close(structure.predicted(stacked, known, free, values), moved, 1e-9, "of a batch")
 
     def test_what_is_shared_stays_shared(self) -> None:
         """Noise, matrix or scale in common leave a structure tied; one for each component unties it."""

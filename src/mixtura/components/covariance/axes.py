@@ -27,8 +27,8 @@ class AlongAxes(Structure):
         """The marginal: what is known of other coordinates does not tell."""
         return self.marginal(free)
 
-    def regression(self, known: Sequence[int], free: Sequence[int], residual: Tensor) -> Tensor:
-        return residual.new_zeros(*residual.shape[:-1], len(free))
+    def predicted(self, mean: Tensor, known: Sequence[int], free: Sequence[int], values: Tensor) -> Tensor:
+        return mean[..., list(free)].expand(*values.shape[:-1], mean.shape[-2], len(free))
 
     def in_own_axes(self, features: int) -> tuple[Tensor, Tensor]:
         variance = self.variance(features)

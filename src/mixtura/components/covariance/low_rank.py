@@ -227,11 +227,11 @@ class LowRank(Structure):
     def singular(self, features: int) -> Tensor:
         return ~(self.noise > 0).all(-1)
 
-    def regression(self, known: Sequence[int], free: Sequence[int], residual: Tensor) -> Tensor:
+    def predicted(self, mean: Tensor, known: Sequence[int], free: Sequence[int], values: Tensor) -> Tensor:
         """Through the factors, which are all that coordinates have in common."""
-        pull = self.marginal(known).solve(residual)
+        pull = self.marginal(known).solve(values.unsqueeze(-2) - mean[..., list(known)])
         there, here = (self.loadings[..., list(dims), :] for dims in (known, free))
-        return times(here, times(there.mT, pull))
+        return mean[..., list(free)] + times(here, times(there.mT, pull))
 
     # -- algebra
 

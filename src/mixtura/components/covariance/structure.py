@@ -46,6 +46,7 @@ from ...kernels import Form, Step
 from .by_name import ByName
 from .columns import column, distinct, own_axes, times
 from .posterior import Gain, Measurement
+from .regression import predicted
 
 if TYPE_CHECKING:
     from .full import Full
@@ -228,12 +229,9 @@ class Structure(ByName, ABC):
         factor = self.given * column(scale, self.trailing)
         return self._replace(factor=factor, tied=self._tied_still(factor))
 
-    def regression(self, known: Sequence[int], free: Sequence[int], residual: Tensor) -> Tensor:
-        r"""Returns :math:`\Sigma_{ab}\Sigma_{bb}^{-1}` times residuals ``(*S, *B, K, len(b))`` of the known coordinates
-        b: how far they move the mean of the free ones a."""
-        cross = self.dense(self.width)[..., list(free), :][..., list(known)]
-        pull = self.marginal(known).solve(residual)
-        return times(cross, pull)
+    def predicted(self, mean: Tensor, known: Sequence[int], free: Sequence[int], values: Tensor) -> Tensor:
+        """Returns the means of the free coordinates given values ``(*S, *B, len(known))`` of the known ones."""
+        return predicted(self, mean, known, free, values)
 
     def singular(self, features: int) -> Tensor:
         """Returns which matrices are singular to rounding, indefinite or NaN, with shape ``(*B, K or 1)``."""
