@@ -24,6 +24,7 @@ LAYERS = (
     ("data", "priors"),
     ("mixture",),
     ("observation", "divergences"),
+    ("scoring",),
     ("learning",),
     ("conditional",),
     ("sklearn", "plots", "testing"),

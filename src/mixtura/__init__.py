@@ -66,12 +66,12 @@ from .mixture import Mixture, Prior, load
 from .priors import Conjugate, NormalInverseWishart, StickBreaking
 
 if TYPE_CHECKING:
-    from . import conditional, diffusion, divergences, plots, report
+    from . import conditional, diffusion, divergences, plots, report, scoring
 
 resume()
 del resume
 
-_AT_FIRST_USE = ("conditional", "diffusion", "divergences", "plots", "report")
+_AT_FIRST_USE = ("conditional", "diffusion", "divergences", "plots", "report", "scoring")
 
 
 def __getattr__(name: str) -> ModuleType:
@@ -154,6 +154,7 @@ __all__ = [
     "plots",
     "priors",
     "report",
+    "scoring",
     "select",
     "standard_errors",
 ]

@@ -32,7 +32,7 @@ from ..components.special.normal_cdf import phi
 if TYPE_CHECKING:
     from .value import Mixture
 
-__all__ = ["reparameterise"]
+__all__ = ["conditional_cdf", "reparameterise"]
 
 
 def reparameterise(mixture: Mixture, x: Tensor) -> Tensor:
@@ -44,15 +44,15 @@ def reparameterise(mixture: Mixture, x: Tensor) -> Tensor:
     x = x.detach()
     rows = x if mixture.event_shape else x.unsqueeze(-1)
     with torch.no_grad():
-        upper = _conditional_cdf(mixture, x, None) > 0.5
+        upper = conditional_cdf(mixture, x, None) > 0.5
     jacobian = _jacobian(mixture, x, upper)
-    value = _conditional_cdf(mixture, x, upper)
+    value = conditional_cdf(mixture, x, upper)
     moved = (value - value.detach()).unsqueeze(-1)
     step = torch.linalg.solve_triangular(jacobian, moved, upper=False).squeeze(-1)
     return (rows - step).reshape(x.shape)
 
 
-def _conditional_cdf(mixture: Mixture, x: Tensor, upper: Tensor | None) -> Tensor:
+def conditional_cdf(mixture: Mixture, x: Tensor, upper: Tensor | None = None) -> Tensor:
     """Returns :math:`F_d(x)`, with shape ``(*S, *B, D)``; minus the survival function where ``upper``."""
     z, log_density = mixture.components.rosenblatt(x)
     before = log_density.cumsum(-1) - log_density
@@ -67,7 +67,7 @@ def _jacobian(mixture: Mixture, x: Tensor, upper: Tensor) -> Tensor:
     frozen = mixture.detach()
     with torch.enable_grad():
         x = x.clone().requires_grad_()
-        value = _conditional_cdf(frozen, x, upper)
+        value = conditional_cdf(frozen, x, upper)
         features = value.shape[-1]
         rows = [torch.autograd.grad(value[..., d].sum(), x, retain_graph=d + 1 < features)[0] for d in range(features)]
     return torch.stack([row.reshape(value.shape) for row in rows], -2).tril()

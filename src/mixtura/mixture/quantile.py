@@ -21,7 +21,7 @@ from ..errors import NotClosedForm, refuse
 if TYPE_CHECKING:
     from .value import Mixture
 
-__all__ = ["cdf", "icdf"]
+__all__ = ["cdf", "icdf", "upper_quantile"]
 
 _WHOLE = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the bytes of a number
 
@@ -35,23 +35,34 @@ def cdf(mixture: Mixture, x: Tensor) -> Tensor:
 
 def icdf(mixture: Mixture, q: Tensor) -> Tensor:
     """Returns the quantiles of probabilities ``q``; vectors of one feature keep their feature dimension."""
+    return _quantile(mixture, q, 1 - q.double())
+
+
+def upper_quantile(mixture: Mixture, p: Tensor) -> Tensor:
+    """Returns the least numbers with no more than a probability ``p`` above them, told apart however small p is."""
+    return _quantile(mixture, 1 - p, p.double())
+
+
+def _quantile(mixture: Mixture, q: Tensor, above: Tensor) -> Tensor:
     if mixture.event_shape.numel() != 1:
         raise NotClosedForm(f"Quantiles exist for numbers; these rows have {mixture.event_shape.numel()} features.")
     if not bool(((q >= 0) & (q <= 1)).all()):
         refuse("value", "probabilities between 0 and 1", q.detach().tolist())
     with torch.no_grad():
         low, high = _ends(mixture)
-        x = _least(_reaches(mixture, q.detach()), *torch.broadcast_tensors(low, high, q)[:2])
-        x = torch.where(q == 0, low, torch.where(q == 1, high, x))
+        reaches = _reaches(mixture, q.detach().double(), above.detach())
+        x = _least(reaches, *torch.broadcast_tensors(low, high, q)[:2])
+        x = torch.where(q == 0, low, torch.where(above == 0, high, x))
     x = x if mixture.support.is_discrete else _attach(mixture, x, q)
     return x.reshape(x.shape + mixture.event_shape)
 
 
-def _reaches(mixture: Mixture, q: Tensor) -> Callable[[Tensor], Tensor]:
+def _reaches(mixture: Mixture, q: Tensor, above: Tensor) -> Callable[[Tensor], Tensor]:
     """Whether the cumulative probability at x reaches q; of a count, but for the rounding of q in its own type."""
-    exact, eps = mixture.detach().to(torch.float64), torch.finfo(q.dtype).eps if mixture.support.is_discrete else 0.0
-    q = q.double()
-    least, most = q * (1 - 4 * eps), (1 - q) * (1 + 4 * eps) + eps / 2
+    exact, eps = mixture.detach().to(torch.float64), 0.0
+    if mixture.support.is_discrete:
+        eps = torch.finfo(mixture.dtype).eps
+    least, most = q * (1 - 4 * eps), above * (1 + 4 * eps) + eps / 2
 
     def reaches(x: Tensor) -> Tensor:
         rows = x.double().reshape(x.shape + mixture.event_shape)

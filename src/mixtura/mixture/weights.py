@@ -36,7 +36,7 @@ def log_weights(
 
 
 def normalised(joint: Tensor) -> Tensor:
-    """The normalised logits of log joints ``(..., K)``; of many rows over another dimension, which torch does sooner."""
+    """The normalised logits of log joints ``(..., K)``; of many rows by component, which torch does sooner."""
     if joint.ndim != 2 or len(joint) < _MANY:
         return torch.log_softmax(joint, -1)
     return torch.log_softmax(joint.mT.contiguous(), 0).mT.contiguous()

@@ -1,4 +1,6 @@
-r"""Regression of some coordinates on others, :math:`\mu_a + G(x_b - \mu_b)` with :math:`G = \Sigma_{ab}\Sigma_{bb}^{-1}`.
+r"""Regression of some coordinates on others: the mean of a given b.
+
+.. math:: \mu_a + G (x_b - \mu_b), \qquad G = \Sigma_{ab}\Sigma_{bb}^{-1} .
 
 G does not depend on the values, so it is found once for each component. Rows of one mixture are then multiplied by the
 G of all components in one product of matrices, about one centre c for all of them:
@@ -25,9 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["predicted"]
 
 
-def predicted(
-    structure: Structure, mean: Tensor, known: Sequence[int], free: Sequence[int], values: Tensor
-) -> Tensor:
+def predicted(structure: Structure, mean: Tensor, known: Sequence[int], free: Sequence[int], values: Tensor) -> Tensor:
     """Returns the means of the free coordinates given values of the known ones, ``(*S, *B, K, len(free))``."""
     here, there = mean[..., list(known)], mean[..., list(free)]
     cross = structure.dense(structure.width)[..., list(free), :][..., list(known)]

@@ -44,7 +44,7 @@ from torch import Tensor
 from ...errors import refuse
 from ...kernels import Form, Step
 from .by_name import ByName
-from .columns import column, distinct, own_axes, times
+from .columns import column, distinct, own_axes
 from .posterior import Gain, Measurement
 from .regression import predicted
 
