@@ -66,12 +66,12 @@ from .mixture import Mixture, Prior, load
 from .priors import Conjugate, NormalInverseWishart, StickBreaking
 
 if TYPE_CHECKING:
-    from . import conditional, diffusion, divergences, plots, report, scoring
+    from . import bayes, conditional, diffusion, divergences, plots, report, scoring
 
 resume()
 del resume
 
-_AT_FIRST_USE = ("conditional", "diffusion", "divergences", "plots", "report", "scoring")
+_AT_FIRST_USE = ("bayes", "conditional", "diffusion", "divergences", "plots", "report", "scoring")
 
 
 def __getattr__(name: str) -> ModuleType:
@@ -133,6 +133,7 @@ __all__ = [
     "VonMisesFisher",
     "Weibull",
     "__version__",
+    "bayes",
     "bootstrap",
     "components",
     "conditional",

@@ -1,1 +1,23 @@
-"""Bayesian mixtures with the labels marginalised: a posterior of all parameters, approximated or drawn from."""
+r"""Bayesian mixtures with the labels summed out: priors, draws by NUTS, approximations, evidence.
+
+A `Model` is what is believed before rows are seen, a `Posterior` what is believed after: a density of one vector of
+real numbers, smooth because labels are summed out.
+"""
+
+from . import bijections
+from .by_hand import Density
+from .laws import Hierarchical
+from .model import Model
+from .posterior import Posterior
+from .potentials import Potential, min_weight, ordered
+
+__all__ = [
+    "Density",
+    "Hierarchical",
+    "Model",
+    "Posterior",
+    "Potential",
+    "bijections",
+    "min_weight",
+    "ordered",
+]

@@ -1,0 +1,32 @@
+"""The bijection onto a support: torch's own, but for weights."""
+
+from __future__ import annotations
+
+from torch.distributions import biject_to
+from torch.distributions.constraints import Constraint, simplex
+from torch.distributions.transforms import Transform
+
+from ...errors import refuse
+from .simplex import Centred
+
+__all__ = ["onto"]
+
+
+def onto(support: Constraint) -> Transform:
+    """Returns the bijection from real numbers onto a support.
+
+    Raises:
+        MixtureError: If there is none, as onto whole numbers.
+
+    Example:
+        >>> mx.bayes.bijections.onto(torch.distributions.constraints.positive)(torch.zeros(1))
+        tensor([1.])
+    """
+    if support is simplex:
+        return Centred()
+    try:
+        return biject_to(support)
+    except NotImplementedError:
+        refuse(
+            "priors", "on real numbers, intervals, weights or correlations", str(support), "Counts are marginalised."
+        )

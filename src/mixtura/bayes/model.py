@@ -1,0 +1,99 @@
+r"""Bayesian mixtures with the labels summed out.
+
+.. math:: \pi \sim p(\pi), \qquad \theta_k \sim p(\theta), \qquad x_n \sim \sum_k \pi_k\, p(x | \theta_k) .
+
+A model is what is believed before any row is seen. `Model.posterior` joins it with rows to a density of real numbers,
+from which all else follows: draws, approximations, the evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import refuse
+from .binding import bound
+from .posterior import Posterior
+
+__all__ = ["Model"]
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    r"""A mixture whose weights and parameters have priors.
+
+    Arguments:
+        components: The number of components K.
+        family: A class such as ``mx.Normal`` or ``mx.Poisson``, a template, a class of torch distributions, or a
+            density written by hand (`Density`). Gaussians by default: normal laws of numbers.
+        weights: The prior of the weights: a torch ``Dirichlet``, `mx.priors.DirichletPrior` or
+            `mx.priors.StickBreaking`.
+        priors: The prior of each parameter, by the name that the family gives it (``loc``, ``scale``, ``mean``,
+            ``rate``, ...): a torch distribution, or `Hierarchical`. It follows torch's broadcasting against
+            ``(K, ...)``. What is left out gets a weak one, scaled to the data; ``print(model.posterior(x))`` shows all.
+        fixed: Parameters that are held, by name, at a number or at ``(K, ...)`` of them.
+        ordered: The parameter that ascends over components: a name, or a name and a coordinate.
+        min_weight: The least weight of a component; the prior is cut off there.
+        potentials: Functions of parameters by name, of one draw, to a log-density: ``lambda loc: -loc.abs().sum()``.
+        observation: What stands between a draw and what is recorded, one of `mixtura.observation` or a sequence.
+        slopes: Parameters, or ``weights``, that covariates move, each with the prior of its slopes, or none for a
+            weak one.
+
+    Raises:
+        MixtureError: If an argument cannot be used. What depends on the rows is said by `posterior`.
+
+    Example:
+        >>> from torch.distributions import Dirichlet, Normal
+        >>> model = mx.bayes.Model(
+        ...     3, mx.Normal, weights=Dirichlet(torch.full((3,), 10.0)), priors={"loc": Normal(0.0, 10.0)},
+        ...     fixed={"scale": 1.0}, ordered="loc",
+        ... )
+        >>> print(model.posterior(torch.tensor([-2.0, -1.5, 0.5, 2.0, 2.5])))
+        weights ~ Dirichlet(concentration=10)
+        loc ~ Normal(loc=0, scale=10), ascending
+        scale = 1
+    """
+
+    components: int
+    family: Any = None
+    weights: Any = None
+    priors: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    ordered: str | tuple[str, int] | None = None
+    min_weight: float = 0.0
+    potentials: Sequence[Callable[..., Any]] = ()
+    observation: Any = None
+    slopes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.components, int) or self.components < 1:
+            refuse("components", "a whole number of at least 1", self.components)
+        if not 0 <= self.min_weight * self.components < 1:
+            refuse("min_weight", f"at least 0 and below 1/{self.components}", self.min_weight)
+        both = sorted(set(self.priors) & set(self.fixed))
+        if both:
+            refuse("fixed", "of parameters without a prior", f"{', '.join(both)} in both `priors` and `fixed`")
+
+    def posterior(
+        self,
+        x: Any,
+        *,
+        columns: Any = None,
+        sample_weight: Any = None,
+        labels: Any = None,
+        covariates: Any = None,
+    ) -> Posterior:
+        """Returns the density of the parameters given rows.
+
+        Arguments:
+            x: Rows, in any form that `mixtura.fit` takes.
+            columns: Which columns of a table.
+            sample_weight: How much each row counts.
+            labels: The component of each row where it is known, and -1 elsewhere.
+            covariates: What moves the parameters in `slopes`: ``(N,)`` or ``(N, Q)`` numbers, or names of columns.
+
+        Raises:
+            MixtureError: If the rows cannot be used, a prior does not fit its parameter, or a name is unknown.
+        """
+        return bound(self, x, columns, sample_weight, labels, covariates)

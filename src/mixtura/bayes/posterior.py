@@ -1,0 +1,197 @@
+r"""The posterior of a mixture's parameters given rows, as a density of one vector of real numbers.
+
+Labels are summed out, so everything is smooth: with rows n, components k and what stands between a draw and a record,
+
+.. math:: \log p(u | x) = \sum_n w_n \log \sum_k \pi_k\, p(x_n | \theta_k) + \log p(\pi, \theta) + \sum_i \phi_i
+    + \log\Big|\frac{\partial(\pi, \theta)}{\partial u}\Big| + \mathrm{const}.
+
+By Fisher's identity its gradient is the E-step again: responsibilities times the gradients of each component.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import lgamma
+
+import torch
+from torch import Tensor
+
+from ..components import Family
+from ..data import Rows
+from ..errors import NotClosedForm
+from ..mixture import Mixture
+from .laws import numbers
+from .potentials import Potential
+from .prior_draws import exchangeable
+from .rows import Term
+from .starts import fitted, start
+from .variables import Variable, log_prior
+
+__all__ = ["Posterior"]
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """A model that has seen its rows.
+
+    Arguments:
+        variables: What is learned; those that a prior hangs on come before it.
+        fixed: What is held, by name, in the shape of one draw.
+        potentials: What the density has beside priors and likelihood.
+        terms: The likelihood of the rows, in groups of rows that are read alike.
+        family: The family of the components.
+        features: How many features a row of theirs has; none for numbers.
+        rows: The rows, with all that is known of them.
+        order: The parameter, and the coordinate of vectors, in whose order components stand, so that one of K! copies
+            is left; or none.
+
+    Example:
+        >>> posterior = mx.bayes.Model(2).posterior(mx.datasets.old_faithful()[:, 0])
+        >>> posterior.size, posterior.names
+        (5, ('weights', 'loc', 'scale'))
+    """
+
+    variables: tuple[Variable, ...]
+    fixed: Mapping[str, Tensor]
+    potentials: tuple[Potential, ...]
+    terms: tuple[Term, ...]
+    family: Family
+    features: int | None
+    rows: Rows
+    order: tuple[str, int | None] | None
+
+    @cached_property
+    def size(self) -> int:
+        """How many real numbers there are."""
+        return sum(one.size for one in self.variables)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is learned, by name."""
+        return tuple(one.name for one in self.variables)
+
+    @property
+    def dims(self) -> dict[str, tuple[str, ...]]:
+        """What the dimensions of each variable are called."""
+        return {one.name: one.dims for one in self.variables}
+
+    # -- the density
+
+    def prepared(self, u: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Returns the values ``(*S, ...)`` by name behind real numbers ``(*S, P)``, and their log-density ``(*S,)``.
+
+        The log-density is that of priors and potentials, in u: with the logarithm of the Jacobian.
+        """
+        values, jacobian = self._values(u)
+        density = jacobian + sum(log_prior(one, values) for one in self.variables)
+        for one in self.potentials:
+            density = density + one.log_prob(values, u.ndim - 1)
+        return values, density
+
+    def log_density(self, u: Tensor) -> Tensor:
+        """Returns the log-density ``(*S,)`` in nats of real numbers ``(*S, P)``, up to a constant of the data."""
+        values, density = self.prepared(u)
+        return density + self.log_likelihood(values)
+
+    def log_likelihood(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Returns the log-likelihood ``(*S,)`` of all rows, in nats."""
+        return sum((one.log_prob(values, *one.data).sum(0) for one in self.terms), torch.zeros(()))
+
+    def value_and_gradient(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns `log_density` and its gradient ``(*S, P)``, by autograd."""
+        with torch.enable_grad():
+            leaf = u.detach().requires_grad_()
+            value = self.log_density(leaf)
+            (gradient,) = torch.autograd.grad(value.sum(), leaf)
+        return value.detach(), gradient
+
+    # -- between real numbers and parameters
+
+    def _values(self, u: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        values = {name: value.expand(*u.shape[:-1], *value.shape) for name, value in self.fixed.items()}
+        jacobian, start = torch.zeros_like(u[..., 0]), 0
+        for one in self.variables:
+            values[one.name], more = one.constrain(u[..., start : start + one.size])
+            jacobian, start = jacobian + more, start + one.size
+        return values, jacobian
+
+    def constrain(self, u: Tensor) -> dict[str, Tensor]:
+        """Returns all that is reported of real numbers ``(*S, P)``: what is learned, and what follows from it."""
+        values, _ = self._values(u)
+        return {name: values[name] for name in self.names} | self._derived(values)
+
+    def _derived(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Covariance matrices, where scales and correlations make them."""
+        if "correlation" not in values:
+            return {}
+        factor = values["scale"].unsqueeze(-1) * values["correlation"]
+        return {"covariance": factor @ factor.mT}
+
+    def unconstrain(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Returns the real numbers ``(*S, P)`` behind values ``(*S, ...)`` of all that is learned."""
+        return torch.cat([one.unconstrain(values[one.name]) for one in self.variables], -1)
+
+    def mixtures(self, values: Mapping[str, Tensor]) -> Mixture:
+        """Returns the mixture of each draw: a batch ``(*S,)`` of them; where covariates move it, that at zero."""
+        every = dict(self.fixed) | dict(values)
+        parameters = {name: every[name] for name in self.family.arguments(self.features)}
+        components = self.family.made(parameters, self.features)
+        return Mixture._of(every["weights"].log().expand(components.batch_shape), components)
+
+    # -- where to begin
+
+    def start(self, generator: torch.Generator | None = None) -> Tensor:
+        """Returns real numbers ``(P,)`` of positive density near the fit that the model was given, apart by chance.
+
+        Raises:
+            MixtureError: If none is found, with what is in the way.
+        """
+        return start(self, generator)
+
+    @cached_property
+    def centre(self) -> Tensor | None:
+        """The real numbers behind a maximum-likelihood fit, as far as the priors have it; none without a fit."""
+        return fitted(self)
+
+    def in_order(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns values ``(*S, K, ...)`` with components in the model's order, where it has one."""
+        if self.order is None:
+            return dict(values)
+        name, coordinate = self.order
+        key = values[name] if coordinate is None else values[name][..., coordinate]
+        return {own: _reordered(value, key.argsort(-1)) for own, value in values.items()}
+
+    @cached_property
+    def log_copies(self) -> float:
+        """The logarithm of how many copies of each mixture there are where only one is kept: log K!, or 0.
+
+        Raises:
+            NotClosedForm: If components stand in an order and their priors differ, so that nobody knows.
+        """
+        if self.order is None:
+            return 0.0
+        if exchangeable(self.variables):
+            return lgamma(self.components + 1)
+        raise NotClosedForm("Priors that differ between components and are cut off by an order have no known constant.")
+
+    @property
+    def components(self) -> int:
+        """The number of components K."""
+        known = {one.name: one.shape for one in self.variables} | {k: tuple(v.shape) for k, v in self.fixed.items()}
+        return known["weights"][0]
+
+    def __str__(self) -> str:
+        learned = [f"{one.name} ~ {one.words}" for one in self.variables]
+        held = [f"{name} = {numbers(value)}" for name, value in self.fixed.items()]
+        walls = [f"and {one.label}" for one in self.potentials]
+        return "\n".join([*learned, *held, *walls])
+
+
+def _reordered(value: Tensor, order: Tensor) -> Tensor:
+    """Values ``(*S, K, ...)`` in the order ``(*S, K)``; what components share, and what has none, as it is."""
+    place = order.ndim - 1
+    if value.ndim <= place or value.shape[place] != order.shape[-1]:
+        return value
+    return torch.take_along_dim(value, order.reshape(*order.shape, *(1,) * (value.ndim - order.ndim)), place)

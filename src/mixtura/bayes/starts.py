@@ -1,0 +1,91 @@
+r"""Where draws and searches begin: near a fit, each apart by chance.
+
+A maximum-likelihood fit of the same family is brought to where the priors live, and numbers between -1/2 and 1/2 are
+added to it in u. Where there is no such fit, or its density is zero, draws of the priors are tried, the likeliest of
+many first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NoReturn
+
+import torch
+from torch import Generator, Tensor
+from torch.distributions.transforms import CorrCholeskyTransform
+
+from ..errors import MixtureError, NotClosedForm, refuse
+from ..learning.fit import learn
+from ..learning.methods.em import EM
+from .prior_draws import prior_draws
+from .variables import Variable, log_prior
+
+if TYPE_CHECKING:
+    from .posterior import Posterior
+
+__all__ = ["fitted", "start"]
+
+_TRIES, _DRAWS, _RESTARTS = 20, 200, 8
+_STRONG = 2.0  # a correlation of 0.96
+_LEAST = 1e-3  # of a weight, so that a component that a fit lost can come back
+
+
+def start(posterior: Posterior, generator: Generator | None) -> Tensor:
+    """Returns real numbers ``(P,)`` of positive density; see `Posterior.start`."""
+    with torch.no_grad():
+        for u in _candidates(posterior, generator):
+            if bool(posterior.log_density(u).isfinite()):
+                return u
+    _refuse(posterior)
+
+
+def _candidates(posterior: Posterior, generator: Generator | None) -> Iterator[Tensor]:
+    """Points ever nearer to the fit, then draws of the priors, the likeliest first."""
+    if posterior.centre is not None:
+        for turn in range(_TRIES):
+            chance = torch.rand(posterior.size, generator=generator, dtype=torch.float64) - 0.5
+            yield posterior.centre + chance * 0.8**turn
+    draws = from_prior(posterior, _DRAWS, generator)
+    density = posterior.log_density(draws).nan_to_num(nan=-torch.inf)
+    yield from draws[density.argsort(descending=True)[:_TRIES]]
+
+
+def from_prior(posterior: Posterior, count: int, generator: Generator | None) -> Tensor:
+    """Returns the real numbers ``(count, P)`` behind draws of the priors, in order where components have one."""
+    values = posterior.in_order(prior_draws(posterior.variables, count, generator))
+    return torch.cat([one.unconstrain(values[one.name]) for one in posterior.variables], -1)
+
+
+def fitted(posterior: Posterior) -> Tensor | None:
+    """Returns the real numbers behind a fit of the family to the rows, as far as the priors have them."""
+    generator = torch.Generator().manual_seed(0)
+    try:
+        fit = learn(posterior.rows, EM(), posterior.family, None, posterior.components, _RESTARTS, generator)
+    except (MixtureError, NotClosedForm):  # it is only a start, and the priors have others
+        return None
+    weights = fit.mixture.weights.double().clamp_min(_LEAST)
+    values = {"weights": weights / weights.sum(), **posterior.family.read(fit.mixture.components)}
+    ordered = posterior.in_order({name: value.detach().double() for name, value in values.items()})
+    return torch.cat([_behind(one, ordered) for one in posterior.variables])
+
+
+def _behind(variable: Variable, values: Mapping[str, Tensor]) -> Tensor:
+    """The real numbers behind a fitted value; zeros where it has none, or the prior none of it."""
+    neutral = torch.zeros(variable.size, dtype=torch.float64)
+    if variable.name not in values:
+        return neutral
+    found = variable.unconstrain(values[variable.name].expand(variable.shape))
+    if isinstance(variable.bijection, CorrCholeskyTransform):  # of few rows a fit may be all but singular
+        found = found.clamp(-_STRONG, _STRONG)
+    return found if bool(found.isfinite().all()) else neutral
+
+
+def _refuse(posterior: Posterior) -> NoReturn:
+    """Says what is in the way where no start has a density."""
+    u = from_prior(posterior, 1, torch.Generator().manual_seed(0))[0] if posterior.centre is None else posterior.centre
+    values, _ = posterior.prepared(u)
+    walls = [one.label for one in posterior.potentials if not bool(one.log_prob(values, 0).isfinite())]
+    priors = [one.name for one in posterior.variables if not bool(log_prior(one, values).isfinite())]
+    blame = [f"the potential {one}" for one in walls] + [f"the prior of {one}" for one in priors] or ["the rows"]
+    advice = "Near the data nothing else is allowed: move the wall or the prior, or give a bijection instead."
+    refuse("potentials" if walls else "priors", "possible somewhere near the data", f"no start: {blame[0]}", advice)
