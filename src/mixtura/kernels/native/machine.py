@@ -25,13 +25,14 @@ from ..telling import tell
 from .program import Plain, Program
 from .values import INT, REAL, VOID
 
-__all__ = ["address", "called"]
+__all__ = ["address", "address_in", "called"]
 
 _LEVEL = 2  # of optimisation
 _KERNELS = Path(__file__).parents[1]
 _IN_C: dict[Any, Any] = {INT: ctypes.c_int64, REAL: ctypes.c_double, VOID: None}
 _LOCK = Lock()
 _FOUND: dict[Plain, int] = {}
+_MADE: dict[str, int] = {}
 
 
 def address(function: Plain, kind: Any) -> int:
@@ -47,6 +48,16 @@ def called(function: Plain, kind: Any) -> Callable[..., Any]:
     """A compiled function for Python, which gives it pointers as numbers; other threads go on meanwhile."""
     given = [_IN_C.get(each, ctypes.c_void_p) for each in kind.args]
     return ctypes.CFUNCTYPE(_IN_C[kind.return_type], *given)(address(function, kind))
+
+
+def address_in(assembly: str, name: str) -> int:
+    """Where a function of a module is, that leaves nothing to optimise and is of use in this process alone."""
+    with _LOCK:
+        if name not in _MADE:
+            module = llvm.parse_assembly(assembly)
+            module.verify()
+            _MADE[name] = _loaded(_target().emit_object(module), name)
+        return _MADE[name]
 
 
 @cache
