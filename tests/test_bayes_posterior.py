@@ -368,3 +368,60 @@ def test_bad_input_is_named(name: str) -> None:
     build, words = BAD[name]
     with pytest.raises((MixtureError, NotClosedForm), match=words):
         build()
+
+
+# -- conjugate priors on all parameters at once
+
+CONJUGATE = {
+    "normal": (mx.Normal, mx.NormalInverseWishart(torch.zeros(1), 2.0, torch.eye(1), 4.0), None),
+    "poisson": (mx.Poisson, mx.Conjugate.gamma(3.0, 2.0), Gamma(3.0, 2.0)),
+    "bernoulli": (mx.Bernoulli, mx.Conjugate.beta(2.0, 3.0), torch.distributions.Beta(2.0, 3.0)),
+    "exponential": (mx.Exponential, mx.Conjugate(2.0, 1.5), Gamma(3.0, 3.0)),
+    "geometric": (mx.Geometric, mx.Conjugate(3.0, 0.5), torch.distributions.Beta(4.0, 1.5)),
+    "categorical": (
+        mx.Categorical.template(categories=3),
+        mx.Conjugate.dirichlet(torch.tensor([1.0, 2.0, 3.0])),
+        Dirichlet(torch.tensor([1.0, 2.0, 3.0])),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in CONJUGATE if name != "normal"])
+def test_conjugate_priors_are_the_usual_laws(name: str) -> None:
+    """In the usual parameter a conjugate prior is a gamma, beta or Dirichlet law, constant and all."""
+    family, prior, law = CONJUGATE[name]
+    x = torch.tensor([0.0, 1.0, 0.0, 1.0, 1.0, 0.0]) + (0.5 if name == "exponential" else 0.0)
+    posterior = Model(2, family, priors=prior).posterior(x)
+    own = next(iter(posterior.family.arguments(None)))
+    same = Model(2, family, priors={own: law}).posterior(x)
+    u = points(same)
+    torch.testing.assert_close(posterior.log_density(u), same.log_density(u))
+
+
+@pytest.mark.parametrize("structure", [mx.Full(), mx.Diagonal(), mx.Spherical(), mx.Full(tied=True)])
+def test_a_wishart_prior_keeps_its_density_in_scales_and_correlations(structure: mx.components.Structure) -> None:
+    """Its density in u is that in means and matrices' entries, by a change of variables that autograd makes."""
+    prior = mx.NormalInverseWishart(torch.zeros(2), 2.0, torch.eye(2), 5.0)
+    family = mx.Gaussian.template(structure=structure)
+    posterior = Model(2, family, priors=prior, fixed={"weights": [0.5, 0.5]}).posterior(mx.datasets.old_faithful())
+    u = points(posterior, 1)[0]
+
+    def coordinates(flat: torch.Tensor) -> torch.Tensor:
+        components = posterior.mixtures(posterior.constrain(flat)).components
+        matrix = components.gaussian.structure.dense(2)
+        own = {0: matrix[..., 0, 0], 1: matrix.diagonal(dim1=-2, dim2=-1)}.get(structure.trailing)
+        lower = matrix[..., [0, 1, 1], [0, 0, 1]] if own is None else own
+        return torch.cat([components.mean.reshape(-1), lower.reshape(-1)])
+
+    components = posterior.mixtures(posterior.constrain(u)).components
+    volume = torch.linalg.slogdet(jacobian(coordinates, u)).logabsdet
+    torch.testing.assert_close(posterior.prepared(u)[1], prior.log_prob(components) + volume)
+
+
+def test_conjugate_priors_can_be_drawn_from() -> None:
+    prior = mx.NormalInverseWishart(torch.tensor([3.0]), 2.0, torch.eye(1), 12.0)
+    posterior = Model(2, mx.Normal, priors=prior, ordered="loc").posterior(drawn())
+    assert posterior.log_copies == pytest.approx(np.log(2))
+    draws = mx.bayes.prior_draws(posterior.variables, posterior.together, 4000, torch.Generator().manual_seed(0))
+    assert draws["loc"].mean().item() == pytest.approx(3.0, abs=0.05)
+    assert draws["scale"].square().mean().item() == pytest.approx(0.1, abs=0.01)

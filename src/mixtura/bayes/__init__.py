@@ -10,6 +10,7 @@ from .laws import Hierarchical
 from .model import Model
 from .posterior import Posterior
 from .potentials import Potential, min_weight, ordered
+from .prior_draws import prior_draws
 
 __all__ = [
     "Density",
@@ -20,4 +21,5 @@ __all__ = [
     "bijections",
     "min_weight",
     "ordered",
+    "prior_draws",
 ]

@@ -22,14 +22,16 @@ from ..learning.families import families
 from ..learning.fit import learn
 from ..learning.job import Job
 from ..learning.methods.em import EM
+from ..priors import ComponentsPrior
 from .bijections import Centred, Floored, Ordered, onto
 from .defaults import default_prior, default_weights
-from .laws import Law, law
+from .laws import Flat, Law, law
 from .posterior import Posterior
 from .potentials import potential
 from .rows import Term
 from .slopes import Slopes
 from .supports import check_support
+from .together import Together
 from .variables import Variable
 
 if TYPE_CHECKING:
@@ -92,14 +94,34 @@ class _Binding:
         names = [*(one.name for one in variables), *fixed]
         potentials = tuple(potential(one, names) for one in self.model.potentials)
         read = (self._term(),)
-        return Posterior(variables, fixed, potentials, read, self.family, self.features, self.rows, self._ordered)
+        return Posterior(
+            variables, self._together, fixed, potentials, read, self.family, self.features, self.rows, self._ordered
+        )
+
+    @cached_property
+    def _together(self) -> tuple[Together, ...]:
+        """The prior that all parameters of the components have at once, if that is how it was given."""
+        prior = self.model.priors
+        if not isinstance(prior, ComponentsPrior):
+            return ()
+        if set(self.model.fixed) - {"weights"}:
+            refuse("fixed", "of no parameter under a conjugate prior, which is on all", ", ".join(self.model.fixed))
+        return (Together(prior, self.family, self.features, self.model.components),)
+
+    @cached_property
+    def _priors(self) -> Mapping[str, Any]:
+        """The prior of each parameter by name."""
+        given = self.model.priors
+        if not isinstance(given, ComponentsPrior):
+            return given
+        return {name: Flat(one.support, repr(given)) for name, one in self.arguments.items()}
 
     # -- names
 
     def _check_names(self) -> None:
         known = [*self.arguments, "weights"]
         for argument, named in (
-            ("priors", self.model.priors),
+            ("priors", self._priors),
             ("fixed", self.model.fixed),
             ("slopes", self.model.slopes),
             ("ordered", [self._ordered[0]] if self._ordered else []),
@@ -145,7 +167,7 @@ class _Binding:
         yield from self._variable("weights", (count,), own, self.model.weights, map)
 
     def _of_argument(self, name: str, argument: Argument) -> Iterator[Variable]:
-        given = self.model.priors.get(name)
+        given = self._priors.get(name)
         own = law(self._default(name, argument) if given is None else given, f"priors[{name!r}]")
         check_support(name, own, argument.support)
         yield from self._variable(name, self._shape(argument), own, given, self._bijection(name, own))

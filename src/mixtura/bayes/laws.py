@@ -24,7 +24,7 @@ from torch.distributions.utils import lazy_property
 from ..errors import refuse
 from ..priors import WeightsPrior
 
-__all__ = ["Hierarchical", "Law", "OfTorch", "OfWeights", "in_words", "law", "numbers"]
+__all__ = ["Flat", "Hierarchical", "Law", "OfTorch", "OfWeights", "in_words", "law", "numbers"]
 
 Values = Mapping[str, Tensor]
 
@@ -133,6 +133,26 @@ class Hierarchical(Law):
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={one!r}" for name, one in {**self.fixed, **self.hyper}.items())
         return f"Hierarchical({self.kind.__name__}, {inside})"
+
+
+class Flat(Law):
+    """No law of its own: the parameter has its prior together with others."""
+
+    def __init__(self, support: Any, words: str) -> None:
+        self._support, self.words = support, words
+
+    @property
+    def support(self) -> Any:
+        return self._support
+
+    def log_prob(self, value: Tensor, given: Values) -> Tensor:
+        return torch.zeros_like(value)
+
+    def sample(self, count: int, shape: tuple[int, ...], given: Values) -> Tensor:
+        raise NotImplementedError("What has its prior together with others is drawn with them.")
+
+    def __repr__(self) -> str:
+        return self.words
 
 
 class OfWeights(Law):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import refuse
+from ..priors import ComponentsPrior
 from .binding import bound
 from .posterior import Posterior
 
@@ -32,6 +33,7 @@ class Model:
         priors: The prior of each parameter, by the name that the family gives it (``loc``, ``scale``, ``mean``,
             ``rate``, ...): a torch distribution, or `Hierarchical`. It follows torch's broadcasting against
             ``(K, ...)``. What is left out gets a weak one, scaled to the data; ``print(model.posterior(x))`` shows all.
+            Or one of Mixtura's conjugate priors on all of them at once, such as `NormalInverseWishart`.
         fixed: Parameters that are held, by name, at a number or at ``(K, ...)`` of them.
         ordered: The parameter that ascends over components: a name, or a name and a coordinate.
         min_weight: The least weight of a component; the prior is cut off there.
@@ -58,7 +60,7 @@ class Model:
     components: int
     family: Any = None
     weights: Any = None
-    priors: Mapping[str, Any] = field(default_factory=dict)
+    priors: Mapping[str, Any] | ComponentsPrior = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     ordered: str | tuple[str, int] | None = None
     min_weight: float = 0.0
@@ -71,7 +73,7 @@ class Model:
             refuse("components", "a whole number of at least 1", self.components)
         if not 0 <= self.min_weight * self.components < 1:
             refuse("min_weight", f"at least 0 and below 1/{self.components}", self.min_weight)
-        both = sorted(set(self.priors) & set(self.fixed))
+        both = [] if isinstance(self.priors, ComponentsPrior) else sorted(set(self.priors) & set(self.fixed))
         if both:
             refuse("fixed", "of parameters without a prior", f"{', '.join(both)} in both `priors` and `fixed`")
 

@@ -24,10 +24,11 @@ from ..errors import NotClosedForm
 from ..mixture import Mixture
 from .laws import numbers
 from .potentials import Potential
-from .prior_draws import exchangeable
+from .prior_draws import exchangeable, prior
 from .rows import Term
 from .starts import fitted, start
-from .variables import Variable, log_prior
+from .together import Together
+from .variables import Variable
 
 __all__ = ["Posterior"]
 
@@ -38,6 +39,7 @@ class Posterior:
 
     Arguments:
         variables: What is learned; those that a prior hangs on come before it.
+        together: Priors that several of them have at once.
         fixed: What is held, by name, in the shape of one draw.
         potentials: What the density has beside priors and likelihood.
         terms: The likelihood of the rows, in groups of rows that are read alike.
@@ -54,6 +56,7 @@ class Posterior:
     """
 
     variables: tuple[Variable, ...]
+    together: tuple[Together, ...]
     fixed: Mapping[str, Tensor]
     potentials: tuple[Potential, ...]
     terms: tuple[Term, ...]
@@ -85,7 +88,7 @@ class Posterior:
         The log-density is that of priors and potentials, in u: with the logarithm of the Jacobian.
         """
         values, jacobian = self._values(u)
-        density = jacobian + sum(log_prior(one, values) for one in self.variables)
+        density = jacobian + prior(self.variables, self.together, values)
         for one in self.potentials:
             density = density + one.log_prob(values, u.ndim - 1)
         return values, density
@@ -172,7 +175,7 @@ class Posterior:
         """
         if self.order is None:
             return 0.0
-        if exchangeable(self.variables):
+        if exchangeable(self.variables, self.together):
             return lgamma(self.components + 1)
         raise NotClosedForm("Priors that differ between components and are cut off by an order have no known constant.")
 

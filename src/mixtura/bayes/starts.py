@@ -52,7 +52,7 @@ def _candidates(posterior: Posterior, generator: Generator | None) -> Iterator[T
 
 def from_prior(posterior: Posterior, count: int, generator: Generator | None) -> Tensor:
     """Returns the real numbers ``(count, P)`` behind draws of the priors, in order where components have one."""
-    values = posterior.in_order(prior_draws(posterior.variables, count, generator))
+    values = posterior.in_order(prior_draws(posterior.variables, posterior.together, count, generator))
     return torch.cat([one.unconstrain(values[one.name]) for one in posterior.variables], -1)
 
 

@@ -89,6 +89,10 @@ class Binomial(Counts, ExponentialFamily):
     def natural(self) -> Tensor:
         return interior(self.probs).logit()  # a change of type may have rounded them to 0 or 1
 
+    @property
+    def log_volume(self) -> Tensor:
+        return -self._sum(self.probs.log() + torch.log1p(-self.probs))
+
     def log_normaliser(self, natural: Tensor) -> Tensor:
         return -self.total_count * torch.nn.functional.logsigmoid(-natural)  # torch's softplus cuts its tail off
 

@@ -51,6 +51,10 @@ class _Shares(ExponentialFamily):
     def natural(self) -> Tensor:
         return self.logits if self.loose else self.logits.log_softmax(-1)
 
+    @property
+    def log_volume(self) -> Tensor:
+        return -self.natural.flatten(len(self.batch_shape)).sum(-1)
+
     def log_normaliser(self, natural: Tensor) -> Tensor:
         return torch.zeros_like(natural[..., 0])
 

@@ -45,6 +45,14 @@ class ExponentialFamily(Component):
         return True
 
     @property
+    def log_volume(self) -> Tensor:
+        r"""The logarithm of :math:`|d\eta/d\theta|`, ``(*B, K)``: how natural parameters grow with those by name.
+
+        It turns the density of a conjugate prior into one of these. Zero, where they are the same but for signs.
+        """
+        return torch.zeros(self.batch_shape, dtype=self.dtype, device=self.device)
+
+    @property
     def has_natural(self) -> bool:
         return True
 

@@ -105,6 +105,11 @@ class Gaussian(Component):
         return True
 
     @property
+    def log_volume(self) -> Tensor:
+        """How matrices grow with scales and correlations; see `ExponentialFamily.log_volume`."""
+        return self.structure.log_volume(self.features)
+
+    @property
     def batch_shape(self) -> torch.Size:
         return self.location.shape[:-1]
 

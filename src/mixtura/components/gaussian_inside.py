@@ -65,6 +65,10 @@ class GaussianInside(Component):
         return self._replace(inner=gaussian)
 
     @property
+    def log_volume(self) -> Tensor:
+        return self.inner.log_volume
+
+    @property
     def batch_shape(self) -> torch.Size:
         return self.inner.batch_shape
 

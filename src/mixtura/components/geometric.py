@@ -55,6 +55,10 @@ class Geometric(Counts, ExponentialFamily):
     def natural(self) -> Tensor:
         return torch.log1p(-interior(self.probs))  # a change of type may have rounded them to 0 or 1
 
+    @property
+    def log_volume(self) -> Tensor:
+        return -self._sum(torch.log1p(-self.probs))
+
     def log_normaliser(self, natural: Tensor) -> Tensor:
         return -torch.log(-torch.expm1(natural))
 

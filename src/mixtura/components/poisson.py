@@ -57,6 +57,10 @@ class Poisson(Counts, ExponentialFamily):
     def natural(self) -> Tensor:
         return self.rate.log()
 
+    @property
+    def log_volume(self) -> Tensor:
+        return -self._sum(self.rate.log())
+
     def log_normaliser(self, natural: Tensor) -> Tensor:
         return natural.exp()
 

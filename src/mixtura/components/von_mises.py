@@ -90,6 +90,10 @@ class VonMises(Coordinates, ExponentialFamily):
     def natural(self) -> Tensor:
         return self.concentration.unsqueeze(-1) * torch.stack([self.loc.cos(), self.loc.sin()], -1)
 
+    @property
+    def log_volume(self) -> Tensor:
+        return self._sum(self.concentration.log())
+
     def log_normaliser(self, natural: Tensor) -> Tensor:
         return _normaliser(2, natural.norm(dim=-1))
 

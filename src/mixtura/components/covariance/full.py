@@ -2,6 +2,7 @@ r"""Covariances of any volume, shape and orientation, stored as Cholesky factors
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -73,6 +74,13 @@ class Full(Structure):
     def read(self, features: int) -> dict[str, Tensor]:
         scale, correlation = correlation_factor(self.given)
         return {"scale": scale, "correlation": correlation}
+
+    def log_volume(self, features: int) -> Tensor:
+        r"""With :math:`R = L L^\top` the correlations, :math:`\sum_d (D \log s_d + (D - d) \log L_{dd}) + D \log 2`."""
+        scale, correlation = correlation_factor(self.given)
+        below = torch.arange(features - 1, -1, -1, dtype=scale.dtype, device=scale.device)
+        corners = correlation.diagonal(dim1=-2, dim2=-1).log()
+        return (features * scale.log() + below * corners).sum(-1) + features * math.log(2)
 
     def whiten(self, residual: Tensor) -> Tensor:
         return divided(self.given, residual)
