@@ -12,6 +12,7 @@ class Target:
 
     def __init__(self, size, log_density, log_evidence=0.0):
         self.size, self.log_density, self.log_evidence = size, log_density, log_evidence
+        self.points_at_once = 1000
 
     def start(self, generator=None):
         return 2 * torch.randn(self.size, generator=generator, dtype=torch.float64)

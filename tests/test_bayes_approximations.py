@@ -180,7 +180,7 @@ def test_the_gradient_of_the_bound_is_that_of_finite_differences(rank):
     family, size = RANKS[rank], 3
     scale_tril = torch.linalg.cholesky(Normal(size, seed=2, spread=0.0).covariance)
     draws = steady_draws(64, size, seeded())
-    density = by_autograd(SHAPES["skewed"].log_density)
+    density = by_autograd(SHAPES["skewed"].log_density, 7)
     objective = Objective(density, family, torch.ones(size).double(), family.frame(scale_tril), draws)
     free = 0.1 * torch.randn(1, family.free(size), generator=seeded(1), dtype=torch.float64)
     _, gradient = objective(free)
@@ -200,7 +200,7 @@ def test_steady_draws_have_the_moments_of_a_standard_normal(count, size):
 def test_climbs_do_not_disturb_each_other():
     target = Normal(4, seed=1, spread=0.0)
     starts = torch.stack([target.start(seeded(seed)) for seed in range(5)])
-    density = by_autograd(target.log_density)
+    density = by_autograd(target.log_density, 7)
     together = climb(density, starts, 100)
     for i, start in enumerate(starts):
         alone = climb(density, start.unsqueeze(0), 100)
@@ -212,7 +212,7 @@ def test_a_climb_never_goes_down():
     for target in SHAPES.values():
         starts = torch.stack([target.start(seeded(seed)) + 1.0 for seed in range(6)])
         starts = starts[target.log_density(starts).isfinite()]
-        assert (climb(by_autograd(target.log_density), starts, 200).values.diff(dim=0) >= 0).all()
+        assert (climb(by_autograd(target.log_density, 7), starts, 200).values.diff(dim=0) >= 0).all()
 
 
 def test_pareto_weights_agree_with_arviz():

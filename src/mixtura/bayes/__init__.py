@@ -4,7 +4,8 @@ A `Model` is what is believed before rows are seen, a `Posterior` what is believ
 real numbers, smooth because labels are summed out.
 """
 
-from . import bijections
+from . import approximations, bijections
+from .approximations import Ending, Quality
 from .by_hand import Density
 from .laws import Hierarchical
 from .model import Model
@@ -14,10 +15,13 @@ from .prior_draws import prior_draws
 
 __all__ = [
     "Density",
+    "Ending",
     "Hierarchical",
     "Model",
     "Posterior",
     "Potential",
+    "Quality",
+    "approximations",
     "bijections",
     "min_weight",
     "ordered",

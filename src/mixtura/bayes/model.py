@@ -12,8 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Generator
+
 from ..errors import refuse
 from ..priors import ComponentsPrior
+from .approximations import ADVI, Laplace, Maximum, Pathfinder, advi, laplace, maximum, pathfinder
+from .approximations.ranks import Rank
 from .binding import bound
 from .posterior import Posterior
 
@@ -99,3 +103,63 @@ class Model:
             MixtureError: If the rows cannot be used, a prior does not fit its parameter, or a name is unknown.
         """
         return bound(self, x, columns, sample_weight, labels, covariates)
+
+    # -- what follows without draws
+
+    def map(self, x: Any, *, starts: int = 8, generator: Generator | None = None, **rows: Any) -> Maximum:
+        """Returns the most probable parameters, in the parameters themselves, as `mixtura.EM` with a prior has them.
+
+        Arguments:
+            x: Rows, in any form that `mixtura.fit` takes.
+            starts: How many searches there are, each from a start of its own.
+            generator: The source of randomness.
+            rows: What else is known of the rows; see `posterior`.
+
+        Raises:
+            MixtureError: If the rows cannot be used, or no start is possible.
+
+        Example:
+            >>> model = mx.bayes.Model(2, mx.Poisson, ordered="rate")
+            >>> found = model.map(torch.tensor([1.0, 0.0, 2.0, 1.0, 9.0, 11.0, 10.0, 8.0]))
+            >>> found.converged
+            True
+        """
+        posterior = self.posterior(x, **rows)
+        return maximum(posterior, posterior.log_density_in_parameters, starts, generator=generator)
+
+    def laplace(self, x: Any, *, starts: int = 8, generator: Generator | None = None, **rows: Any) -> Laplace:
+        """Returns the Gaussian at the mode of the unconstrained numbers, and the evidence by it; see `map`."""
+        return laplace(self.posterior(x, **rows), starts, generator=generator)
+
+    def advi(
+        self,
+        x: Any,
+        *,
+        rank: str | Rank = "mean-field",
+        steps: int = 1000,
+        generator: Generator | None = None,
+        **rows: Any,
+    ) -> ADVI:
+        """Returns the Gaussian on the unconstrained numbers with the highest lower bound on the evidence.
+
+        Arguments:
+            x: Rows, in any form that `mixtura.fit` takes.
+            rank: ``"mean-field"`` for independent numbers, whose variances are too small, or ``"full"``.
+            steps: The most steps of the search.
+            generator: The source of randomness.
+            rows: What else is known of the rows; see `posterior`.
+
+        Raises:
+            MixtureError: If the rows cannot be used, or no start is possible.
+
+        Example:
+            >>> model = mx.bayes.Model(2, mx.Normal, ordered="loc")
+            >>> found = model.advi(mx.datasets.old_faithful()[:, 0], rank="full", generator=torch.Generator())
+            >>> found.reason.name, found.draws(5)["loc"].shape
+            ('CONVERGED', torch.Size([5, 2]))
+        """
+        return advi(self.posterior(x, **rows), rank, steps, generator)
+
+    def pathfinder(self, x: Any, *, paths: int = 8, generator: Generator | None = None, **rows: Any) -> Pathfinder:
+        """Returns a mixture of Gaussians from the ways to modes; draws are weighted by importance; see `map`."""
+        return pathfinder(self.posterior(x, **rows), paths, generator=generator)

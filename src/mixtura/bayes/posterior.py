@@ -32,6 +32,8 @@ from .variables import Variable
 
 __all__ = ["Posterior"]
 
+_NUMBERS = 2**23  # that a row's densities under all components may fill, for all rows and vectors asked about
+
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
@@ -65,7 +67,7 @@ class Posterior:
     rows: Rows
     order: tuple[str, int | None] | None
 
-    @cached_property
+    @property
     def size(self) -> int:
         """How many real numbers there are."""
         return sum(one.size for one in self.variables)
@@ -97,6 +99,18 @@ class Posterior:
         """Returns the log-density ``(*S,)`` in nats of real numbers ``(*S, P)``, up to a constant of the data."""
         values, density = self.prepared(u)
         return density + self.log_likelihood(values)
+
+    def log_density_in_parameters(self, u: Tensor) -> Tensor:
+        """Returns the log-density ``(*S,)`` with respect to the parameters themselves: without the Jacobian.
+
+        Its mode is what `mixtura.EM` with a prior finds; that of `log_density` is another point.
+        """
+        return self.log_density(u) - self._values(u)[1]
+
+    @property
+    def points_at_once(self) -> int:
+        """How many vectors u may be asked about in one call without much memory."""
+        return max(1, _NUMBERS // max(1, len(self.rows) * self.components * (self.features or 1)))
 
     def log_likelihood(self, values: Mapping[str, Tensor]) -> Tensor:
         """Returns the log-likelihood ``(*S,)`` of all rows, in nats."""

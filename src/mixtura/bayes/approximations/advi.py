@@ -34,7 +34,7 @@ __all__ = ["ADVI", "Objective", "advi", "steady_draws"]
 
 _PATHS, _PATH_STEPS = 4, 200
 _FEWEST = 64
-_ROUNDS = 6
+_ROUNDS = 4
 _SETTLED = 0.05  # nats between the bound that was maximised and that of fresh draws
 _UNSURE = 1.0  # an error of the latter, in nats, above which it says nothing
 _ENDLESS = 40.0  # a spread of the first Gaussian's times exp(40), or its inverse
@@ -124,7 +124,7 @@ def _maximised(target: Target, rank: Rank, first: Place, steps: int, generator: 
     count = max(_FEWEST, 4 * target.size)
     for round_ in range(_ROUNDS):
         draws = steady_draws(count << round_, target.size, generator)
-        objective = Objective(by_autograd(target.log_density), rank, mean, frame, draws)
+        objective = Objective(by_autograd(target.log_density, target.points_at_once), rank, mean, frame, draws)
         found = climb(objective, _possible(objective, free).unsqueeze(0), max(1, steps - len(history)))
         free = found.points[-1, 0]
         history.extend(found.values[:, 0].tolist())

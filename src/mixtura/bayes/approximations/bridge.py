@@ -62,7 +62,11 @@ class Bridge:
 
 
 def bridge(
-    log_density: LogDensity, draws: Tensor, generator: Generator | None = None, proposal: Mixture | None = None
+    log_density: LogDensity,
+    draws: Tensor,
+    generator: Generator | None = None,
+    proposal: Mixture | None = None,
+    at_once: int = 2048,
 ) -> Bridge:
     """Estimates the log of the integral of a density on :math:`R^P`.
 
@@ -71,6 +75,7 @@ def bridge(
         draws: Draws of it, ``(chains, draws, P)``.
         generator: The source of randomness.
         proposal: A normalised law of points, near the density; learned from half of the draws by default.
+        at_once: How many points the density may be asked about in one call.
 
     Raises:
         MixtureError: If there are fewer than forty draws a chain, a draw is not finite or impossible, or none of the
@@ -80,9 +85,9 @@ def bridge(
     half = draws.shape[1] // 2
     proposal = proposal or _learned(draws[:, :half].flatten(0, 1), generator)
     kept = draws[:, half:]
-    ours = values(log_density, kept) - _log_prob(proposal, kept)
+    ours = values(log_density, kept, at_once) - _log_prob(proposal, kept)
     further = proposal.sample((kept.shape[0] * kept.shape[1],), generator=generator)
-    theirs = values(log_density, further) - _log_prob(proposal, further)
+    theirs = values(log_density, further, at_once) - _log_prob(proposal, further)
     if not bool(ours.isfinite().all()) or not bool(theirs.isfinite().any()):
         came = "draws where one of them is zero"
         refuse("draws", "of the density, with a proposal that overlaps it", came, "Were they of another posterior?")

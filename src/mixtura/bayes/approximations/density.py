@@ -26,7 +26,6 @@ Density = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From points ``(S, P)`` to log-densities ``(S,)`` and their gradients ``(S, P)``."""
 
 _STARTS = 100  # draws in search of one that is possible
-_TOGETHER = 2048  # points that are asked about in one call
 
 
 class Target(Protocol):
@@ -35,6 +34,11 @@ class Target(Protocol):
     @property
     def size(self) -> int:
         """The number P of unconstrained numbers."""
+        ...
+
+    @property
+    def points_at_once(self) -> int:
+        """How many points may be asked about in one call without much memory."""
         ...
 
     def log_density(self, u: Tensor) -> Tensor:
@@ -50,10 +54,10 @@ class Target(Protocol):
         ...
 
 
-def by_autograd(log_density: LogDensity) -> Density:
-    """Returns values and gradients of a log-density by torch's autograd."""
+def by_autograd(log_density: LogDensity, at_once: int) -> Density:
+    """Returns values and gradients of a log-density by torch's autograd, of so many points at once."""
 
-    def value_and_gradient(u: Tensor) -> tuple[Tensor, Tensor]:
+    def some(u: Tensor) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             point = u.detach().requires_grad_()
             value = log_density(point)
@@ -61,13 +65,17 @@ def by_autograd(log_density: LogDensity) -> Density:
         possible = value.isfinite() & gradient.isfinite().all(-1)
         return torch.where(possible, value.detach(), -torch.inf), torch.where(possible.unsqueeze(-1), gradient, 0.0)
 
+    def value_and_gradient(u: Tensor) -> tuple[Tensor, Tensor]:
+        found = [some(part) for part in u.split(at_once)]
+        return torch.cat([value for value, _ in found]), torch.cat([gradient for _, gradient in found])
+
     return value_and_gradient
 
 
 @torch.no_grad()
-def values(log_density: LogDensity, u: Tensor) -> Tensor:
-    """Returns the log-densities of points ``(*S, P)``; what is NaN is impossible."""
-    found = torch.cat([log_density(some) for some in u.reshape(-1, u.shape[-1]).split(_TOGETHER)])
+def values(log_density: LogDensity, u: Tensor, at_once: int) -> Tensor:
+    """Returns the log-densities of points ``(*S, P)``, of so many at once; what is NaN is impossible."""
+    found = torch.cat([log_density(some) for some in u.reshape(-1, u.shape[-1]).split(at_once)])
     return torch.where(found.isnan(), -torch.inf, found).reshape(u.shape[:-1])
 
 
@@ -94,7 +102,7 @@ def finite_start(target: Target, generator: Generator | None) -> Tensor:
     Raises:
         MixtureError: If a hundred draws of a start are all impossible.
     """
-    density = by_autograd(target.log_density)
+    density = by_autograd(target.log_density, target.points_at_once)
     for _ in range(_STARTS):
         start = target.start(generator)
         if bool(density(start.unsqueeze(0))[0].isfinite()):

@@ -49,7 +49,7 @@ def laplace(target: Target, starts: int = 8, steps: int = 1000, generator: Gener
     """
     found = maximum(target, None, starts, steps, generator)
     mode, factor = _polished(target.log_density, found)
-    value = float(values(target.log_density, mode.unsqueeze(0)))
+    value = float(values(target.log_density, mode.unsqueeze(0), 1))
     log_evidence = value + 0.5 * len(mode) * math.log(2 * math.pi) - float(factor.diagonal().log().sum())
     law = normal(mode, inverse_factor(factor))
     reason, history = found.reason, found.history
@@ -59,11 +59,11 @@ def laplace(target: Target, starts: int = 8, steps: int = 1000, generator: Gener
 def _polished(log_density: LogDensity, found: Maximum) -> tuple[Tensor, Tensor]:
     """Returns the mode after Newton's steps, and the Cholesky factor of the curvature there."""
     mode, factor = found.u, _curvature(log_density, found.u, found)
-    density = by_autograd(log_density)
+    density = by_autograd(log_density, 1)
     for _ in range(_POLISHES):
         value, gradient = density(mode.unsqueeze(0))
         move = torch.cholesky_solve(gradient.mT, factor).squeeze(-1)
-        higher = values(log_density, (mode + move).unsqueeze(0)) >= value
+        higher = values(log_density, (mode + move).unsqueeze(0), 1) >= value
         if float(gradient @ move) < _SETTLED or not bool(higher):
             break
         mode, factor = mode + move, _curvature(log_density, mode + move, found)

@@ -67,7 +67,7 @@ def ascend(
         refuse("starts and steps", "1 or more", (starts, steps))
     points = torch.stack([finite_start(target, generator) for _ in range(starts)])
     unit = scales(log_density, points[0])
-    return climb(scaled(by_autograd(log_density), unit), points / unit, steps), unit
+    return climb(scaled(by_autograd(log_density, target.points_at_once), unit), points / unit, steps), unit
 
 
 def maximum(

@@ -27,7 +27,7 @@ from torch import Generator, Tensor
 from ...errors import refuse
 from .climb import Paths
 from .curvature import curvature_factor, inverse_factor
-from .density import LogDensity, Target, hessian, values
+from .density import Target, hessian, values
 from .ending import Ending
 from .maximum import ascend
 from .psis import smoothed
@@ -75,8 +75,8 @@ class Pathfinder(Approximation):
     def _draw(self, n: int, generator: Generator | None) -> Tensor:
         """Returns draws of the mixture, drawn again with smoothed importance weights."""
         pool = super()._draw(max(_POOL * n, _LEAST), generator)
-        weights = smoothed(values(self.target.log_density, pool) - self.log_prob(pool)).logits.exp()
-        return pool[torch.multinomial(weights, n, replacement=True, generator=generator)]
+        ratios = values(self.target.log_density, pool, self.target.points_at_once) - self.log_prob(pool)
+        return pool[torch.multinomial(smoothed(ratios).logits.exp(), n, replacement=True, generator=generator)]
 
 
 def pathfinder(target: Target, paths: int = 8, steps: int = 1000, generator: Generator | None = None) -> Pathfinder:
@@ -105,36 +105,36 @@ def pathfinder(target: Target, paths: int = 8, steps: int = 1000, generator: Gen
 def places(target: Target, paths: int, steps: int, generator: Generator | None) -> tuple[Paths, list[Place]]:
     """Returns climbs and the best Gaussian of each; where all reach beyond its support, the start."""
     ways, unit = ascend(target, target.log_density, paths, steps, generator)
-    return ways, [_best(target.log_density, ways, path, unit, generator) for path in range(paths)]
+    return ways, [_best(target, ways, path, unit, generator) for path in range(paths)]
 
 
-def _best(log_density: LogDensity, ways: Paths, path: int, unit: Tensor, generator: Generator | None) -> Place:
+def _best(target: Target, ways: Paths, path: int, unit: Tensor, generator: Generator | None) -> Place:
     """Returns the Gaussian on one path whose bound is highest, in the units of u."""
     last = int(ways.lengths[path]) + 1
     points, gradients = ways.points[:last, path] * unit, ways.gradients[:last, path] / unit
     factors = unit.unsqueeze(-1) * _factors(ways.points[:last, path], ways.gradients[:last, path])
-    at = _highest(log_density, points, gradients, factors, _TRIES, generator).iterate
-    exact = _exact_factor(log_density, points[at])
+    at = _highest(target, points, gradients, factors, _TRIES, generator).iterate
+    exact = _exact_factor(target, points[at])
     last = factors[at : at + 1] if exact is None else torch.stack([factors[at], exact])
     same = points[at].expand(len(last), -1), gradients[at].expand(len(last), -1)
-    return _highest(log_density, *same, last, _LAST_TRIES, generator)
+    return _highest(target, *same, last, _LAST_TRIES, generator)
 
 
 def _highest(
-    log_density: LogDensity, points: Tensor, gradients: Tensor, factors: Tensor, tries: int, generator: Generator | None
+    target: Target, points: Tensor, gradients: Tensor, factors: Tensor, tries: int, generator: Generator | None
 ) -> Place:
     """Returns that of the Gaussians about points ``(L, P)`` whose bound is the highest, by so many draws of each."""
     means = points + (factors @ (factors.mT @ gradients.unsqueeze(-1))).squeeze(-1)
-    elbos = _elbos(log_density, means, factors, tries, generator)
+    elbos = _elbos(target, means, factors, tries, generator)
     best = int(elbos.argmax())
     if not bool(elbos[best] > -torch.inf):
         return Place(points[0], factors[0], -math.inf, 0)
     return Place(means[best], factors[best], float(elbos[best]), best)
 
 
-def _exact_factor(log_density: LogDensity, u: Tensor) -> Tensor | None:
+def _exact_factor(target: Target, u: Tensor) -> Tensor | None:
     """Returns the Cholesky factor of the exact inverse, or none where the density does not bend down everywhere."""
-    factor = curvature_factor(-hessian(log_density, u))
+    factor = curvature_factor(-hessian(target.log_density, u))
     return None if factor is None else inverse_factor(factor)
 
 
@@ -164,10 +164,14 @@ def _after(inner: Tensor, outer: Tensor, s: Tensor, y: Tensor) -> tuple[Tensor, 
     return inner - torch.outer(s, inner.mT @ y - v) / product, outer + torch.outer(y - outer @ v, v) / product
 
 
-def _elbos(log_density: LogDensity, means: Tensor, factors: Tensor, tries: int, generator: Generator | None) -> Tensor:
+def _elbos(target: Target, means: Tensor, factors: Tensor, tries: int, generator: Generator | None) -> Tensor:
     """Returns the bounds of Gaussians ``(L, P)`` by a few draws of each, ``(L,)``."""
     noise = torch.randn(len(means), tries, means.shape[-1], dtype=means.dtype, generator=generator)
     draws = means.unsqueeze(1) + noise @ factors.mT
     log_q = torch.distributions.Normal(noise.new_zeros(()), 1.0).log_prob(noise).sum(-1)
     log_q = log_q - factors.diagonal(dim1=-2, dim2=-1).log().sum(-1, keepdim=True)
-    return (values(log_density, draws) - log_q).mean(-1).nan_to_num(-torch.inf, -torch.inf, -torch.inf)
+    return (
+        (values(target.log_density, draws, target.points_at_once) - log_q)
+        .mean(-1)
+        .nan_to_num(-torch.inf, -torch.inf, -torch.inf)
+    )

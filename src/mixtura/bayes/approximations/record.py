@@ -49,7 +49,7 @@ class Check:
 def check(target: Target, law: Mixture, generator: Generator | None, draws: int = DRAWS) -> Check:
     """Draws from a law of u and compares its density with the posterior's."""
     u = law.sample((draws,), generator=generator)
-    ratios = values(target.log_density, u) - law.log_prob(u)
+    ratios = values(target.log_density, u, target.points_at_once) - law.log_prob(u)
     weights = smoothed(ratios)
     error = float(ratios.std()) / math.sqrt(draws)
     return Check(float(ratios.mean()), error, weights.pareto_k, weights.log_mean)

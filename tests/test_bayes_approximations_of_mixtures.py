@@ -1,0 +1,212 @@
+"""Approximations of Bayesian mixtures: closed forms at one component, EM's mode, spreads that are too small."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import Dirichlet, Gamma, HalfCauchy, Normal, Uniform
+
+import mixtura as mx
+from mixtura.bayes import Model, min_weight, ordered
+from mixtura.bayes.approximations import Ending
+from mixtura.bayes.evidence import evidence, in_some_order, prior_mass
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def overlapping(rows=100, seed=1):
+    locs, weights = torch.tensor([-1.83, 0.62, 2.27]).double(), torch.tensor([0.43, 0.31, 0.26]).double()
+    return mx.Mixture(weights, mx.Normal(locs, torch.ones(3).double())).sample((rows,), generator=seeded(seed))
+
+
+def separated(rows=300, seed=1):
+    locs, scales = torch.tensor([0.0, 10.0, 20.0]).double(), torch.tensor([2.0, 3.0, 1.0]).double()
+    law = mx.Mixture(torch.tensor([0.3, 0.5, 0.2]).double(), mx.Normal(locs, scales))
+    return law.sample((rows,), generator=seeded(seed))
+
+
+WEIGHTS = Dirichlet(torch.full((3,), 10.0))
+OVERLAPPING = Model(3, mx.Normal, WEIGHTS, {"loc": Normal(0.0, 10.0)}, {"scale": 1.0}, ordered="loc")
+COUNTS = torch.tensor([3.0, 5.0, 4.0, 7.0, 2.0, 4.0]).double()
+RATE = Model(1, mx.Poisson, priors={"rate": Gamma(2.0, 0.5)})
+"""Counts under a gamma prior: the posterior of the rate is Gamma(2 + 25, 1/2 + 6)."""
+
+
+def closed_evidence_of_counts():
+    a, b, total, n = 2.0, 0.5, float(COUNTS.sum()), len(COUNTS)
+    return (
+        a * math.log(b) - math.lgamma(a) + math.lgamma(a + total) - (a + total) * math.log(b + n)
+        - float((COUNTS + 1).lgamma().sum())
+    )  # fmt: skip
+
+
+def rates_sampler(posterior, generator=None):
+    """Exact draws of the rate, as the posterior's real numbers."""
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        rates = Gamma(torch.tensor(27.0).double(), 6.5).sample((4, 500, 1))
+    return posterior.unconstrain({"rate": rates})
+
+
+# -- one component, in closed form
+
+
+@pytest.mark.parametrize("name", ["laplace", "advi", "pathfinder"])
+def test_the_mean_of_normal_rows_of_known_scale(name):
+    """The posterior is Gaussian, so every approximation is it."""
+    x = overlapping(50)
+    model = Model(1, mx.Normal, priors={"loc": Normal(1.0, 2.0)}, fixed={"scale": 1.5})
+    found = getattr(model, name)(x, generator=seeded())
+    variance = 1 / (50 / 1.5**2 + 1 / 4)
+    mean = variance * (float(x.sum()) / 1.5**2 + 1 / 4)
+    assert float(found.mean) == pytest.approx(mean, abs=1e-4)
+    assert float(found.covariance) == pytest.approx(variance, rel=1e-3)
+    covariance = 1.5**2 * torch.eye(50).double() + 4.0
+    truth = torch.distributions.MultivariateNormal(torch.ones(50).double(), covariance).log_prob(x)
+    assert found.elbo == pytest.approx(float(truth), abs=1e-3)
+
+
+def test_modes_depend_on_the_coordinates_and_the_default_is_the_parameters():
+    assert float(RATE.map(COUNTS).parameters["rate"]) == pytest.approx((27 - 1) / 6.5, rel=1e-4)
+    assert float(RATE.laplace(COUNTS).mode.exp()) == pytest.approx(27 / 6.5, rel=1e-6)
+
+
+def test_the_best_gaussian_of_a_log_gamma_posterior():
+    found = RATE.advi(COUNTS)
+    assert float(found.covariance) == pytest.approx(1 / 27, rel=0.01)
+    assert float(found.mean) == pytest.approx(math.log(27 / 6.5) - 1 / 54, abs=2e-3)
+    assert found.elbo < closed_evidence_of_counts() + 4 * found.check.elbo_error
+
+
+def test_evidence_in_closed_form():
+    truth = closed_evidence_of_counts()
+    found = evidence(RATE, COUNTS, rates_sampler, seeded(), {})
+    assert abs(found.log_evidence - truth) < 4 * found.error + 1e-9 and found.error < 0.01
+    assert RATE.laplace(COUNTS).log_evidence == pytest.approx(truth, abs=0.01)
+    assert RATE.pathfinder(COUNTS, generator=seeded()).log_evidence == pytest.approx(truth, abs=0.01)
+
+
+def test_evidence_of_what_a_potential_leaves_of_the_prior():
+    """A wall at 4 makes the prior a gamma law cut off there, which counts for nothing in the likelihood."""
+
+    def below_four(rate):
+        return torch.where(rate.sum() < 4.0, 0.0, -torch.inf).double()
+
+    walled = Model(1, mx.Poisson, priors={"rate": Gamma(2.0, 0.5)}, potentials=[below_four])
+
+    def sampler(posterior, generator):
+        draws = rates_sampler(posterior).flatten()
+        return draws[draws.exp() < 4.0][:800].reshape(2, 400, 1)
+
+    found = evidence(walled, COUNTS, sampler, seeded(), {})
+    rates = torch.linspace(1e-6, 4, 200001).double()
+    density = Gamma(torch.tensor(2.0).double(), 0.5).log_prob(rates).exp()
+    likelihood = torch.distributions.Poisson(rates.unsqueeze(-1)).log_prob(COUNTS).sum(-1).exp()
+    truth = (density * likelihood).mean().log() - density.mean().log()
+    assert abs(found.log_evidence - float(truth)) < 4 * found.error and found.prior.error > 0
+
+
+# -- several
+
+
+def test_the_mode_is_that_of_em_with_the_same_prior():
+    """Under a flat law of the rates and a Dirichlet law of the weights."""
+    generator = seeded(3)
+    x = torch.cat([torch.full((60,), 2.0), torch.full((90,), 12.0)]).double()
+    x = torch.poisson(x, generator=generator)
+    model = Model(2, mx.Poisson, Dirichlet(torch.full((2,), 30.0)), {"rate": Uniform(1e-6, 100.0)}, ordered="rate")
+    found = model.map(x, generator=seeded())
+    em = mx.EM(prior=mx.Prior(mx.priors.DirichletPrior(30.0)), tolerance=1e-12)
+    expected = mx.fit(x, 2, family=mx.Poisson, method=em, generator=seeded()).mixture
+    ascending = expected.components.rate.argsort()
+    assert found.reason is Ending.CONVERGED
+    assert torch.allclose(found.parameters["rate"], expected.components.rate[ascending].double(), rtol=1e-4)
+    assert torch.allclose(found.parameters["weights"], expected.weights[ascending].double(), atol=1e-4)
+
+
+def test_mean_field_underestimates_the_spread_of_overlapping_components():
+    """Against the posterior itself, by draws that are weighted by importance."""
+    x = overlapping()
+    narrow = OVERLAPPING.advi(x, generator=seeded())
+    wide = OVERLAPPING.pathfinder(x, generator=seeded())
+    assert wide.check.pareto_k < 0.7
+    spread = [found.draws(4000, seeded(1))["loc"].std(0) for found in (narrow, wide)]
+    assert spread[0].sum() < 0.8 * spread[1].sum()
+    assert narrow.elbo < OVERLAPPING.advi(x, rank="full", generator=seeded()).elbo
+
+
+@pytest.mark.parametrize("rank", ["mean-field", "full"])
+def test_walls_that_the_posterior_does_not_touch_do_no_harm(rank):
+    model = Model(
+        3,
+        mx.Normal,
+        Dirichlet(torch.full((3,), 2.0)),
+        {"loc": Normal(torch.tensor([0.0, 10.0, 20.0]), 5.0), "scale": HalfCauchy(5.0)},
+        potentials=[min_weight(0.1), ordered("loc")],
+    )
+    found = model.advi(separated(), rank=rank, generator=seeded())
+    assert found.converged
+    assert torch.allclose(found.draws(500, seeded())["loc"].mean(0), torch.tensor([0.0, 10, 20]).double(), atol=1.0)
+
+
+def test_other_units_of_the_data_change_nothing():
+    x, model = separated(100), Model(2, mx.Normal, ordered="loc")
+    one, other = (model.advi(data, rank="full", generator=seeded()).draws(2000, seeded()) for data in (x, 1e4 * x))
+    assert torch.allclose(one["weights"].mean(0), other["weights"].mean(0), atol=0.02)
+    assert torch.allclose(one["loc"].mean(0), other["loc"].mean(0) / 1e4, rtol=0.02)
+
+
+def test_vectors_have_a_posterior_too():
+    found = Model(2, mx.Gaussian, ordered=("mean", 0)).advi(mx.datasets.old_faithful(), rank="full", generator=seeded())
+    mean = found.draws(1000, seeded())["mean"].mean(0)
+    expected = mx.fit(mx.datasets.old_faithful(), 2).mixture.components.mean.sort(0).values
+    assert torch.allclose(mean, expected.double(), rtol=0.02)
+
+
+def test_many_rows_are_asked_about_in_parts():
+    posterior = Model(2, mx.Normal).posterior(torch.randn(100_000, generator=seeded()))
+    assert 1 <= posterior.points_at_once < 100
+
+
+# -- the integral of the prior
+
+
+def test_an_order_keeps_one_of_the_copies():
+    assert prior_mass(OVERLAPPING.posterior(overlapping()), seeded()).log == pytest.approx(-math.log(6), abs=1e-12)
+    free = Model(3, mx.Normal).posterior(overlapping())
+    assert prior_mass(free, seeded()).log == 0.0
+
+
+def test_an_order_of_priors_that_differ_keeps_what_draws_say():
+    locs = torch.tensor([0.0, 1.0])
+    model = Model(2, mx.Normal, priors={"loc": Normal(locs, 1.0)}, fixed={"scale": 1.0}, ordered="loc")
+    found = prior_mass(model.posterior(overlapping()), seeded())
+    truth = math.log(0.5 * math.erfc(-0.5))  # P(N(1, 2) > 0)
+    assert abs(found.log - truth) < 4 * found.error and 0 < found.error < 0.01
+
+
+def test_a_floor_of_the_weights_keeps_what_draws_say():
+    model = Model(2, mx.Normal, Dirichlet(torch.ones(2)), fixed={"scale": 1.0}, min_weight=0.1)
+    found = prior_mass(model.posterior(overlapping()), seeded())
+    assert abs(found.log - math.log(0.8)) < 4 * found.error
+
+
+def test_components_that_nothing_tells_apart_get_an_order():
+    x = overlapping()
+
+    def chosen(model, data=x, **rows):
+        return in_some_order(model, model.posterior(data, **rows), data, rows).order
+
+    assert chosen(Model(2, mx.Normal)) == ("loc", None)
+    assert chosen(Model(1, mx.Normal)) is None
+    assert chosen(Model(2, mx.Normal, fixed={"loc": 0.0})) == ("scale", None)
+    assert chosen(Model(2, mx.Normal, fixed={"scale": [1.0, 2.0]})) is None
+    assert chosen(Model(2, mx.Normal, priors={"loc": Normal(torch.tensor([0.0, 1.0]), 1.0)})) is None
+    assert chosen(Model(2, mx.Normal, potentials=[ordered("loc")])) is None
+    assert chosen(Model(2, mx.Normal), labels=torch.cat([torch.zeros(1), -torch.ones(99)]).long()) is None
+    apart = torch.cat([torch.randn(50, 2), torch.randn(50, 2) + torch.tensor([0.0, 9.0])]).double()
+    assert chosen(Model(2, mx.Gaussian), apart) == ("mean", 1)
+    with pytest.raises(mx.errors.MixtureError, match="order them by"):
+        chosen(Model(2, mx.Normal, fixed={"loc": 0.0, "scale": 1.0}))
