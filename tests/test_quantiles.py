@@ -69,8 +69,34 @@ def of_laplace(m, b, x):
     return (tail, 1 - tail) if x < m else (1 - tail, tail)
 
 
+def of_student(m, s, v, x):
+    """Half of a regularised incomplete beta function."""
+    t = (x - m) / s
+    tail = mp.betainc(v / 2, mpf(1) / 2, 0, v / (v + t * t), regularized=True) / 2
+    return (tail, 1 - tail) if t < 0 else (1 - tail, tail)
+
+
+def of_von_mises(m, k, x):
+    """The integrals on either side, in pieces that end where the density is largest or least, or shortly before."""
+    pi, whole = mp.pi, 2 * mp.pi * mp.besseli(0, k)
+
+    def between(a, b):
+        turns = [m + n * pi for n in range(-3, 4)]
+        steps = [t + sign * step / mp.sqrt(k) for t in turns for sign in (-1, 1) for step in (0, 2, 6)]
+        steps += [end + sign * step / k for end in (a, b) for sign in (-1, 1) for step in (mpf(1) / 5, 2)]
+        edges = [a, *sorted({t for t in steps if a < t < b}), b]
+        return mp.quad(lambda t: mp.exp(k * mp.cos(t - m)), edges) / whole
+
+    at = min(max(x, -pi), pi)
+    return between(-pi, at), between(at, pi)
+
+
 def of_hazard(w):
     return -mp.expm1(-w), mp.exp(-w)
+
+
+def _student(dof):
+    return lambda loc, scale: mx.StudentT(loc, scale, dof)
 
 
 # A family, and of the component with some parameters the exact probabilities of at most x and of more.
@@ -88,6 +114,18 @@ CONTINUOUS = {
         (5.0, 0.3),
         lambda m, s, x: (mp.ncdf((mp.log(x) - m) / s), mp.ncdf((m - mp.log(x)) / s)),
     ),
+    "cauchy": (
+        lambda m, s: mx.StudentT(m, s, 1.0),
+        (0.0, 3.0),
+        (1.0, 2.0),
+        lambda m, s, x: of_student(m, s, mpf(1), x),
+    ),
+    "student-t": (
+        lambda m, s: mx.StudentT(m, s, 3.5),
+        (-1.0, 2.0),
+        (0.3, 2.0),
+        lambda m, s, x: of_student(m, s, mpf("3.5"), x),
+    ),
     "uniform": (mx.Uniform, (-1.0, 2.0), (1e-3, 7.0), lambda a, b, x: _clipped((x - a) / (b - a))),
 }
 COUNTS = {
@@ -99,7 +137,15 @@ COUNTS = {
         mx.NegativeBinomial(tensor(0.4, 70.0), tensor(0.9, 0.7)),
         lambda k, n: _of_failures([0.4, 70.0][k], [0.9, 0.7][k], n),
     ),
+    "categorical": (
+        mx.Categorical(tensor([0.1, 0.0, 0.6, 0.3], [0.0, 0.25, 0.25, 0.5])),
+        lambda k, n: of_steps(lambda c: _shares(k)[c], min(n, 3), 3),
+    ),
 }
+
+
+def _shares(k):
+    return [[mpf(0.1), mpf(0), mpf(0.6), mpf(0.3)], [mpf(0), mpf(0.25), mpf(0.25), mpf(0.5)]][k]
 
 
 def _clipped(share):
@@ -170,7 +216,7 @@ def test_quantiles_are_exact_to_rounding(name, dtype, weights):
         assert at < LEAST[dtype] or not reached(at - step, value), (value, at)
 
 
-LOCATED = ("normal", "laplace", "uniform")
+LOCATED = ("normal", "laplace", "uniform", "cauchy", "student-t")
 LEAST = {torch.float32: 1e-37, torch.float64: 1e-307}  # below which numbers have fewer digits
 
 
@@ -248,6 +294,63 @@ def test_every_entry_of_a_batch_has_its_own_quantiles(name):
     assert found.shape == (5, 2)
     for b in range(2):
         assert torch.equal(found[:, b], mx.Mixture(logits=logits[b], components=batch.batch(b)).icdf(q[:, b]))
+
+
+ANGLES = (-3.1415, -0.2, 0.4, 0.75, 3.1)
+
+
+@pytest.mark.parametrize(("loc", "concentration"), [(-3.0, 1e-3), (3.1, 0.7), (0.4, 30.0), (7.0, 4e3)])
+@mpmath.workdps(20)
+def test_probabilities_of_angles_are_integrals_in_both_tails(loc, concentration):
+    components = mx.VonMises(tensor(loc), tensor(concentration))
+    x = tensor(*ANGLES)
+    pairs = [of_von_mises(mpf(loc), mpf(concentration), mpf(at)) for at in ANGLES]
+    for found, side in ((components.cdf(x), 0), (components.survival(x), 1)):
+        wanted = torch.tensor([float(pair[side]) for pair in pairs], dtype=torch.float64)
+        assert torch.allclose(found.squeeze(-1), wanted, rtol=1e-11, atol=1e-300)
+
+
+def test_quantiles_of_angles_lead_back_within_a_turn():
+    mixture = mx.Mixture(tensor(0.3, 0.7), mx.VonMises(tensor(3.0, 0.5), tensor(2.0, 50.0)))
+    q = tensor(1e-4, 1e-3, 0.2, 0.5, 0.9, 1 - 1e-3)
+    assert torch.allclose(mixture.cdf(mixture.icdf(q)), q, rtol=1e-11, atol=0)
+    assert mixture.icdf(tensor(0.0, 1.0)).tolist() == [-np.pi, np.pi]
+    assert mixture.cdf(tensor(-9.0, 9.0)).tolist() == [0, 1]
+    assert mixture.cdf(tensor(torch.nan)).isnan().all()
+
+
+@pytest.mark.parametrize(
+    "components",
+    [mx.StudentT(tensor(0.0, 2.0), tensor(1.0, 0.3), 3.0), mx.VonMises(tensor(0.0, 2.0), tensor(1.0, 9.0))],
+    ids=["student-t", "von-mises"],
+)
+def test_cumulative_probabilities_have_densities_as_gradients(components):
+    x = tensor(-3.0, -0.4, 0.0, 0.1, 2.0, 3.1).requires_grad_()
+    for k in range(2):
+        (slope,) = torch.autograd.grad(components.cdf(x)[:, k].sum(), x)
+        assert torch.allclose(slope, components.log_prob(x)[:, k].exp(), rtol=1e-10)
+        (slope,) = torch.autograd.grad(components.survival(x)[:, k].sum(), x)
+        assert torch.allclose(-slope, components.log_prob(x)[:, k].exp(), rtol=1e-10)
+
+
+def test_probabilities_of_heavy_tails_refuse_gradients_in_degrees_of_freedom():
+    dof = tensor(3.0).requires_grad_()
+    with pytest.raises(NotImplementedError, match="degrees of freedom"):
+        mx.StudentT(tensor(0.0), tensor(1.0), dof).cdf(tensor(1.0)).sum().backward()
+
+
+@pytest.mark.parametrize("count", [mx.NegativeBinomial, mx.Binomial])
+def test_a_tail_of_counts_is_asked_once_for_each_number(count, monkeypatch):
+    components = {
+        mx.NegativeBinomial: mx.NegativeBinomial(tensor(0.4, 70.0), tensor(0.9, 0.7)),
+        mx.Binomial: mx.Binomial(40, tensor(0.02, 0.7)),
+    }[count]
+    asked = []
+    plain = count.cdf
+    monkeypatch.setattr(count, "cdf", lambda self, x: asked.append(x.numel()) or plain(self, x))
+    mixture = mx.Mixture(tensor(0.5, 0.5), components)
+    found = mixture.icdf(torch.linspace(0.001, 0.999, 5000, dtype=torch.float64))
+    assert sum(asked) < 20 * (found.max() + 1), "of 5,000 probabilities"
 
 
 SCIPY = {

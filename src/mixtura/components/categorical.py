@@ -8,7 +8,7 @@ with T the indicator of the category, or the counts themselves, and h the multin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,6 +150,20 @@ class Categorical(_Shares):
     def variance(self) -> Tensor:
         codes = torch.arange(self.categories, dtype=self.dtype, device=self.device)
         return (self.probs * (codes - self.mean.unsqueeze(-1)).square()).sum(-1)
+
+    def cdf(self, x: Tensor) -> Tensor:
+        return self._total(x, torch.le)
+
+    def survival(self, x: Tensor) -> Tensor:
+        return self._total(x, torch.gt)
+
+    def _total(self, x: Tensor, which: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """The probability of the codes that stand so to numbers ``(*S, *B)``, under each component."""
+        if self.vectors:
+            raise self._no(f"cumulative probabilities in {self.event_shape[0]} dimensions")
+        codes = torch.arange(self.categories, dtype=self.dtype, device=self.device)
+        some = which(codes, x[..., None, None])
+        return (self.probs * some).sum(-1).masked_fill(x.isnan().unsqueeze(-1), torch.nan)
 
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         cumulative = self.chosen(labels).probs.cumsum(-1)

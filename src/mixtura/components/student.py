@@ -42,6 +42,7 @@ from .gaussian_inside import GaussianInside, starting_gaussian
 from .route import Route
 from .special.gamma_draws import gamma
 from .special.gamma_shape import gamma_shape, log_gamma_ratio
+from .special.student_cdf import student_below
 from .statistics import Statistics
 
 __all__ = ["StudentT"]
@@ -138,6 +139,12 @@ class StudentT(GaussianInside):
         gammas = log_gamma_ratio(0.5 * self.dof, 0.5 * d)
         scale = 0.5 * d * (self.dof * math.pi).log() + self.gaussian.structure.half_logdet(d)
         return gammas - scale
+
+    def cdf(self, x: Tensor) -> Tensor:
+        return student_below(self.gaussian._standard(self._vector(x)), self.dof)
+
+    def survival(self, x: Tensor) -> Tensor:
+        return student_below(-self.gaussian._standard(self._vector(x)), self.dof)
 
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         noise = torch.randn(*labels.shape, self.features, dtype=self.dtype, device=self.device, generator=generator)

@@ -26,6 +26,7 @@ from .domains import UNIT_LENGTH
 from .exponential_family import ExponentialFamily, MatchedMeans
 from .family import OfVectors
 from .special.bessel import log_bessel, log_bessel_rest, mean_length, mean_length_inverse
+from .special.von_mises_cdf import arc
 
 __all__ = ["TURN", "VonMises", "VonMisesFisher"]
 
@@ -61,7 +62,8 @@ class VonMises(Coordinates, ExponentialFamily):
         concentration: The concentrations :math:`\kappa_k`, in the same shape; about one over the variance where large.
         vectors: Whether rows are vectors of independent angles.
 
-    Densities are per radian and have period :math:`2\pi`; draws lie between :math:`-\pi` and :math:`\pi`. As in torch,
+    Densities are per radian and have period :math:`2\pi`; draws lie between :math:`-\pi` and :math:`\pi`, and so do the
+    angles of which there are cumulative probabilities and quantiles. As in torch,
     ``mean`` is the mean direction and ``variance`` the circular one, :math:`1 - I_1(\kappa)/I_0(\kappa)`.
 
     Raises:
@@ -125,11 +127,26 @@ class VonMises(Coordinates, ExponentialFamily):
     def collapsed(self, floor: Tensor) -> Tensor:
         return ~((self.concentration < _MANY) & self.loc.isfinite()).reshape(*self.batch_shape, -1).all(-1)
 
+    def _cdf(self, x: Tensor) -> Tensor:
+        start = _turned(-math.pi - self.loc)
+        found = arc(start, (x + math.pi).clamp(0, 2 * math.pi), self.concentration)
+        return torch.where(x >= math.pi, 1.0, found)
+
+    def _survival(self, x: Tensor) -> Tensor:
+        start = _turned(x - self.loc)
+        found = arc(start, (math.pi - x).clamp(0, 2 * math.pi), self.concentration)
+        return torch.where(x <= -math.pi, 1.0, found)
+
+    @property
+    def ends(self) -> tuple[Tensor, Tensor]:
+        most = torch.full_like(self.loc, math.pi)
+        return -most, most
+
     def _draw(self, generator: Generator | None) -> Tensor:
         angle = 2 * (0.5 * _draw_bends(self.concentration, 2, generator)).sqrt().asin()
         sign = torch.rand(angle.shape, dtype=self.dtype, device=self.device, generator=generator) - 0.5
         turned = self.loc + sign.sign() * angle
-        return torch.remainder(turned + math.pi, 2 * math.pi) - math.pi
+        return _turned(turned)
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -261,6 +278,11 @@ class VonMisesFisherFamily(OfVectors, MatchedMeans, of=[VonMisesFisher]):
 
     def neutral(self, x: Tensor, batch: tuple[int, ...]) -> VonMisesFisher:
         return VonMisesFisher(x.new_ones(*batch, *x.shape[1:]), x.new_ones(batch))
+
+
+def _turned(angle: Tensor) -> Tensor:
+    """Angles by whole turns to between minus pi and pi."""
+    return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
 
 
 def _on_the_circle(x: Tensor) -> Tensor:

@@ -3,7 +3,8 @@ r"""Cumulative probabilities and quantiles of one-dimensional mixtures.
 The quantile is the least number x with :math:`F(x) \ge q`. Numbers of a floating point type are finitely many, and
 their bits count them in order; so the bracket, at first all of the support, is halved *by count*, and as many halvings
 as a number has bits end at neighbours, whatever the magnitude: quantiles of 1e-300 as of 1. For counts the same search
-ends at a whole number. It asks in double precision, and above the median by the survival function,
+ends where a single whole number is left, and asks once for each. It asks in double precision, and above the median by
+the survival function,
 :math:`\sum_k w_k P_k(X > x) \le 1 - q`, so that neither tail loses digits. The gradient is implicit:
 :math:`dx = (dq - \partial_\theta F\, d\theta) / p(x)`.
 """
@@ -50,8 +51,8 @@ def _quantile(mixture: Mixture, q: Tensor, above: Tensor) -> Tensor:
         refuse("value", "probabilities between 0 and 1", q.detach().tolist())
     with torch.no_grad():
         low, high = _ends(mixture)
-        reaches = _reaches(mixture, q.detach().double(), above.detach())
-        x = _least(reaches, *torch.broadcast_tensors(low, high, q)[:2])
+        reaches, between = _reaches(mixture, q.detach().double(), above.detach()), torch.broadcast_tensors(low, high, q)
+        x = (_least_whole if mixture.support.is_discrete else _least)(reaches, *between[:2])
         x = torch.where(q == 0, low, torch.where(above == 0, high, x))
     x = x if mixture.support.is_discrete else _attach(mixture, x, q)
     return x.reshape(x.shape + mixture.event_shape)
@@ -65,10 +66,18 @@ def _reaches(mixture: Mixture, q: Tensor, above: Tensor) -> Callable[[Tensor], T
     least, most = q * (1 - 4 * eps), above * (1 + 4 * eps) + eps / 2
 
     def reaches(x: Tensor) -> Tensor:
-        rows = x.double().reshape(x.shape + mixture.event_shape)
-        return torch.where(q > 0.5, _above(exact, rows) <= most, _below(exact, rows) >= least)
+        lower, upper = (_at(tail, exact, x.double()) for tail in (_below, _above))
+        return torch.where(q > 0.5, upper <= most, lower >= least)
 
     return reaches
+
+
+def _at(tail: Callable[[Mixture, Tensor], Tensor], mixture: Mixture, x: Tensor) -> Tensor:
+    """A tail at numbers ``x``; that of counts once for each whole number, where all numbers are of one mixture."""
+    if mixture.batch_shape or not mixture.support.is_discrete:
+        return tail(mixture, x.reshape(x.shape + mixture.event_shape))
+    distinct, where = x.floor().unique(return_inverse=True)
+    return tail(mixture, distinct.reshape(distinct.shape + mixture.event_shape))[where]
 
 
 def _ends(mixture: Mixture) -> tuple[Tensor, Tensor]:
@@ -78,14 +87,33 @@ def _ends(mixture: Mixture) -> tuple[Tensor, Tensor]:
     return low.masked_fill(idle, torch.inf).amin(-1), high.masked_fill(idle, -torch.inf).amax(-1)
 
 
-def _least(good: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
+Good = Callable[[Tensor], Tensor]
+
+
+def _least(good: Good, low: Tensor, high: Tensor) -> Tensor:
     """The least number from low to high that is good, where all from one on are."""
     before, after = _rank(low) - 1, _rank(high)
     for _ in range(8 * low.element_size()):
-        middle = (before & after) + ((before ^ after) >> 1)
-        found = good(_number(middle, low.dtype))
-        before, after = torch.where(found, before, middle), torch.where(found, middle, after)
+        before, after = _halved(good, before, after, low.dtype)
     return _number(after, low.dtype) + 0.0  # which is 0, not -0
+
+
+def _least_whole(good: Good, low: Tensor, high: Tensor) -> Tensor:
+    """The least whole number from low to high that is good, where all numbers from one on are."""
+    before, after = _rank(low - 1), _rank(high)
+    for _ in range(8 * low.element_size()):
+        below, last = (_number(end, low.dtype).floor() for end in (before, after))
+        if bool((last - below <= 1).all()):
+            break
+        before, after = _halved(good, before, after, low.dtype)
+    return _number(after, low.dtype).floor()
+
+
+def _halved(good: Good, before: Tensor, after: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Brackets of half as many numbers, by their places."""
+    middle = (before & after) + ((before ^ after) >> 1)
+    found = good(_number(middle, dtype))
+    return torch.where(found, before, middle), torch.where(found, middle, after)
 
 
 def _rank(x: Tensor) -> Tensor:
