@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         facts = {
             "machine": _machine(options.threads, options.busy),
             "rates": subjects[0].ask("limits", None, 0),
-            "startup": startup.measure(options.rounds),
+            "startup": {} if options.quick else startup.measure(options.rounds),
         }
         for task, case in _chosen(options):
             cells.append(take_turns(subjects, task, case, options.seconds, options.rounds))
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m benchmarks", description="Runs Mixtura and its peers side by side.")
-    parser.add_argument("--quick", action="store_true", help="a smoke run: two small shapes")
+    parser.add_argument("--quick", action="store_true", help="a smoke run: two small shapes, nothing that starts")
     parser.add_argument("--tasks", nargs="+", choices=WORK, default=list(WORK))
     parser.add_argument("--subjects", nargs="+", choices=NAMES, default=NAMES, help="the peers; Mixtura always runs")
     parser.add_argument("--only", default="", help="only cells whose name contains this, such as full-100000x10x10")

@@ -15,7 +15,7 @@ pytest.importorskip("sklearn")
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-from benchmarks import diffusion_guidance, fuzz, limits, optima, small, table, targets  # noqa: E402
+from benchmarks import diffusion_guidance, fuzz, limits, optima, small, startup, table, targets  # noqa: E402
 from benchmarks.cases import DTYPES, SHAPES, STRUCTURES, Case, grid  # noqa: E402
 from benchmarks.turns import Result, Subject, take_turns  # noqa: E402
 
@@ -59,6 +59,11 @@ def test_what_a_subject_has_not_is_an_empty_cell_with_a_reason(outcome):
     text = table.document({}, rates, {}, [[ours, theirs], other])
     assert "[^1]: scikit-learn: not here" in text and "2×" in text and "wanted 8" in text
     assert "## The hardware" in page
+
+
+@pytest.mark.slow
+def test_what_a_newcomer_waits_for_is_measured():
+    assert all(seconds > 0 for seconds in startup.measure(1).values())
 
 
 def test_a_broken_subject_harms_no_other():

@@ -23,10 +23,10 @@ def test_predictive_density_is_the_exact_one():
     x = np.array([-2.0, -1.7, 1.1, 1.6, 2.4])
     at = np.array([-2.0, 0.0, 1.5, 4.0])
     exact = predictive_density(at, x, 2, 0.7, PRIOR)
-    method = mx.Gibbs(draws=1500, warmup=50, chains=8, prior=as_prior(0.7, PRIOR), generator=seeded())
+    method = mx.Gibbs(draws=200, warmup=50, chains=60, prior=as_prior(0.7, PRIOR), generator=seeded())
     fit = mx.fit(torch.from_numpy(x), 2, method=method)
     density = fit.draws.expand((len(fit.draws.logits),)).log_prob(torch.from_numpy(at).unsqueeze(-1)).exp()
-    by_batch = density.reshape(4, 60, -1).mean(-1)  # means of stretches of 200 draws, nearly independent
+    by_batch = density.reshape(4, 60, -1).mean(-1)  # means of chains, which are independent
     error = by_batch.std(-1) / by_batch.shape[-1] ** 0.5
     assert ((density.mean(-1) - torch.from_numpy(exact)).abs() < 4.5 * error).all()
     assert (error < 0.05 * torch.from_numpy(exact)).all()
@@ -35,7 +35,7 @@ def test_predictive_density_is_the_exact_one():
 def test_one_component_has_the_closed_posterior():
     x = torch.randn(30, 2, dtype=F64, generator=seeded()) @ torch.tensor([[2.0, 0.3], [0.0, 0.5]], dtype=F64) + 1
     prior = mx.Prior.weak(x, 1)
-    fit = mx.fit(x, 1, method=mx.Gibbs(draws=3000, warmup=1, chains=1, prior=prior, generator=seeded()))
+    fit = mx.fit(x, 1, method=mx.Gibbs(draws=1000, warmup=1, chains=1, prior=prior, generator=seeded()))
     exact = mx.fit(x, 1, method=mx.Variational(prior=prior)).posterior.mean.components
     mean, covariance = fit.draws.components.mean, fit.draws.components.covariance
     for draws, expected in ((mean, exact.mean), (covariance, exact.covariance)):
@@ -48,7 +48,7 @@ def test_weights_of_groups_far_apart_have_their_dirichlet_law():
         (torch.randn(30, dtype=F64, generator=seeded()) - 50, torch.randn(10, dtype=F64, generator=seeded()) + 50)
     )
     prior = mx.Prior(2.0, mx.Prior.weak(x, 2).components)
-    fit = mx.fit(x, 2, method=mx.Gibbs(800, 5, 1, prior), generator=seeded(1))
+    fit = mx.fit(x, 2, method=mx.Gibbs(20, 5, 40, prior), generator=seeded(1))
     share = fit.draws.weights.amax(-1)
     assert stats.kstest(share.numpy(), stats.beta(32, 12).cdf).pvalue > 1e-3
 

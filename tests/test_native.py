@@ -269,6 +269,7 @@ def test_a_package_without_sources_fits_by_torch(tmp_path):
     assert "compiling" not in found.stderr and float(found.stdout) == pytest.approx(here())
 
 
+@pytest.mark.slow
 def test_processes_that_begin_together_all_fit(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
     begun = [
