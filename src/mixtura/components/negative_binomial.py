@@ -8,8 +8,14 @@ logarithmic law (Quenouille, 1949), and with the groups as missing values EM is
 .. math:: \mathbb E[\text{groups} \mid x] = s\,(\psi(x + s) - \psi(s)), \qquad
     s' \log\frac{s' + m}{s'} = \overline{\mathbb E[\text{groups} \mid x]}, \qquad \pi' = \frac m{m + s'},
 
-with m the mean count. No step lowers the likelihood, and where counts are no more spread than Poisson's s grows by a
-factor every time.
+with m the mean count. No such step lowers the likelihood, but they creep where groups say little of s. So s takes a step
+of Newton's on the likelihood itself at the mean m instead, in :math:`\log s`,
+
+.. math:: \frac{dQ}{ds} = \sum_n r_n (\psi(x_n + s) - \psi(s)) - N\log\frac{s + m}{s}, \qquad
+    \frac{d^2Q}{ds^2} = \frac{N m}{s (s + m)} - \sum_n r_n (\psi'(s) - \psi'(x_n + s)),
+
+and EM's where that is not concave, or where it lowered the likelihood. Where counts are no more spread than Poisson's s
+grows by a factor every time.
 """
 
 from __future__ import annotations
@@ -33,6 +39,7 @@ __all__ = ["NegativeBinomial"]
 
 _LEAST, _MOST = 1e-6, 1e6  # of a learned s
 _MANY = 1e4
+_FAR = 2.0  # the largest change of log s in an update
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -76,16 +83,44 @@ class NegativeBinomial(Counts):
         return True
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        r"""Returns the sums of r x and of r times the groups expected, each ``(*B, K, *event)``."""
+        r"""Returns the sums of r x, of r times the groups expected and of their change, each ``(*B, K, *event)``."""
         x, s = self._rows(self._shared(x)).double(), self.total_count.double()
         r, groups = _column(r.double(), x + s), s * (torch.digamma(x + s) - torch.digamma(s))
-        return (r * x).sum(0), (r * groups).sum(0)
+        change = s.square() * (torch.polygamma(1, s) - torch.polygamma(1, x + s))
+        return (r * x).sum(0), (r * groups).sum(0), (r * change).sum(0)
+
+    def restated(self, statistics: Statistics, old: Self) -> Statistics:
+        total, groups, change = statistics.moments
+        further = (self.total_count.double() / old.total_count.double()).log()
+        moments = total, groups + further * (groups - change), change  # to first order
+        return Statistics(statistics.log_likelihood, statistics.weight, moments)
+
+    @property
+    def bold(self) -> bool:
+        return True
 
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
-        total, groups = statistics.moments
+        total, groups, change = statistics.moments
+        weight, s = _column(statistics.weight, total), self.total_count.double()
+        mean, sure = total / weight, self._creep(statistics)
+        slope = groups - weight * s * torch.log1p(mean / s)
+        bend = slope + weight * s * mean / (s + mean) - change
+        step = torch.where(bend < 0, -slope / bend, (sure / s).log())
+        return self._at(mean, (s * step.clamp(-_FAR, _FAR).exp()).where(step.isfinite(), sure))
+
+    def cautious(self, statistics: Statistics, prior: Any = None) -> Self:
+        return self._at(
+            statistics.moments[0] / _column(statistics.weight, statistics.moments[0]), self._creep(statistics)
+        )
+
+    def _creep(self, statistics: Statistics) -> Tensor:
+        """The s of EM's own step, which together with that of the mean lowers nothing."""
+        total, groups, _ = statistics.moments
         mean = total / _column(statistics.weight, total)
-        odds = _odds(groups / total)  # of what is counted: m / s
-        new = torch.where(mean > 0, (mean / odds).clamp(_LEAST, _MOST), self.total_count.double())
+        return mean / _odds(groups / total)  # of what is counted: m / s
+
+    def _at(self, mean: Tensor, count: Tensor) -> Self:
+        new = torch.where(mean > 0, count.clamp(_LEAST, _MOST), self.total_count.double())
         return self._replace(total_count=new, probs=mean / (mean + new)).to(self.dtype)._settled_inside()
 
     def _settled_inside(self) -> Self:

@@ -77,6 +77,21 @@ class Weibull(Coordinates):
         return tuple(t.sum(0, dtype=torch.float64) for t in (r * y, weighed, weighed * y, weighed * y * y))
 
     @property
+    def sums_add(self) -> bool:
+        return True
+
+    def restated(self, statistics: Statistics, old: Self) -> Statistics:
+        """The sums about other parameters, to second order in the change of c."""
+        rows, (logs, mass, first, second) = statistics.weight, statistics.moments
+        c, moved = self.concentration.double(), (old.scale.double() / self.scale.double()).log()
+        gap, grown = c - old.concentration.double(), (c * moved).exp()
+        mass = grown * (mass + gap * first + 0.5 * gap.square() * second)
+        first, second = grown * (first + gap * second), grown * second
+        second = second + 2 * moved * first + moved.square() * mass
+        moments = logs + _column(rows, logs) * moved, mass, first + moved * mass, second
+        return Statistics(statistics.log_likelihood, rows, moments)
+
+    @property
     def bold(self) -> bool:
         return True
 
