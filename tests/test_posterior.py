@@ -55,7 +55,7 @@ def rational(tensor):
 
 
 def exact(mean, covariance, matrix, noise, y):
-    """Means and covariance of a Gaussian given rows y = A x + e, without rounding: the textbook formula in fractions."""
+    """Means and covariance of a Gaussian given rows y = A x + e, without rounding: the textbook's, in fractions."""
     v, a, s = rational(covariance), rational(matrix), rational(noise)
     cross = product(v, [list(column) for column in zip(*a, strict=True)])  # V A^T
     total = [[p + q for p, q in zip(*rows, strict=True)] for rows in zip(product(a, cross), s, strict=True)]

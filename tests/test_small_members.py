@@ -72,9 +72,20 @@ def test_updates_are_those_of_the_loop(name, dtype):
         torch.testing.assert_close(one, other, rtol=1e3 * precision, atol=precision)
 
 
-@pytest.mark.parametrize("name", CASES)
+FAILURES = (2.0, 0.3), (5.0, 0.6), (9.0, 0.8)
+HISTOGRAMS = {
+    "NegativeBinomial": (mx.NegativeBinomial, three(law.NegativeBinomial, *FAILURES)),
+    "NegativeBinomial of vectors": (
+        mx.NegativeBinomial,
+        three(law.NegativeBinomial, ([2.0, 2.0], 0.3), ([2.0, 9.0], 0.5), ([9.0, 5.0], 0.7)),
+    ),
+    "equal counts": (mx.NegativeBinomial, torch.tensor([0.0] * 40 + [7.0] * 40 + [1.0, 2.0] * 20).double()),
+}
+
+
+@pytest.mark.parametrize("name", CASES | HISTOGRAMS)
 def test_a_fit_is_that_of_the_loop(name):
-    family, x = CASES[name]
+    family, x = (CASES | HISTOGRAMS)[name]
     found, plain = (
         mx.fit(x, COMPONENTS, family=family, generator=torch.Generator().manual_seed(3), method=method)
         for method in (mx.EM(), Plain(acceleration=False))
@@ -85,11 +96,38 @@ def test_a_fit_is_that_of_the_loop(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("name", HISTOGRAMS)
+def test_histograms_are_read_as_rows_and_matched_to_the_likeliest(name, dtype):
+    """The objective is that of the rows, and with known labels the first update ends where the likelihood is level."""
+    family, x = HISTOGRAMS[name]
+    labels, weight = torch.arange(3).repeat_interleave(EACH), torch.rand(len(x), dtype=torch.float64)
+    weight[::7] = 0
+    fit = mx.fit(x.to(dtype), family=family, init=labels, sample_weight=weight.to(dtype), method=mx.EM(9, 0))
+    density = (weight * fit.mixture.to(torch.float64).log_prob(x)).sum() / weight.sum()
+    assert abs(density - fit.trace[-1]) < (1e-11 if dtype is torch.float64 else 1e-5)
+    assert bool((fit.trace.diff() > -1e-12).all())
+
+
+@pytest.mark.parametrize("size", [(0.7, 0.8), (3.0, 0.5), (40.0, 0.4)])
+def test_one_negative_binomial_ends_where_the_likelihood_is_level(size):
+    x = three(law.NegativeBinomial, size, size, size)
+    found = mx.fit(x, 1, family=mx.NegativeBinomial, method=mx.EM(1, 0)).mixture.components
+    count, probs = (t.clone().requires_grad_() for t in (found.total_count, found.probs))
+    score = torch.autograd.grad(mx.NegativeBinomial(count, probs).log_prob(x).sum(), [count, probs])
+    assert (score[0] * count).abs() < 1e-6 and (score[1] * probs).abs() < 1e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_equal_counts_are_read_once(dtype):
     """A table of few different rows is that of its different rows, with the weight of all that are equal."""
     x = three(law.Poisson, ([1.0, 0.4],), ([3.0, 0.3],), ([1.0, 2.0],)).clamp_max(4).to(dtype)
     weight = torch.arange(len(x), dtype=dtype) % 3
-    given = {"family": mx.NegativeBinomial, "init": torch.arange(3).repeat_interleave(EACH), "sample_weight": weight}
+    given = {
+        "family": mx.StudentT,
+        "covariance": "full",
+        "init": torch.arange(3).repeat_interleave(EACH),
+        "sample_weight": weight,
+    }
     once, each = (mx.fit(x, method=kind(30, 0, acceleration=False), **given) for kind in (mx.EM, Plain))
     torch.testing.assert_close(once.trace, each.trace, rtol=0, atol=1e-10 if dtype is torch.float64 else 1e-5)
     assert len(once.rows) == len(x) and once.rows.total_weight == each.rows.total_weight

@@ -8,8 +8,8 @@ logarithmic law (Quenouille, 1949), and with the groups as missing values EM is
 .. math:: \mathbb E[\text{groups} \mid x] = s\,(\psi(x + s) - \psi(s)), \qquad
     s' \log\frac{s' + m}{s'} = \overline{\mathbb E[\text{groups} \mid x]}, \qquad \pi' = \frac m{m + s'},
 
-with m the mean count. No such step lowers the likelihood, but they creep where groups say little of s. So s takes a step
-of Newton's on the likelihood itself at the mean m instead, in :math:`\log s`,
+with m the mean count. No such step lowers the likelihood, but they creep where groups say little of s. So s takes a
+step of Newton's on the likelihood itself at the mean m instead, in :math:`\log s`,
 
 .. math:: \frac{dQ}{ds} = \sum_n r_n (\psi(x_n + s) - \psi(s)) - N\log\frac{s + m}{s}, \qquad
     \frac{d^2Q}{ds^2} = \frac{N m}{s (s + m)} - \sum_n r_n (\psi'(s) - \psi'(x_n + s)),
@@ -63,6 +63,7 @@ class NegativeBinomial(Counts):
 
     arguments: ClassVar = {"total_count": constraints.positive, "probs": constraints.unit_interval}
     domain = constraints.nonnegative_integer
+    of_histograms = True
     total_count: Tensor
     probs: Tensor
 
@@ -125,6 +126,20 @@ class NegativeBinomial(Counts):
 
     def _settled_inside(self) -> Self:
         return self._replace(probs=_inside(self.probs))
+
+    # -- from histograms of small counts
+
+    def tabulated(self, cells: int) -> Tensor:
+        """Returns the log-probabilities of counts from 0 on, log s and the mean: ``(*B, K, *event, cells + 2)``."""
+        each = self._replace(vectors=False)
+        counts = torch.arange(cells, dtype=self.dtype).reshape(-1, *(1,) * (self.total_count.ndim - 1))
+        parts = each.log_prob(counts).movedim(0, -1), self.total_count.log().unsqueeze(-1), self.mean.unsqueeze(-1)
+        return torch.cat(parts, -1)
+
+    def of_table(self, table: Tensor) -> Self:
+        """Returns the components of a table, as `tabulated` made it."""
+        count, mean = table[..., -2].exp(), table[..., -1]
+        return self._replace(total_count=count, probs=mean / (mean + count))._settled_inside()
 
     @property
     def remark(self) -> str:

@@ -19,6 +19,7 @@ class Law(IntEnum):
     BETA = 7
     DIRICHLET = 8
     DIRECTION = 9
+    COUNTS = 10  # whose M-step is its own, from histograms
 
 
 class Matching(NamedTuple):

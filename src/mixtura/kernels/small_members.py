@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from .laws import Matching
 from .small import Array, States, Table, compiled
 
-__all__ = ["Members"]
+__all__ = ["Histograms", "Members"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +22,7 @@ class Members(States):
     """
 
     matching: Matching
+    code: ClassVar[str] = "exponential_kind"
 
     @classmethod
     def of(cls, table: Table, matching: Matching, logits: Array, normaliser: Array, natural: Array) -> Self:
@@ -49,7 +50,7 @@ class Members(States):
     def matched(self, weights: Array, sums: Array) -> tuple[Array, Array]:
         """Log-normalisers (M,) and natural parameters (M, F) that weights (M,) and sums (M, F) imply; NaN for none."""
         shape, spare = self._of_components(1), np.zeros(3 * self.matching.size)
-        match, floor, count = compiled("exponential_kind").match, self.table.floor[0], len(sums)
+        match, floor, count = compiled(self.code).match, self.table.floor[0], len(sums)
         states, given = np.zeros((count, 2 + sums.shape[1])), np.hstack((weights[:, None], sums))
         broken = [match(one, floor, shape, state, spare) for one, state in zip(given, states, strict=True)]
         states[np.array(broken) >= 0] = np.nan
@@ -61,8 +62,15 @@ class Members(States):
 
     def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
         spare = 1, 3 * self.matching.size
-        return compiled("exponential_kind").calls(), self._of_components(self.components), spare
+        return compiled(self.code).calls(), self._of_components(self.components), spare
 
     def _measure(self) -> Array:
         unit, k = self.table.unit, self.components
         return np.hstack((np.ones((len(unit), k)), np.tile(unit, k)))
+
+
+@dataclass(frozen=True, eq=False)
+class Histograms(Members):
+    """Mixtures of laws of small counts, whose rows are indicators of their counts."""
+
+    code: ClassVar[str] = "counts_kind"

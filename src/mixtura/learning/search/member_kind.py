@@ -74,11 +74,15 @@ class MemberKind(Kind):
         rows, weights = states.table.plain
         r = states.responsibilities(rows) * weights[:, None]
         now = np.exp(states.logits[0]), states.normaliser[0], states.natural[0]
-        scaled = rows / states.table.unit[0]
+        scaled = self.seen(states, rows)
         several = [replaced(now, *_halves(states, rows, r, near)) for near in (_side(scaled, r), _near(scaled, r))]
         weight, normaliser, natural = (np.concatenate(pair) for pair in zip(*several, strict=True))
         logits = np.log(weight / weight.sum(1, keepdims=True))
-        return Members.of(states.table, states.matching, logits, normaliser, natural)
+        return states.of(states.table, states.matching, logits, normaliser, natural)
+
+    def seen(self, states: Any, rows: Array) -> Array:
+        """Rows (N, F) as numbers of like size in which nearness means something, (N, ...)."""
+        return rows / states.table.unit[0]
 
     def spurious(self, states: Members, total: Array) -> Array:
         return np.logical_or.reduce(spurious_laws(self.mixture(states), total), 1)

@@ -16,6 +16,7 @@ from ..loop.leaps import REASONS, described, noted, told
 from ..loop.method import Method
 from ..loop.reason import Reason
 from ..loop.traces import Report, Run
+from .count_kind import CountKind
 from .flight import Array, Flight
 from .gaussian_kind import GaussianKind
 from .kind import Kind
@@ -27,7 +28,7 @@ __all__ = ["SmallFlight", "flown", "leap"]
 
 _STRETCH = 100  # updates in a call, after which Ctrl-C is heard
 StatesT = TypeVar("StatesT", bound=States)
-_KINDS: tuple[type[Kind], ...] = GaussianKind, LogNormalKind, MemberKind
+_KINDS: tuple[type[Kind], ...] = GaussianKind, LogNormalKind, MemberKind, CountKind
 
 
 def flown(method: Method, rows: Rows, start: Mixture, floor: Tensor) -> SmallFlight[Any] | None:
