@@ -258,6 +258,35 @@ def test_rows_with_errors_and_gaps_are_read_through_them() -> None:
         kept = [d for d in range(2) if not bool(gaps[n, d].isnan())]
         total = total + noisy.marginal(kept).log_prob(gaps[n, kept])
     torch.testing.assert_close(posterior.log_density(u), prior + total)
+    whole = sum(term.log_prob(values, *term.data).sum(0) for term in posterior.terms)
+    torch.testing.assert_close(posterior.log_density(u), prior + whole)
+    assert len(posterior.alike) == 2  # with and without the first column
+
+
+def test_rows_of_which_nothing_was_recorded_say_nothing() -> None:
+    x = torch.tensor([[1.0, 2.0], [torch.nan, 4.0], [torch.nan, torch.nan], [3.0, torch.nan], [0.0, 1.0]]).double()
+    missing = mx.observation.Missing()
+    model = Model(
+        1, mx.Gaussian, observation=missing, priors=mx.NormalInverseWishart(torch.zeros(2), 1.0, torch.eye(2), 4.0)
+    )
+    posterior, fewer = model.posterior(x), model.posterior(x[[0, 1, 3, 4]])
+    u = points(fewer)
+    torch.testing.assert_close(posterior.log_density(u), fewer.log_density(u))
+    assert len(posterior.alike) == 3
+
+
+def test_truncated_rows_are_told_from_what_was_left_out() -> None:
+    """Of rows that were recorded only between limits the density is divided by the chance to be recorded."""
+    x = drawn(rows=50)
+    x = x[(x > -2) & (x < 2)]
+    posterior = Model(2, mx.Normal, observation=mx.observation.Truncated(-2.0, 2.0)).posterior(x)
+    u = points(posterior)
+    values, prior = posterior.prepared(u)
+    mixture = posterior.mixtures(values)
+    ends = torch.tensor([[-2.0], [2.0]], dtype=torch.float64)
+    low, high = mixture.cdf(ends)
+    expected = mixture.log_prob(x.unsqueeze(1)).sum(0) - len(x) * (high - low).log()
+    torch.testing.assert_close(posterior.log_density(u), prior + expected)
 
 
 def test_covariates_move_locations_and_weights() -> None:

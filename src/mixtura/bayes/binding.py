@@ -129,6 +129,8 @@ class _Binding:
             unknown = [str(name) for name in named if name not in known]
             if unknown:
                 refuse(argument, f"about {', '.join(known)}", ", ".join(unknown))
+        if self.model.slopes and self.rows.observation.selects:
+            refuse("slopes", "without an observation that leaves rows out", type(self.rows.observation).__name__)
         if bool(self.model.slopes) != bool(self.covariates.shape[1]):
             came = f"{self.covariates.shape[1]} covariates and {len(self.model.slopes)} slopes"
             refuse("covariates", "given where there are `slopes`, and only there", came)

@@ -25,7 +25,7 @@ from ..mixture import Mixture
 from .laws import numbers
 from .potentials import Potential
 from .prior_draws import exchangeable, prior
-from .rows import Term
+from .rows import Term, alike
 from .starts import fitted, start
 from .together import Together
 from .variables import Variable
@@ -44,7 +44,7 @@ class Posterior:
         together: Priors that several of them have at once.
         fixed: What is held, by name, in the shape of one draw.
         potentials: What the density has beside priors and likelihood.
-        terms: The likelihood of the rows, in groups of rows that are read alike.
+        terms: The likelihood of the rows, in their order.
         family: The family of the components.
         features: How many features a row of theirs has; none for numbers.
         rows: The rows, with all that is known of them.
@@ -114,7 +114,12 @@ class Posterior:
 
     def log_likelihood(self, values: Mapping[str, Tensor]) -> Tensor:
         """Returns the log-likelihood ``(*S,)`` of all rows, in nats."""
-        return sum((one.log_prob(values, *one.data).sum(0) for one in self.terms), torch.zeros(()))
+        return sum((one.log_prob(values, *one.data).sum(0) for one in self.alike), torch.zeros(()))
+
+    @cached_property
+    def alike(self) -> tuple[Term, ...]:
+        """The rows that say anything, by what was recorded of them: what sums over rows go through."""
+        return tuple(one for term in self.terms for one in alike(term))
 
     def value_and_gradient(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Returns `log_density` and its gradient ``(*S, P)``, by autograd."""

@@ -9,17 +9,18 @@ of its errors, say) and its covariates z. Covariates move a parameter on the sca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ..components import Family
+from ..components import Component, Family
 from ..components.observation import Observation
+from ..mixture import Mixture
 from .slopes import Slopes
 
-__all__ = ["Term"]
+__all__ = ["Term", "alike"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,7 @@ class Term:
         features: How many features a clean row has; none for numbers.
         observation: What stands between a draw and what is recorded, resolved.
         slopes: Which parameters covariates move.
+        kept: The coordinates of clean rows that were recorded, where there are gaps; none for all.
     """
 
     data: tuple[Tensor, ...]
@@ -40,6 +42,7 @@ class Term:
     features: int | None
     observation: Observation
     slopes: Slopes
+    kept: Sequence[int] | None = None
 
     def log_prob(self, values: Mapping[str, Tensor], *data: Tensor) -> Tensor:
         """Returns what each row adds to the log-likelihood, ``(N, *S)``, given values ``(*S, ...)`` and its data."""
@@ -51,11 +54,51 @@ class Term:
 
     def each(self, values: Mapping[str, Tensor], *data: Tensor) -> Tensor:
         """Returns the log-density of what was recorded of each row, ``(N, *S)``, in nats."""
+        density = torch.logsumexp(self.joint(values, *data), -1)
+        return density - self._log_recorded(values, data[3]) if self.observation.selects else density
+
+    def joint(self, values: Mapping[str, Tensor], *data: Tensor) -> Tensor:
+        """Returns the log-weight of each component and its log-density of what was recorded, ``(N, *S, K)``."""
         x, _, possible, covariates, *side = data
         leading = values["weights"].ndim - 1
-        own = self.slopes.at(values, covariates, leading)
-        components = self.family.made({name: own[name] for name in self.family.arguments(self.features)}, self.features)
-        rows = x.reshape(len(x), *(1,) * leading, *x.shape[1:])
-        read = self.observation.at(side).log_prob(components, rows)
-        joint = own["weights"].log() + read + possible.reshape(len(x), *(1,) * leading, -1)
-        return torch.logsumexp(joint, -1)
+        weights, components = self._at(values, covariates)
+        components = components if self.kept is None else components.marginal(self.kept)
+        observation, possible = self.observation.at(side), possible.reshape(len(x), *(1,) * leading, -1)
+        if not self.slopes.move:
+            return observation.log_joint(Mixture._of(weights.log(), components), x) + possible
+        rows = x.reshape(len(x), *(1,) * leading, *x.shape[1:])  # beside the components of each row
+        return weights.log() + observation.log_prob(components, rows) + possible
+
+    def _at(self, values: Mapping[str, Tensor], covariates: Tensor) -> tuple[Tensor, Component]:
+        """The weights and the components at covariates ``(N, Q)``."""
+        own = self.slopes.at(values, covariates, values["weights"].ndim - 1)
+        names = self.family.arguments(self.features)
+        return own["weights"], self.family.made({name: own[name] for name in names}, self.features)
+
+    def _log_recorded(self, values: Mapping[str, Tensor], covariates: Tensor) -> Tensor:
+        """The log-probability that a row is recorded at all."""
+        weights, components = self._at(values, covariates)
+        return self.observation.log_recorded(Mixture._of(weights.log(), components))
+
+
+def alike(term: Term) -> Iterator[Term]:
+    """Yields the rows of a term by what was recorded of them: rows of one pattern of gaps have one marginal law."""
+    x, observation = term.data[0], term.observation
+    if not observation.gaps or observation.of_pattern([0]) is None:
+        yield term
+        return
+    recorded = ~x.reshape(len(x), -1).isnan()
+    for pattern in recorded.unique(dim=0):
+        if bool(pattern.any()):
+            yield _of_pattern(term, (recorded == pattern).all(-1), pattern.nonzero().squeeze(-1).tolist())
+
+
+def _of_pattern(term: Term, which: Tensor, kept: list[int]) -> Term:
+    x, weight, possible, covariates, *side = (one[which] for one in term.data)
+    seen = term.observation.at(side).of_pattern(kept)
+    if seen is None:
+        return replace(term, data=(x, weight, possible, covariates, *side))
+    observation, coordinates = seen
+    vectors = x.ndim > 1
+    data = (x[:, kept] if vectors else x, weight, possible, covariates, *observation.side)
+    return replace(term, data=data, observation=observation, kept=coordinates if vectors else None)

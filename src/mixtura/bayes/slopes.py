@@ -26,6 +26,11 @@ class Slopes:
     moved: Mapping[str, Argument]
     weights: bool
 
+    @property
+    def move(self) -> bool:
+        """Whether covariates move anything."""
+        return self.weights or bool(self.moved)
+
     def at(self, values: Mapping[str, Tensor], covariates: Tensor, leading: int) -> dict[str, Tensor]:
         """Returns the values of each row: those that are moved gain a dimension ``(N, *S, ...)`` in front."""
         own = dict(values)

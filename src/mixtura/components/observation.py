@@ -180,6 +180,17 @@ class Observation(Value, ABC):
         mean = y.nanmean(0)
         return mean, (y - mean).square().nanmean(0)
 
+    def of_pattern(self, kept: Sequence[int]) -> tuple[Observation, Sequence[int] | None] | None:
+        """Returns how rows are recorded of which only some coordinates are, without gaps; none where nobody says.
+
+        Arguments:
+            kept: The coordinates that were recorded, at least one.
+
+        Returns:
+            The observation of these coordinates, and the coordinates of the clean row that it sees, none for all.
+        """
+        return None
+
     # -- where several stand behind each other
 
     def passed_on(self, frame: Frame) -> Frame:

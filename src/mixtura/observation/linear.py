@@ -12,13 +12,14 @@ A coordinate that was not recorded (NaN) drops out of y, A, b and S; as if its n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
 
 from ..components import Component, Labels, Statistics
-from ..components.observation import Frame, Observation, over
+from ..components.observation import EXACT, Frame, Observation, over
 from ..errors import refuse
 from ..kernels import Drawn
 from ..mixture import Mixture
@@ -91,6 +92,15 @@ class Linear(Observation):
 
     def recorded_shape(self, components: Component) -> torch.Size:
         return torch.Size((self.width,)) if components.event_shape else torch.Size()
+
+    def of_pattern(self, kept: Sequence[int]) -> tuple[Observation, Sequence[int] | None]:
+        index = list(kept)
+        offset = self.offset[..., index]
+        noise = self.noise[..., index] if self.diagonal else self.noise[..., index, :][..., index]
+        matrix = None if self.matrix is None else self.matrix[..., index, :]
+        nothing = matrix is None and not bool(offset.any()) and not bool(noise.any())
+        own = EXACT if nothing else Linear._of(matrix=matrix, offset=offset, noise=noise, missing=False)
+        return own, index if matrix is None else None
 
     # -- in sequence
 
