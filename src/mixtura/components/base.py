@@ -50,7 +50,6 @@ class Component(Value, ABC):
     domain: ClassVar[Any] = constraints.real  # where one entry of a row may lie
     arguments: ClassVar[dict[str, Any]] = {}  # where each parameter may lie, in families on numbers
     bold: ClassVar[Any] = False  # whether an update may lead too far, as Newton's steps do, so `cautious` is needed
-    of_histograms: ClassVar[bool] = False  # whether a compiled M-step learns them from histograms of small counts
     matching: ClassVar[Any] = None  # how a compiled M-step makes parameters of mean statistics, where there is one
     narrows: ClassVar[bool] = False  # whether, with no Gaussian inside, it fits a few rows that happen to lie together
 

@@ -27,6 +27,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import constraints
 
+from ..kernels.laws import Law, Matching
 from .counts import Counts
 from .exponential_family import _column
 from .family import Family
@@ -63,7 +64,7 @@ class NegativeBinomial(Counts):
 
     arguments: ClassVar = {"total_count": constraints.positive, "probs": constraints.unit_interval}
     domain = constraints.nonnegative_integer
-    of_histograms = True
+    matching = Matching(Law.COUNTS, 0)
     total_count: Tensor
     probs: Tensor
 

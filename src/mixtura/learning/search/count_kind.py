@@ -33,7 +33,8 @@ class CountKind(MemberKind):
 
     @classmethod
     def serves(cls, rows: Rows, start: Mixture) -> bool:
-        if not (start.components.of_histograms and plain_table(rows)):
+        matching = start.components.matching
+        if matching is None or matching.law is not Law.COUNTS or not plain_table(rows):
             return False
         rows = gathered(rows)
         return small(len(rows), rows.features * (_cells(_counts(rows)) + 2), _MOST)
