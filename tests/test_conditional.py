@@ -146,6 +146,28 @@ def test_a_change_of_units_changes_nothing_but_the_units():
 # -- extremes
 
 
+@pytest.mark.parametrize("covariance", STRUCTURES)
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("far", [18.4, 1e4])
+def test_extreme_numbers_give_no_nan_in_value_or_gradient(covariance, tied, dtype, far):
+    """Scales of 1e-8 and 1e8 and beyond, weights of all but 0 and 1, rows on a mean and far from it."""
+    if covariance == "lowrank" and far > 100:
+        pytest.skip("loadings of ten thousand scales are beyond single precision")
+    gmm = GMM(3, 1, components=3, covariance_type=covariance, tied=tied, epsilon=1e-9, hidden_features=(4,)).to(dtype)
+    size = len(gmm.components_head.start)
+    for sign in (-1, 1):
+        gmm.components_head.start.copy_(sign * far * torch.linspace(-1, 1, size))
+        gmm.weights_head.start.copy_(sign * torch.tensor([-1e4, 0.0, 1e4]))
+        mean = gmm(torch.zeros(1, dtype=dtype)).components.mean[0].detach()
+        x = torch.stack([mean, torch.zeros(3, dtype=dtype), torch.full((3,), 1e8, dtype=dtype)])
+        gmm.zero_grad()
+        density = gmm(torch.ones(3, 1, dtype=dtype)).log_prob(x)
+        assert not density.isnan().any()
+        density.sum().backward()
+        assert all(not parameter.grad.isnan().any() for parameter in gmm.parameters())
+
+
 def test_epsilon_is_the_least_scale():
     gmm = GMM(2, epsilon=0.5)
     gmm.components_head.start.fill_(-100.0)

@@ -25,6 +25,7 @@ from torch import Generator, Tensor
 from .. import kernels
 from ..errors import refuse
 from . import gaussian_density as density
+from . import own_rows
 from .base import Component, Labels
 from .covariance.full import Full
 from .covariance.patterns import apply
@@ -155,6 +156,8 @@ class Gaussian(Component):
         return self._constants() - 0.5 * self._distinct.distance(x.unsqueeze(-2) - self.location)
 
     def mixture_log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
+        if own_rows.serves(self, x) and not transformed():
+            return own_rows.log_density(self, logits, x)
         route = self.route(x, logits) if self._many(x) else Route.EXPRESSION
         rows = x.reshape(-1, self.features)
         if route is Route.PASS:

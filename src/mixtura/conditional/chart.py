@@ -1,9 +1,9 @@
-r"""Between a vector of real numbers, which a network puts out, and the components that it stands for.
+r"""Between real numbers, which a network puts out, and the components that they stand for.
 
-The numbers of all parameters stand one behind another. Those of a family are its parameters by name, each through a
-smooth map onto where it may lie: a scale is the exponential of its number, a probability the logistic function of it,
-probabilities of categories the softmax. Logarithms end at :math:`\pm 40`: beyond, squares of single precision would
-overflow, and NaN follow. An angle is its number, whose turns do not matter.
+The numbers of a family are those of its parameters by name, each through a smooth map onto where it may lie: a scale is
+the exponential of its number, a probability the logistic function of it, probabilities of categories the softmax.
+Logarithms end at :math:`\pm 40`: beyond, squares of single precision would overflow, and NaN follow. An angle is its
+number, whose turns do not matter.
 
 A number moves in units of its own: a location in the scale of its component, others as they are, so that a step of an
 optimiser is as long at any scale of the target.
@@ -12,7 +12,7 @@ optimiser is as long at any scale of the target.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,23 +28,25 @@ _FAR = 40.0  # of a logarithm, or of a logit
 
 
 class Chart(ABC):
-    """The parameters of K components as a vector of real numbers.
+    """The parameters of K components as real numbers.
 
     Attributes:
         components: The number of components K.
         event_shape: The shape of one row.
+        shapes: The shapes of the numbers; in vectors they stand one behind another.
     """
 
     components: int
     event_shape: torch.Size
+    shapes: list[torch.Size]
 
     @abstractmethod
     def start(self) -> Tensor:
         """Returns numbers ``(size,)`` to begin at where nothing is known of the rows, in which components differ."""
 
     @abstractmethod
-    def at(self, numbers: Tensor) -> Component:
-        """Returns the components at numbers ``(*B, size)``."""
+    def at(self, numbers: Sequence[Tensor]) -> Component:
+        """Returns the components at numbers, each ``(*B, *shape)``."""
 
     @abstractmethod
     def numbers(self, components: Component) -> Tensor:
@@ -70,38 +72,36 @@ class NamedChart(Chart):
     def __init__(self, family: Family, features: int | None, components: int) -> None:
         self.family, self.features, self.components = family, features, components
         self.event_shape = torch.Size(() if features is None else (features,))
-        self.maps, self.shapes = {}, {}
+        self.maps, self.shapes = {}, []
         for name, one in family.arguments(features).items():
             self.maps[name] = _onto(one.support)
             shape = (1 if one.shared else components, *one.shape)
-            self.shapes[name] = torch.Size(self.maps[name].inverse_shape(shape))
+            self.shapes.append(torch.Size(self.maps[name].inverse_shape(shape)))
 
     def start(self) -> Tensor:
-        return torch.randn(sum(shape.numel() for shape in self.shapes.values()))
+        return torch.randn(sum(shape.numel() for shape in self.shapes))
 
-    def at(self, numbers: Tensor) -> Component:
-        pieces = numbers.split([shape.numel() for shape in self.shapes.values()], -1)
-        named = zip(self.shapes.items(), pieces, strict=True)
-        values = {name: self.maps[name](piece.unflatten(-1, shape)) for (name, shape), piece in named}
-        return self.family.made(values, self.features)
+    def at(self, numbers: Sequence[Tensor]) -> Component:
+        named = zip(self.maps.items(), numbers, strict=True)
+        return self.family.made({name: onto(number) for (name, onto), number in named}, self.features)
 
     def numbers(self, components: Component) -> Tensor:
         values = self.family.read(components)
-        return joined([self.maps[name].inv(values[name].expand(self._shape(name))) for name in self.shapes])
+        each = zip(self.maps.items(), self.shapes, strict=True)
+        return joined([onto.inv(values[name].expand(onto.forward_shape(shape))) for (name, onto), shape in each])
 
     def units(self, components: Component) -> Tensor:
         values = self.family.read(components)
-        return joined([self._unit(name, values) for name in self.shapes])
+        each = zip(self.maps, self.shapes, strict=True)
+        return joined([_scale_beside(name, values).expand(shape) for name, shape in each])
 
-    def _shape(self, name: str) -> torch.Size:
-        return torch.Size(self.maps[name].forward_shape(self.shapes[name]))
 
-    def _unit(self, name: str, values: Mapping[str, Tensor]) -> Tensor:
-        """The scale beside a location, of the same columns; one for all else."""
-        scale = values.get(name.replace("loc", "scale").replace("mean", "scale"))
-        if scale is None or scale is values[name]:
-            return torch.ones(self.shapes[name]).to(values[name])
-        return scale.reshape(scale.shape + (1,) * (len(self.shapes[name]) - scale.ndim)).expand(self.shapes[name])
+def _scale_beside(name: str, values: Mapping[str, Tensor]) -> Tensor:
+    """The scale beside a location, of the same columns; one for all else."""
+    own, scale = values[name], values.get(name.replace("loc", "scale").replace("mean", "scale"))
+    if scale is None or scale is own:
+        return own.new_ones(())
+    return scale.reshape(scale.shape + (1,) * (own.ndim - scale.ndim))
 
 
 class _Near(transforms.Transform):

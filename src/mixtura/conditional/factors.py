@@ -4,19 +4,22 @@ r"""Gaussians as real numbers: means, logarithms of scales, and what makes of th
 
 so that a change of units moves means and u alone, and the curvature of a log-density in u is of the order of one at any
 scale. The loadings of low rank are counted in units of the noise's scale in the same way. The least scale
-:math:`\epsilon` keeps a component that shrinks onto a row a density. No root, no quotient and no check is needed.
+:math:`\epsilon` keeps a component that shrinks onto a row a density. No root, no quotient and no check is needed. For
+each entry the numbers of all components stand side by side, (*B, D, K): what arithmetic on small matrices wants.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import singledispatch
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..components import Component, Diagonal, Full, Gaussian, LowRank, Spherical, Structure
 from ..components.covariance.shared import VolumeShape
+from ..components.covariance.unit_triangle import UnitTriangle
 from ..errors import NotClosedForm
 from .chart import Chart, joined
 
@@ -42,39 +45,51 @@ class FactorChart(Chart):
         self.features, self.components, self.structure, self.least = features, components, structure, least
         self.event_shape = torch.Size((features,))
         shared = 1 if structure.tied else components
-        self.shapes = [(components, features), *((shared, *shape) for shape in shapes(structure, features))]
+        each = ((*shape, shared) for shape in shapes(structure, features))
+        self.shapes = [torch.Size(shape) for shape in ((features, components), *each)]
 
     def start(self) -> Tensor:
-        location, scale, *others = map(torch.Size, self.shapes)
+        location, scale, *others = self.shapes
         return joined([torch.randn(location), torch.zeros(scale), *(0.1 * torch.randn(one) for one in others)])
 
-    def at(self, numbers: Tensor) -> Gaussian:
-        pieces = numbers.split([torch.Size(shape).numel() for shape in self.shapes], -1)
-        location, log_scale, *others = (
-            one.unflatten(-1, shape) for one, shape in zip(pieces, self.shapes, strict=True)
-        )
-        scale = log_scale.clamp(-_FAR, _FAR).exp() + self.least
-        return Gaussian._of(location=location, structure=built(self.structure, scale, others))
+    def at(self, numbers: Sequence[Tensor]) -> Gaussian:
+        location, log_scale, *others = numbers
+        scale: Tensor = _Exponential.apply(log_scale) + self.least  # type: ignore[operator]
+        return Gaussian._of(location=location.mT, structure=built(self.structure, scale, others))
 
     def numbers(self, components: Component) -> Tensor:
         """Scales below twice the least are taken for twice the least."""
         gaussian = components.gaussian
         scale, *others = parts(gaussian.structure)
         beyond = torch.maximum(scale - self.least, 0.5 * scale).clamp_min(self.least)
-        return joined([gaussian.location, beyond.log(), *others])
+        return joined([gaussian.location.mT, beyond.log(), *others])
 
     def units(self, components: Component) -> Tensor:
         gaussian = components.gaussian
         others = (torch.ones(shape).to(gaussian.location) for shape in self.shapes[1:])
-        return joined([gaussian.variance.sqrt(), *others])
+        return joined([gaussian.variance.sqrt().mT, *others])
 
 
-# -- what a structure is made of: scales, and perhaps one tensor more
+class _Exponential(torch.autograd.Function):
+    """The exponential, which ends where the square of a scale would overflow, and whose slope there is not lost."""
+
+    @staticmethod
+    def forward(ctx: Any, number: Tensor) -> Tensor:
+        scale = number.clamp(-_FAR, _FAR).exp_()
+        ctx.save_for_backward(scale)
+        return scale
+
+    @staticmethod
+    def backward(ctx: Any, *incoming: Tensor) -> Tensor:
+        return incoming[0] * ctx.saved_tensors[0]
+
+
+# -- what a structure is made of: scales, and perhaps one tensor more, with the components last
 
 
 @singledispatch
 def shapes(structure: Structure, features: int) -> Sequence[tuple[int, ...]]:
-    """Returns the shapes of the scales, and of the rest of the factor, behind K."""
+    """Returns the shapes of the scales, and of the rest of the factor, before K."""
     raise NotClosedForm(f"{structure.name} covariances have no factor that is free to move entry by entry.")
 
 
@@ -103,29 +118,34 @@ def _(structure: Diagonal, features: int) -> Sequence[tuple[int, ...]]:
     return ((features,),)
 
 
+@built.register
+def _(structure: Diagonal, scale: Tensor, others: Sequence[Tensor]) -> Diagonal:
+    return structure._replace(factor=scale.mT)
+
+
+@parts.register
+def _(structure: Diagonal) -> tuple[Tensor, ...]:
+    return (structure.given.mT,)
+
+
 @shapes.register
 def _(structure: Full, features: int) -> Sequence[tuple[int, ...]]:
     return (features,), (features * (features - 1) // 2,)
 
 
 @built.register
-def _(structure: Full, scale: Tensor, others: Sequence[Tensor]) -> Full:
-    rows, columns = _below(scale.shape[-1])
-    factor = torch.diag_embed(scale)
-    factor[..., rows, columns] = others[0] * scale[..., rows]
-    return structure._replace(factor=factor)
+def _(structure: Full, scale: Tensor, others: Sequence[Tensor]) -> Structure:
+    """Triangles as they are, where each context has its own; matrices where there is but one mixture."""
+    found = UnitTriangle(scale.mT, others[0].mT, tied=structure.tied)
+    return found if scale.ndim > 2 else found.full(scale.shape[-2])
 
 
 @parts.register
 def _(structure: Full) -> tuple[Tensor, ...]:
-    scale = structure.given.diagonal(dim1=-2, dim2=-1)
-    rows, columns = _below(scale.shape[-1])
-    return scale, structure.given[..., rows, columns] / scale[..., rows]
-
-
-def _below(features: int) -> tuple[Tensor, Tensor]:
-    rows, columns = torch.tril_indices(features, features, -1)
-    return rows, columns
+    lower = structure.given.movedim(-3, -1)
+    scale = lower.diagonal(dim1=-3, dim2=-2).mT
+    rows, columns = torch.tril_indices(scale.shape[-2], scale.shape[-2], -1)
+    return scale, lower[..., rows, columns, :] / scale[..., rows, :]
 
 
 @shapes.register
@@ -135,11 +155,12 @@ def _(structure: LowRank, features: int) -> Sequence[tuple[int, ...]]:
 
 @built.register
 def _(structure: LowRank, scale: Tensor, others: Sequence[Tensor]) -> LowRank:
-    scale = scale.unsqueeze(-1)
-    return structure._replace(factor=torch.cat([others[0] * scale, scale], -1))
+    scale = scale.unsqueeze(-2)
+    return structure._replace(factor=torch.cat([others[0] * scale, scale], -2).movedim(-1, -3))
 
 
 @parts.register
 def _(structure: LowRank) -> tuple[Tensor, ...]:
-    scale = structure.given[..., -1]
-    return scale, structure.loadings / scale.unsqueeze(-1)
+    factor = structure.given.movedim(-3, -1)
+    scale = factor[..., -1, :]
+    return scale, factor[..., :-1, :] / scale.unsqueeze(-2)

@@ -57,8 +57,8 @@ class ConditionalMixture(nn.Module):
         self.family, self.chart, self.body = family, chart, body
         weights, components = _HEADS[constant] if body is not None else (Constant, Constant)
         width = 0 if body is None else body.outputs()
-        self.weights_head = weights(torch.zeros(chart.components), width)
-        self.components_head = components(chart.start(), width)
+        self.weights_head = weights(torch.zeros(chart.components), [torch.Size([chart.components])], width)
+        self.components_head = components(chart.start(), chart.shapes, width)
         self.register_buffer("begun", torch.tensor(False))
 
     @property
@@ -82,8 +82,8 @@ class ConditionalMixture(nn.Module):
                 at.
         """
         batch, inside = self._read(context)
-        logits = torch.log_softmax(self.weights_head(batch, inside), -1)
-        return Mixture._of(logits, self.chart.at(self.components_head(batch, inside)))
+        (logits,) = self.weights_head(batch, inside)
+        return Mixture._of(torch.log_softmax(logits, -1), self.chart.at(self.components_head(batch, inside)))
 
     def _read(self, context: Tensor | None) -> tuple[torch.Size, Tensor | None]:
         """The batch shape of contexts, and what the body makes of them."""

@@ -101,13 +101,20 @@ class Body(nn.Module):
 
 
 class _Head(nn.Module):
-    """Numbers that begin at a start and move from it in units of their own."""
+    """Numbers of several shapes that begin at a start and move from it in units of their own.
+
+    Arguments:
+        start: The numbers where all features are zero, one shape behind another, ``(size,)``.
+        shapes: The shapes.
+    """
 
     start: Tensor
     unit: Tensor
 
-    def __init__(self, start: Tensor) -> None:
+    def __init__(self, start: Tensor, shapes: Sequence[torch.Size]) -> None:
         super().__init__()
+        self.shapes = list(shapes)
+        self.sizes = [shape.numel() for shape in shapes]
         self.register_buffer("start", start.clone())
         self.register_buffer("unit", torch.ones_like(start))
 
@@ -121,34 +128,28 @@ class _Head(nn.Module):
 
 
 class Constant(_Head):
-    """Numbers that are the same in every context.
+    """Numbers that are the same in every context."""
 
-    Arguments:
-        start: The numbers, with shape ``(size,)``.
-    """
-
-    def __init__(self, start: Tensor, inputs: int = 0) -> None:
-        super().__init__(start)
+    def __init__(self, start: Tensor, shapes: Sequence[torch.Size], inputs: int) -> None:
+        super().__init__(start, shapes)
         self.moved = nn.Parameter(torch.zeros_like(start))
 
-    def forward(self, batch: torch.Size, inside: Tensor | None) -> Tensor:
-        return torch.addcmul(self.start, self.moved, self.unit).expand(*batch, -1)
+    def forward(self, batch: torch.Size, inside: Tensor | None) -> list[Tensor]:
+        """Returns the numbers, each of a shape ``(*B, *shape)``."""
+        pieces = torch.addcmul(self.start, self.moved, self.unit).split(self.sizes)
+        return [piece.reshape(shape).expand(*batch, *shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
 
 
 class Varying(_Head):
-    """Numbers that are linear in the features of the body.
+    """Numbers that are linear in the features H of the body."""
 
-    Arguments:
-        start: The numbers at features of zero, with shape ``(size,)``.
-        inputs: The number of features H.
-    """
-
-    def __init__(self, start: Tensor, inputs: int) -> None:
-        super().__init__(start)
+    def __init__(self, start: Tensor, shapes: Sequence[torch.Size], inputs: int) -> None:
+        super().__init__(start, shapes)
         self.linear = nn.Linear(inputs, len(start))
 
-    def forward(self, batch: torch.Size, inside: Tensor) -> Tensor:
-        """The units go into the weights, which are fewer than the numbers."""
-        weight = self.linear.weight * self.unit.unsqueeze(-1)
-        bias = torch.addcmul(self.start, self.linear.bias, self.unit)
-        return nn.functional.linear(inside, weight, bias)
+    def forward(self, batch: torch.Size, inside: Tensor) -> list[Tensor]:
+        """Returns the numbers, each ``(*B, *shape)``; start and units go into the weights, which are fewer."""
+        weight = (self.linear.weight * self.unit.unsqueeze(-1)).split(self.sizes)
+        bias = torch.addcmul(self.start, self.linear.bias, self.unit).split(self.sizes)
+        linear, each = nn.functional.linear, zip(weight, bias, self.shapes, strict=True)
+        return [linear(inside, matrix, offset).unflatten(-1, shape) for matrix, offset, shape in each]
