@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import reduce
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -74,10 +75,16 @@ def folded(function: Callable[[Any, Any], Any], values: Array, dims: Any, keep: 
     """All entries along some axes taken together, two and two."""
     axes = _axes(dims, values.ndim)
     rest = [axis for axis in range(values.ndim) if axis not in axes]
-    flat = values.transpose(*rest, *axes).reshape(*(values.shape[axis] for axis in rest), -1)
-    found = array(_halved(function, [flat[..., i] for i in range(flat.shape[-1])]))
+    count = prod(values.shape[axis] for axis in axes)
+    flat = values.transpose(*rest, *axes).reshape(*(values.shape[axis] for axis in rest), count)
+    found = array(_halved(function, [flat[..., i] for i in range(count)])) if count else _zeros(flat.shape[:-1])
     shape = [1 if axis in axes else size for axis, size in enumerate(values.shape)]
     return found.reshape(shape) if keep else found
+
+
+def _zeros(shape: tuple[int, ...]) -> Array:
+    """Sums of nothing."""
+    return np.zeros(shape).astype(object)
 
 
 def _axes(dims: Any, count: int) -> list[int]:

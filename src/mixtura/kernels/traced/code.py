@@ -139,15 +139,16 @@ class _Body:
             if node not in asked:
                 continue
             if node in places:
-                self.known[node] = self._column(first, places[node])
+                self.known[node] = self._column(first, places[node], node.truth)
             elif node.op == "weight":
                 self.known[node] = self._weight(index)
             else:
                 self.known[node] = self.lanes.apply(node.op, [self.known[one] for one in node.args])
 
-    def _column(self, first: Any, place: int) -> Any:
+    def _column(self, first: Any, place: int, truth: bool) -> Any:
         at = self.builder.gep(self.data, [self.builder.add(first, INT(place * LANES))])
-        return self.builder.load(self.builder.bitcast(at, self.lanes.kind.as_pointer()), align=_LINE)
+        found = self.builder.load(self.builder.bitcast(at, self.lanes.kind.as_pointer()), align=_LINE)
+        return self.lanes.apply("ne", [found, self.lanes.constant(0.0)]) if truth else found
 
     def _weight(self, index: Any) -> Any:
         """One for each row; in the last block, nothing for what fills it up."""

@@ -80,7 +80,11 @@ def compiled(prepared: Callable[[Tensor], tuple[Any, Tensor]], terms: Sequence[R
         raise Untraceable(f"The function has {len(program.tape.nodes)} operations; up to {_MOST_NODES} are compiled.")
     text = str(module(program, tables, _NAME))
     name = f"{_NAME}.{sha256(text.encode()).hexdigest()[:24]}"
-    return Density(example.numel(), address_in(text.replace(_NAME + '"', name + '"'), name), _aligned(tables))
+    try:
+        address = address_in(text.replace(f'{_NAME}"', f'{name}"'), name)
+    except RuntimeError as error:
+        raise Untraceable(f"LLVM does not take the function: {error}") from error
+    return Density(example.numel(), address, _aligned(tables))
 
 
 def _traced(prepared: Callable[[Tensor], Any], terms: Sequence[Rows], example: Tensor) -> tuple[Program, list[Table]]:

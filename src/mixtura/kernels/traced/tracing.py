@@ -64,9 +64,9 @@ class Tracer(TorchDispatchMode):
             return found
         made = self._made(name.removesuffix("_") if writes else name, args, kwargs)
         if writes:
-            self._write(args[0], made)
+            self.nodes(kwargs["out"] if "out" in kwargs else args[0])[...] = self._lifted(made)
         else:
-            self._remember(name, found, made)
+            self._remember(func, found, made)
         return found
 
     def _concerned(self, given: list[Any], func: Any) -> bool:
@@ -82,10 +82,11 @@ class Tracer(TorchDispatchMode):
         if name in _PLACED:
             truths = [one is not None and one.dtype == torch.bool for one in args[1]]
             return _PLACED[name](given, truths)
-        if name not in RULES or "out" in kwargs:
+        if name not in RULES:
             raise Untraceable(f"The operation {name} of torch has no rule.")
         try:
-            made = RULES[name](*given, **options)
+            with np.errstate(all="ignore"):
+                made = RULES[name](*given, **options)
         except (TypeError, IndexError, AttributeError) as error:
             raise Untraceable(f"The operation {name} of torch has no rule for how it was called: {error}.") from error
         if len(self.tape.nodes) > _MOST_NODES:
@@ -99,18 +100,18 @@ class Tracer(TorchDispatchMode):
             return [None if each is None else self.nodes(each) for each in one]
         return one
 
-    def _write(self, target: Tensor, made: Any) -> None:
-        self.nodes(target)[...] = made
+    def _lifted(self, made: Any) -> Array:
+        return np.asarray(np.frompyfunc(self.tape.lifted, 1, 1)(made), object)
 
-    def _remember(self, name: str, found: Any, made: Any) -> None:
+    def _remember(self, func: Any, found: Any, made: Any) -> None:
         pairs = zip(found, made, strict=True) if isinstance(found, (list, tuple)) else [(found, made)]
         for tensor, nodes in pairs:
             if nodes is not None and np.shape(nodes) != tuple(tensor.shape):
-                raise Untraceable(f"The rule of {name} gives {np.shape(nodes)}, and torch gives {tuple(tensor.shape)}.")
-            self.know(tensor, None if nodes is None else np.asarray(nodes, object))
+                raise Untraceable(f"The rule of {func} gives {np.shape(nodes)}, and torch gives {tuple(tensor.shape)}.")
+            self.know(tensor, None if nodes is None else nodes if func.is_view else self._lifted(nodes))
 
 
-_OPTIONS = frozenset({"dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "sparse_grad"})
+_OPTIONS = frozenset({"out", "dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "sparse_grad"})
 
 
 def _looked_at(tracer: Tracer, tensor: Tensor) -> Any:

@@ -84,6 +84,11 @@ def _log_sigmoid(a: Array) -> tuple[Array, None]:
     return unary(lambda x: -((-x).of("softplus")))(a), None
 
 
+def _logit(a: Array, eps: float | None = None) -> Array:
+    inside = a if eps is None else _clamp(a, eps, 1 - eps)
+    return unary(lambda x: x.of("log") - (-x).of("log1p"))(inside)
+
+
 def _isfinite(a: Node) -> Node:
     return a.of("abs") < math.inf
 
@@ -187,6 +192,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "softplus": _softplus,
     "log_sigmoid_forward": _log_sigmoid,
     "binary_cross_entropy_with_logits": _cross_entropy,
+    "logit": _logit,
     "addcmul": lambda a, b, c, value=1: add(a, multiply(multiply(b, c), value)),
     "addcdiv": lambda a, b, c, value=1: add(a, multiply(_div(b, c), value)),
     "lerp": _lerp,

@@ -20,11 +20,7 @@ _top = np.frompyfunc(lambda a, b: a.of("top", b), 2, 1)
 
 
 def _sum(a: Array, dims: Any = None, keep: bool = False, dtype: Any = None) -> Array:
-    return folded(add, a, dims, keep) if a.size else _empty()
-
-
-def _empty() -> Array:
-    raise Untraceable("A sum of nothing has no rule.")
+    return folded(add, a, dims, keep)
 
 
 def _mean(a: Array, dims: Any = None, keep: bool = False, dtype: Any = None) -> Array:
@@ -33,12 +29,18 @@ def _mean(a: Array, dims: Any = None, keep: bool = False, dtype: Any = None) -> 
 
 
 def _prod(a: Array, dims: Any = None, keep: bool = False, dtype: Any = None) -> Array:
-    return folded(multiply, a, dims, keep)
+    return folded(multiply, _some(a), dims, keep)
+
+
+def _some(a: Array) -> Array:
+    if not a.size:
+        raise Untraceable("Of no numbers at all, only the sum has a rule.")
+    return a
 
 
 def _scaled(a: Array, dims: Any) -> tuple[Array, Array, Array]:
     """The largest entry, held fixed in derivatives, the exponentials relative to it, and their sum."""
-    top = _stopped(folded(_top, a, dims, True))
+    top = _stopped(folded(_top, _some(a), dims, True))
     each = _below(subtract(a, top))
     return top, each, folded(add, each, dims, True)
 
@@ -93,14 +95,14 @@ def _norm(a: Array, order: Any = 2, dims: Any = None, keep: bool = False, dtype:
 
 def _extreme(function: Callable[[Any, Any], Array]) -> Callable[..., Any]:
     def rule(a: Array, dim: Any = None, keep: bool = False) -> Any:
-        found = folded(function, a, dim, keep)
+        found = folded(function, _some(a), dim, keep)
         return found if dim is None else (found, None)
 
     return rule
 
 
 def _one_of(function: Callable[[Any, Any], Array]) -> Callable[..., Array]:
-    return lambda a, dims=None, keep=False: folded(function, a, dims, keep)
+    return lambda a, dims=None, keep=False: folded(function, _some(a), dims, keep)
 
 
 RULES: dict[str, Callable[..., Any]] = {
