@@ -107,5 +107,5 @@ def _by_torch(posterior: Posterior, reason: str) -> Functions:
         return FINE if size == wide else FATAL
 
     held = _LOGP(logp), _EXPAND(expand)
-    addresses = [ctypes.cast(one, ctypes.c_void_p).value or 0 for one in held]
-    return Functions(*addresses, 0, "torch", reason, held, failures)
+    logp_at, expand_at = (ctypes.cast(one, ctypes.c_void_p).value or 0 for one in held)
+    return Functions(logp_at, expand_at, 0, "torch", reason, held, failures)
