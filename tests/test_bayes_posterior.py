@@ -99,14 +99,24 @@ def test_where_maps_lead() -> None:
 NUMPY = {"weights": np.array([0.5, 0.2, 0.3]), "loc": np.array([-1.5, 0.4, 2.0]), "scale": np.array([1.2, 0.7, 0.9])}
 
 
+def volume(posterior: Posterior, u: torch.Tensor) -> float:
+    """The log-determinant of all parameters' derivatives in u, by autograd; of weights all but the last are free."""
+
+    def free(u: torch.Tensor) -> torch.Tensor:
+        values = posterior.constrain(u)
+        return torch.cat([values[n][:-1] if n == "weights" else values[n].reshape(-1) for n in posterior.names])
+
+    return torch.linalg.slogdet(jacobian(free, u)).logabsdet.item()
+
+
 def test_the_overlapping_model_by_hand() -> None:
     x, posterior = drawn(), OVERLAPPING.posterior(drawn())
     w, loc = NUMPY["weights"], NUMPY["loc"]
     likelihood = np.log((w * stats.norm.pdf(x.numpy()[:, None], loc, 1.0)).sum(-1)).sum()
     prior = stats.dirichlet.logpdf(w, [10.0] * 3) + stats.norm.logpdf(loc, 0, 10).sum()
-    jacobian = np.log(w).sum() + 0.5 * np.log(3) + np.log(np.diff(loc)).sum()
     u = posterior.unconstrain({"weights": torch.tensor(w), "loc": torch.tensor(loc)})
-    assert posterior.log_density(u).item() == pytest.approx(likelihood + prior + jacobian, rel=1e-12)
+    expected = likelihood + prior + volume(posterior, u)
+    assert posterior.log_density(u).item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_separated_model_by_hand() -> None:
@@ -116,9 +126,9 @@ def test_the_separated_model_by_hand() -> None:
     likelihood = np.log((w * stats.norm.pdf(x.numpy()[:, None], loc, scale)).sum(-1)).sum()
     prior = stats.dirichlet.logpdf(w, [2.0] * 3) + stats.norm.logpdf(loc, [0, 10, 20], 5).sum()
     prior += stats.halfcauchy.logpdf(scale, scale=5).sum()
-    jacobian = np.log(w).sum() + 0.5 * np.log(3) + np.log(scale).sum()
     values = {"weights": torch.tensor(w), "loc": torch.tensor(loc), "scale": torch.tensor(scale)}
-    assert posterior.log_density(posterior.unconstrain(values)).item() == pytest.approx(likelihood + prior + jacobian)
+    u = posterior.unconstrain(values)
+    assert posterior.log_density(u).item() == pytest.approx(likelihood + prior + volume(posterior, u), rel=1e-12)
     walled = values | {"loc": values["loc"].flip(0)}
     assert posterior.log_density(posterior.unconstrain(walled)).item() == -np.inf
     walled = values | {"weights": torch.tensor([0.05, 0.45, 0.5], dtype=torch.float64)}
@@ -177,8 +187,8 @@ def test_priors_of_scales_keep_their_density(name: str) -> None:
 def test_numbers_are_taken_as_typed() -> None:
     """torch keeps 0.1 in single precision; the prior is that of 0.1."""
     posterior = Model(1, mx.Normal, priors={"loc": Normal(0.1, 0.3)}, fixed={"scale": 1.0}).posterior(drawn())
-    values, density = posterior.prepared(torch.tensor([0.7], dtype=torch.float64))
-    assert density.item() == pytest.approx(stats.norm.logpdf(0.7, 0.1, 0.3), rel=1e-14)
+    values = {"weights": torch.ones(1).double(), "loc": torch.tensor([0.7], dtype=torch.float64)}
+    assert posterior.log_prior(values).item() == pytest.approx(stats.norm.logpdf(0.7, 0.1, 0.3), rel=1e-14)
 
 
 def test_correlated_gaussians_take_priors_of_scales_and_correlations() -> None:
@@ -196,12 +206,25 @@ def test_correlated_gaussians_take_priors_of_scales_and_correlations() -> None:
     torch.testing.assert_close(posterior.log_likelihood(values), rows)
 
 
+def test_units_change_nothing() -> None:
+    """Rows in other units have the same posterior of the same real numbers, but for a constant."""
+    x, unit = drawn(), 1e6
+    here, there = (Model(2, mx.Normal, ordered="loc").posterior(rows) for rows in (x, x * unit + 1e8))
+    assert here.centre is not None and there.centre is not None
+    step = points(here, 2) - here.centre
+    values, others = here.constrain(here.centre + step), there.constrain(there.centre + step)
+    torch.testing.assert_close(others["loc"], values["loc"] * unit + 1e8)
+    mine, theirs = here.value_and_gradient(here.centre + step), there.value_and_gradient(there.centre + step)
+    torch.testing.assert_close(mine[0].diff(), theirs[0].diff(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(mine[1], theirs[1], rtol=1e-4, atol=1e-4)
+
+
 def test_hyper_priors_are_learned_with_what_they_stand_behind() -> None:
     prior = mx.bayes.Hierarchical(StudentT, df=4.0, loc=Normal(0.0, 10.0), scale=HalfNormal(5.0))
     posterior = Model(2, mx.Normal, priors={"loc": prior}, fixed={"scale": 1.0}).posterior(drawn())
     assert posterior.names == ("weights", "loc_loc", "loc_scale", "loc")
     u = points(posterior, 2)
-    values, density = posterior.prepared(u)
+    values, _ = posterior.prepared(u)
     found = {name: value.numpy() for name, value in values.items()}
     w, centre, spread, loc = (found[name] for name in posterior.names)
     expected = [
@@ -209,12 +232,9 @@ def test_hyper_priors_are_learned_with_what_they_stand_behind() -> None:
         + stats.norm.logpdf(centre[s], 0, 10)
         + stats.halfnorm.logpdf(spread[s], scale=5)
         + stats.t.logpdf(loc[s], 4, centre[s], spread[s]).sum()
-        + np.log(w[s]).sum()
-        + 0.5 * np.log(2)
-        + np.log(spread[s])
         for s in range(2)
     ]
-    np.testing.assert_allclose(density.numpy(), expected, rtol=1e-12)
+    np.testing.assert_allclose(posterior.log_prior(values).numpy(), expected, rtol=1e-12)
 
 
 # -- what is known of rows
@@ -328,14 +348,17 @@ def test_a_density_by_hand_is_the_familys() -> None:
         3, by_hand, weights=Dirichlet(torch.full((3,), 10.0)), priors={"mus": Normal(0.0, 10.0)}, ordered="mus"
     )
     posterior, family = model.posterior(drawn()), OVERLAPPING.posterior(drawn())
-    u = points(family)
-    torch.testing.assert_close(posterior.log_density(u), family.log_density(u))
+    u = points(posterior)
+    values, _ = posterior.prepared(u)
+    named = {**values, "loc": values["mus"], "scale": torch.ones_like(values["mus"])}
+    torch.testing.assert_close(posterior.log_likelihood(values), family.log_likelihood(named))
+    torch.testing.assert_close(posterior.log_prior(values), family.log_prior(named))
     assert posterior.start().isfinite().all()
     with pytest.raises(NotClosedForm, match="sampler"):
         posterior.mixtures(posterior.constrain(u)).sample((2,))
     of_torch = mx.bayes.Density.of(lambda mus: Normal(mus, 1.0))
     same = Model(3, of_torch, weights=model.weights, priors=model.priors, ordered="mus").posterior(drawn())
-    torch.testing.assert_close(same.log_density(u), family.log_density(u))
+    torch.testing.assert_close(same.log_density(u), posterior.log_density(u))
     assert same.mixtures(same.constrain(u)).sample((5,)).shape == (5, 3)
 
 

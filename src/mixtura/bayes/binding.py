@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch.distributions import Normal, constraints
-from torch.distributions.transforms import ComposeTransform, Transform
+from torch.distributions.transforms import AffineTransform, ComposeTransform, Transform
 
 from ..components import Argument, Family, Full
 from ..components.domains import in_words
 from ..data import Rows
 from ..data import rows as as_rows
-from ..errors import NotClosedForm, refuse
+from ..errors import refuse
 from ..learning.expectation.recorded import check_recorded, recorded
 from ..learning.families import families
-from ..learning.fit import learn
 from ..learning.job import Job
 from ..learning.methods.em import EM
 from ..priors import ComponentsPrior
 from .bijections import Centred, Floored, Ordered, onto
-from .defaults import default_prior, default_weights
+from .defaults import default_prior, default_weights, spread
+from .first_fit import first_fit
 from .laws import Flat, Law, law
 from .posterior import Posterior
 from .potentials import potential
 from .rows import Term
 from .slopes import Slopes
-from .supports import check_support
+from .supports import check_support, entry
 from .together import Together
 from .variables import Variable
 
@@ -82,11 +82,14 @@ class _Binding:
     @cached_property
     def one(self) -> dict[str, Tensor]:
         """The parameters of one component, fitted to all rows; nothing of a density by hand, which has no fit."""
-        try:
-            fit = learn(self.rows, EM(), self.family, None, 1, 1, torch.Generator().manual_seed(0))
-        except NotClosedForm:
-            return {}
-        return self.family.read(fit.mixture.components)
+        found = first_fit(self.rows, self.family, 1)
+        return {} if found is None else self.family.read(found.components)
+
+    @cached_property
+    def width(self) -> Tensor:
+        """How wide the recorded rows are, by column: a unit where the family has no scale."""
+        x = self.rows.tensor()
+        return (x - x.nanmean(0)).square().nanmean(0).sqrt()
 
     def posterior(self) -> Posterior:
         self._check_names()
@@ -177,30 +180,38 @@ class _Binding:
     def _default(self, name: str, argument: Argument) -> Any:
         if name not in self.one:
             refuse("priors", f"given for {name!r}: a density by hand says nothing of its scale", "none")
-        return default_prior(name, argument, self.one, self.model.components)
+        return default_prior(name, argument, self.one, self.width, self.model.components)
 
     def _bijection(self, name: str, own: Law) -> Transform:
-        onto_support = onto(own.support)
+        real = entry(own.support) is constraints.real
+        onto_support = self._measured(name) if real and name in self.one else onto(own.support)
         if self._ordered is None or self._ordered[0] != name:
             return onto_support
         if onto_support.event_dim:
             refuse("ordered", "a parameter of numbers that stand alone", name)
         return ComposeTransform([Ordered(self._ordered[1]), onto_support])
 
+    def _measured(self, name: str) -> Transform:
+        """Real numbers as far from the middle of the data as they are wide: so no unit of theirs changes anything."""
+        return AffineTransform(self.one[name][0].double(), spread(name, self.one, self.width))
+
     def _of_slope(self, name: str, given: Any) -> Iterator[Variable]:
         argument = Argument(constraints.real) if name == "weights" else self.arguments[name]
         if argument.shared or len(argument.shape) > 1 or onto(argument.support).event_dim:
             refuse("slopes", "of parameters of numbers that stand alone, or of weights", name)
-        spread = self.covariates.std(0, correction=0).clamp_min(1e-12).reshape(-1, *(1,) * len(argument.shape))
-        own = law(Normal(torch.zeros_like(spread), self._reach(name) / spread) if given is None else given, "slopes")
+        wide = self.covariates.std(0, correction=0).clamp_min(1e-12).reshape(-1, *(1,) * len(argument.shape))
+        unit = self._reach(name) / wide
+        own = law(Normal(torch.zeros_like(unit), 2.5 * unit) if given is None else given, "slopes")
         check_support(f"{name}_slope", own, constraints.real)
+        real = entry(own.support) is constraints.real
+        map = AffineTransform(torch.zeros_like(unit), unit) if real else onto(own.support)
         shape = (self.model.components, self.covariates.shape[1], *argument.shape)
-        yield from self._variable(f"{name}_slope", shape, own, given, onto(own.support))
+        yield from self._variable(f"{name}_slope", shape, own, given, map)
 
     def _reach(self, name: str) -> Tensor | float:
-        """How far covariates may move a parameter: a location by scales of the data, what lies elsewhere by one."""
-        real = name != "weights" and self.arguments[name].support is constraints.real
-        return 2.5 * self.one["scale"][0].double() if real and "scale" in self.one else 1.0
+        """How far covariates may well move a parameter: a location by a scale of the data, anything else by one."""
+        real = name in self.one and self.arguments[name].support is constraints.real
+        return spread(name, self.one, self.width) if real else 1.0
 
     def _variable(self, name: str, shape: tuple[int, ...], own: Law, given: Any, map: Transform) -> Iterator[Variable]:
         """A variable, after those that its prior hangs on."""

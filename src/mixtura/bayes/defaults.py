@@ -40,7 +40,7 @@ from torch.distributions import (
 
 from ..components import Argument
 
-__all__ = ["default_prior", "default_weights"]
+__all__ = ["default_prior", "default_weights", "spread"]
 
 _WIDE, _FAR = 2.5, 1.5
 
@@ -50,13 +50,16 @@ def default_weights(components: int) -> Distribution:
     return Dirichlet(torch.full((components,), 2.0, dtype=torch.float64))
 
 
-def default_prior(name: str, argument: Argument, one: Mapping[str, Tensor], components: int) -> Distribution:
+def default_prior(
+    name: str, argument: Argument, one: Mapping[str, Tensor], width: Tensor, components: int
+) -> Distribution:
     """Returns the prior of a parameter.
 
     Arguments:
         name: What the family calls it.
         argument: Where it may lie.
         one: The parameters of one component that was fitted to all rows, ``(1, ...)``.
+        width: How wide the rows are, by column.
         components: K.
     """
     value = one[name][0].double()
@@ -64,15 +67,17 @@ def default_prior(name: str, argument: Argument, one: Mapping[str, Tensor], comp
         return Gamma(torch.full_like(value, 2.0), 0.1)
     if name.startswith("scale"):
         return LogNormal((value / sqrt(components)).log(), torch.ones_like(value))
-    return _BY_SUPPORT[type(argument.support)](argument.support, value, _spread(name, one))
+    return _BY_SUPPORT[type(argument.support)](argument.support, value, spread(name, one, width))
 
 
-def _spread(name: str, one: Mapping[str, Tensor]) -> Tensor:
-    """The scale beside a location, by the same ending of the name; one where there is none."""
+def spread(name: str, one: Mapping[str, Tensor], width: Tensor) -> Tensor:
+    """Returns the scale beside a location, by the same ending of the name; where there is none, how wide rows are."""
     parts = name.split("_", 1)
     beside = "_".join(["scale", *parts[1:]])
     value = one[name][0].double()
-    return one[beside][0].double().expand(value.shape) if beside in one else torch.ones_like(value)
+    if beside in one:
+        return one[beside][0].double().expand(value.shape)
+    return width.expand(value.shape) if width.shape in (value.shape, ()) else torch.ones_like(value)
 
 
 def _location(support: Any, value: Tensor, spread: Tensor) -> Distribution:

@@ -90,10 +90,14 @@ class Posterior:
         The log-density is that of priors and potentials, in u: with the logarithm of the Jacobian.
         """
         values, jacobian = self._values(u)
-        density = jacobian + prior(self.variables, self.together, values)
+        return values, jacobian + self.log_prior(values)
+
+    def log_prior(self, values: Mapping[str, Tensor]) -> Tensor:
+        """Returns the log-density ``(*S,)`` of parameters under priors and potentials, in nats: with no Jacobian."""
+        density = prior(self.variables, self.together, values)
         for one in self.potentials:
-            density = density + one.log_prob(values, u.ndim - 1)
-        return values, density
+            density = density + one.log_prob(values, density.ndim)
+        return density
 
     def log_density(self, u: Tensor) -> Tensor:
         """Returns the log-density ``(*S,)`` in nats of real numbers ``(*S, P)``, up to a constant of the data."""

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Generator, Tensor
-from torch.distributions.transforms import CorrCholeskyTransform
 
-from ..errors import MixtureError, NotClosedForm, refuse
-from ..learning.fit import learn
-from ..learning.methods.em import EM
+from ..errors import MixtureError, refuse
+from .first_fit import first_fit
 from .prior_draws import prior_draws
+from .supports import is_bounded
 from .variables import Variable, log_prior
 
 if TYPE_CHECKING:
@@ -25,17 +24,17 @@ if TYPE_CHECKING:
 
 __all__ = ["fitted", "start"]
 
-_TRIES, _DRAWS, _RESTARTS = 20, 200, 8
-_STRONG = 2.0  # a correlation of 0.96
+_TRIES, _DRAWS = 20, 200
+_STRONG = 4.0  # of a probability, 0.98
 _LEAST = 1e-3  # of a weight, so that a component that a fit lost can come back
 
 
 def start(posterior: Posterior, generator: Generator | None) -> Tensor:
     """Returns real numbers ``(P,)`` of positive density; see `Posterior.start`."""
-    with torch.no_grad():
-        for u in _candidates(posterior, generator):
-            if bool(posterior.log_density(u).isfinite()):
-                return u
+    for u in _candidates(posterior, generator):
+        value, gradient = posterior.value_and_gradient(u)
+        if bool(value.isfinite() & gradient.isfinite().all()):
+            return u
     _refuse(posterior)
 
 
@@ -46,7 +45,8 @@ def _candidates(posterior: Posterior, generator: Generator | None) -> Iterator[T
             chance = torch.rand(posterior.size, generator=generator, dtype=torch.float64) - 0.5
             yield posterior.centre + chance * 0.8**turn
     draws = from_prior(posterior, _DRAWS, generator)
-    density = posterior.log_density(draws).nan_to_num(nan=-torch.inf)
+    with torch.no_grad():
+        density = posterior.log_density(draws).nan_to_num(nan=-torch.inf)
     yield from draws[density.argsort(descending=True)[:_TRIES]]
 
 
@@ -58,13 +58,14 @@ def from_prior(posterior: Posterior, count: int, generator: Generator | None) ->
 
 def fitted(posterior: Posterior) -> Tensor | None:
     """Returns the real numbers behind a fit of the family to the rows, as far as the priors have them."""
-    generator = torch.Generator().manual_seed(0)
     try:
-        fit = learn(posterior.rows, EM(), posterior.family, None, posterior.components, _RESTARTS, generator)
-    except (MixtureError, NotClosedForm):  # it is only a start, and the priors have others
+        mixture = first_fit(posterior.rows, posterior.family, posterior.components)
+    except MixtureError:  # it is only a start, and the priors have others
+        mixture = None
+    if mixture is None:
         return None
-    weights = fit.mixture.weights.double().clamp_min(_LEAST)
-    values = {"weights": weights / weights.sum(), **posterior.family.read(fit.mixture.components)}
+    weights = mixture.weights.double().clamp_min(_LEAST)
+    values = {"weights": weights / weights.sum(), **posterior.family.read(mixture.components)}
     ordered = posterior.in_order({name: value.detach().double() for name, value in values.items()})
     return torch.cat([_behind(one, ordered) for one in posterior.variables])
 
@@ -75,9 +76,8 @@ def _behind(variable: Variable, values: Mapping[str, Tensor]) -> Tensor:
     if variable.name not in values:
         return neutral
     found = variable.unconstrain(values[variable.name].expand(variable.shape))
-    if isinstance(variable.bijection, CorrCholeskyTransform):  # of few rows a fit may be all but singular
-        found = found.clamp(-_STRONG, _STRONG)
-    return found if bool(found.isfinite().all()) else neutral
+    inside = found.clamp(-_STRONG, _STRONG) if is_bounded(variable.law.support) else found  # a fit may be at an end
+    return inside if bool(inside.isfinite().all()) else neutral
 
 
 def _refuse(posterior: Posterior) -> NoReturn:

@@ -10,7 +10,7 @@ from ..components.domains import in_words
 from ..errors import refuse
 from .laws import Law
 
-__all__ = ["check_support"]
+__all__ = ["check_support", "entry", "is_bounded"]
 
 
 def check_support(name: str, law: Law, support: Any) -> None:
@@ -29,19 +29,24 @@ def check_support(name: str, law: Law, support: Any) -> None:
 
 def _ends(support: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """The least and the greatest value, as far as a support is a stretch of numbers."""
-    ends = getattr(_entry(support), "lower_bound", -torch.inf), getattr(_entry(support), "upper_bound", torch.inf)
+    ends = getattr(entry(support), "lower_bound", -torch.inf), getattr(entry(support), "upper_bound", torch.inf)
     low, high = (torch.as_tensor(one, dtype=torch.float64) for one in ends)
     return low, high
 
 
+def is_bounded(support: Any) -> bool:
+    """Whether a value may come near an end of its support that real numbers reach far out only."""
+    return bool(entry(support).event_dim) or bool(_ends(support)[1].isfinite().all())
+
+
 def _alike(found: Any, support: Any) -> bool:
     """Whether both are stretches of numbers, or of the same other kind: weights, correlations."""
-    found, support = _entry(found), _entry(support)
+    found, support = entry(found), entry(support)
     return type(found) is type(support) or not (found.event_dim or support.event_dim)
 
 
-def _entry(support: Any) -> Any:
-    """Where an entry of a vector may lie, if its entries are free of each other."""
+def entry(support: Any) -> Any:
+    """Returns where an entry of a vector may lie, if its entries are free of each other."""
     return getattr(support, "base_constraint", support)
 
 
