@@ -8,8 +8,11 @@ except ImportError as error:
 from .bayesian import BayesianGaussianMixture
 from .classifier import MixtureClassifier
 from .convert import from_sklearn, to_sklearn
+from .density import MixtureDensityRegressor
 from .family import BernoulliMixture, FamilyMixture, StudentTMixture
 from .gaussian import GaussianMixture
+from .joint import MixtureRegressor
+from .outliers import MixtureOutlierDetector
 
 __all__ = [
     "BayesianGaussianMixture",
@@ -17,6 +20,9 @@ __all__ = [
     "FamilyMixture",
     "GaussianMixture",
     "MixtureClassifier",
+    "MixtureDensityRegressor",
+    "MixtureOutlierDetector",
+    "MixtureRegressor",
     "StudentTMixture",
     "from_sklearn",
     "to_sklearn",

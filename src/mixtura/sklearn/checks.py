@@ -18,6 +18,7 @@ __all__ = [
     "checked_array",
     "checked_precisions",
     "checked_rows",
+    "checked_rows_and_numbers",
     "checked_rows_and_targets",
     "checked_sample_weight",
     "checked_weights",
@@ -45,6 +46,22 @@ def checked_rows_and_targets(estimator: BaseEstimator, x: Any, y: Any) -> tuple[
     rows, targets = validate_data(estimator, x, y, dtype=_FLOATS, ensure_min_samples=2)
     check_classification_targets(targets)
     return cast(np.ndarray, rows), cast(np.ndarray, targets)
+
+
+def checked_rows_and_numbers(estimator: BaseEstimator, x: Any, y: Any, **options: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Returns rows and their targets ``(N,)`` or ``(N, T)``, numbers of the same type.
+
+    Raises:
+        ValueError: If the rows are not what `checked_rows` asks, or there are not targets of finite numbers for each.
+    """
+    options |= {"multi_output": True, "y_numeric": True, "ensure_min_samples": 2}
+    checked = validate_data(estimator, x, y, dtype=_FLOATS, **options)
+    rows, targets = (cast(np.ndarray, one) for one in checked)
+    with np.errstate(over="ignore"):
+        targets = targets.astype(rows.dtype)
+    if not np.isfinite(targets).all():
+        raise ValueError("Input y contains numbers that are too large for the type of X.")
+    return rows, targets
 
 
 def checked_array(value: Any, shape: tuple[int, ...], name: str) -> Tensor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from ...components import Component, Labels, Statistics
+from ...components import Component, Family, Labels, Statistics
 from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
@@ -100,6 +100,15 @@ class EM(Method):
 
     def parameters(self, mixture: Mixture) -> int:
         return mixture.parameters - (self.frozen.parameters(mixture) if self.frozen else 0)
+
+    def start(self, family: Family, x: Tensor, r: Tensor) -> Mixture:
+        """Under a conjugate prior a start, too, is what the prior makes of rows: few of them may have no density."""
+        found = super().start(family, x, r)
+        if self.prior is None or self.prior.components is None or not found.components.is_gaussian:
+            return found
+        self.prior.components.log_prob(found.components)  # refuses components of another family
+        sums = Statistics(r.new_zeros(r.shape[1]), r.sum(0).double(), found.components.statistics(x, r.to(x)))
+        return Mixture._of(found.logits, found.components.update(sums, self.prior.components))
 
     def update(self, statistics: Statistics, mixture: Mixture) -> Mixture:
         return self._learned(statistics, mixture, mixture.components.update)
