@@ -26,6 +26,10 @@ from .log_normal import LogNormal
 from .negative_binomial import NegativeBinomial
 from .normal import Normal
 from .poisson import Poisson
+from .regression.families import RegressionFamily
+from .regression.linear import LinearRegression
+from .regression.logistic import LogisticRegression
+from .regression.poisson import PoissonRegression
 from .statistics import Statistics
 from .student import StudentT
 from .torch_component import TorchComponent
@@ -58,13 +62,17 @@ __all__ = [
     "InverseGamma",
     "Labels",
     "Laplace",
+    "LinearRegression",
     "LogNormal",
+    "LogisticRegression",
     "LowRank",
     "Multinomial",
     "NegativeBinomial",
     "Normal",
     "Poisson",
+    "PoissonRegression",
     "Product",
+    "RegressionFamily",
     "Spherical",
     "Statistics",
     "Structure",

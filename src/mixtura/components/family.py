@@ -187,6 +187,15 @@ class Family(ABC):
         """Returns the family with what it takes from the data as a whole, such as columns by name."""
         return self
 
+    @property
+    def reads(self) -> tuple[str, ...] | None:
+        """The columns of a table that it reads, by name, where it names them all; none where it takes what comes."""
+        return None
+
+    def clustered(self, clusters: Family) -> Family:
+        """Returns what K-means learns in its place: clusters, unless they would say nothing of what it explains."""
+        return clusters
+
     def across(self, columns: int) -> Family:
         """Returns the family for so many columns of a product: a family on numbers takes them as independent."""
         return self

@@ -9,9 +9,10 @@ from torch.distributions import Distribution
 
 from .. import components as every
 from ..components import Component, Family, Gaussian, Structure
+from ..data import is_table
 from ..errors import refuse
 
-__all__ = ["families"]
+__all__ = ["families", "read_by"]
 
 
 def families(family: Any, structures: Iterable[Structure]) -> list[Family]:
@@ -27,6 +28,13 @@ def families(family: Any, structures: Iterable[Structure]) -> list[Family]:
     chosen = _family(family)
     found = [chosen.structured(one) for one in structures]
     return [chosen] if found[0] is chosen else found
+
+
+def read_by(kinds: Iterable[Family], x: Any, columns: Any) -> Any:
+    """Returns which columns of a table to read: those given, else those that a family names."""
+    if columns is not None or not is_table(x):
+        return columns
+    return next((one.reads for one in kinds if one.reads is not None), None)
 
 
 def _family(family: Any) -> Family:

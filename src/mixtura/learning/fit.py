@@ -19,7 +19,7 @@ from ..errors import refuse
 from ..mixture import Mixture
 from ..mixture.columns import names_of
 from .expectation.recorded import recorded
-from .families import families
+from .families import families, read_by
 from .groups.fit_groups import features_beside, fit_groups
 from .groups.group_fits import GroupFits
 from .job import Job, whole
@@ -143,11 +143,12 @@ def fit(
         >>> round(fit.log_likelihood, 3)
         -1126.316
     """
+    (chosen,) = families(family, [structure(covariance)])
     columns = _known_by(init, x, observation) if columns is None else columns
+    columns = read_by([chosen], x, columns)
     columns = features_beside(x, groups, sample_weight) if columns is None else columns
     rows = recorded(x, columns, sample_weight, observation, labels, components)
     method = frozen(EM() if method is None else method, freeze, init)
-    (chosen,) = families(family, [structure(covariance)])
     if groups is not None:
         count, found = whole("components", components), grouping(x, groups)
         return fit_groups(rows, found, method, chosen, count, learn, init, restarts, generator)

@@ -20,7 +20,7 @@ from ..components import Family, Structure, structure
 from ..data import grouping
 from ..errors import MixtureError, refuse
 from .expectation.recorded import recorded
-from .families import families
+from .families import families, read_by
 from .fit import learn
 from .groups.fit_groups import features_beside, fit_groups
 from .groups.select_groups import GroupSelection, select_groups
@@ -193,6 +193,7 @@ def select(
         refuse("criterion", f"one of {', '.join(_CRITERIA)}", repr(criterion))
     counts, restarts = _counts(components), whole("restarts", restarts)
     shapes = [structure(one) for one in _several(covariance)]
+    columns = read_by([one for some in _listed(family) for one in families(some, shapes)], x, columns)
     columns = features_beside(x, groups, sample_weight) if columns is None else columns
     rows, method = recorded(x, columns, sample_weight, observation), EM() if method is None else method
     method.check(rows)

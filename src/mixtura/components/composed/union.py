@@ -289,6 +289,13 @@ class BesideFamily(Family, of=[Beside]):
     def expects(self) -> str:
         return self.first.expects
 
+    @property
+    def reads(self) -> tuple[str, ...] | None:
+        return self.first.reads
+
+    def clustered(self, clusters: Family) -> Family:
+        return self.first.clustered(clusters)
+
     def outside(self, x: Tensor) -> Tensor:
         return self.first.outside(x)
 

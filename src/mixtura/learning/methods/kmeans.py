@@ -81,7 +81,7 @@ class KMeans(Method):
         return found
 
     def start(self, family: Family, x: Tensor, r: Tensor) -> Mixture:
-        components = _CLUSTERS.start(x, r)
+        components = family.clustered(_CLUSTERS).start(x, r)
         logits = x.new_full(components.batch_shape, -math.log(r.shape[-1]))
         return Mixture._of(logits, components)
 

@@ -54,11 +54,8 @@ def relabel(draws: Mixture, reference: Mixture | None = None) -> Mixture:
 
 def features(mixture: Mixture) -> Tensor:
     """Returns what components are matched by: ``(*B, K, F)``, in double precision."""
-    mean = mixture.components.mean.double()
-    batch = mixture.components.batch_shape
-    spread = mixture.components.variance.double().clamp_min(_TINY).log()
-    parts = mean.reshape(*batch, -1), spread.reshape(*batch, -1), mixture.logits.double().unsqueeze(-1)
-    return torch.cat(parts, -1).nan_to_num().clamp(-1e6, 1e6).to(mean)
+    parts = mixture.components.traits.double(), mixture.logits.double().unsqueeze(-1)
+    return torch.cat(parts, -1).nan_to_num().clamp(-1e6, 1e6)
 
 
 def matching(draws: Tensor, reference: Tensor | None = None) -> Tensor:

@@ -24,7 +24,7 @@ def simulated(mixture: Mixture, rows: Rows, generator: Generator | None = None) 
         generator: The source of randomness.
     """
     labels = _labels(mixture, rows, generator)
-    clean = mixture.components.draw(labels, generator)
+    clean = mixture.components.drawn_again(rows.tensor(), labels, generator)
     y = rows.observation.record(clean, labels, generator, mixture.components)
     y = y.masked_fill(rows.tensor().isnan(), torch.nan).to(rows.dtype)
     return rows.recorded_as(y, rows.weight)

@@ -1,0 +1,1 @@
+"""Regressions as families of components: each says what one column is, given others."""

@@ -1,0 +1,243 @@
+r"""What kind of regressions a fit is to learn: which column is the target, and where effects start.
+
+Starts come from responsibilities, as those of any family. With the target on the scale of the predictor (itself, the
+logarithm of a count and a half, the log-odds of half a success more) each component begins at the weighted least squares
+line of its rows, blended with that of all rows. Near rows suggest one component where covariates and this target agree.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import torch
+from torch import Tensor
+
+from ...errors import refuse
+from ..domains import in_words, trials
+from ..family import Family
+from .dependent import refuse_dependent
+from .linear import LinearRegression
+from .logistic import LogisticRegression
+from .poisson import PoissonRegression
+from .regression import Regression
+from .sums import solved, squares
+
+if TYPE_CHECKING:
+    from torch.distributions.constraints import Constraint
+
+    from ...data import Rows
+
+__all__ = ["LinearFamily", "LogisticFamily", "PoissonFamily", "RegressionFamily"]
+
+_BLEND = (0.02, 0.2)  # how much of the line of all rows is mixed into each component's, by start
+_HALF = 0.5  # a success, or a count
+
+Column = int | str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RegressionFamily(Family):
+    """Regressions of one column on others.
+
+    Arguments:
+        target: The column that is explained, by number or name.
+        features: The covariates; all other columns by default. Where all are named, only these columns of a table are
+            read.
+        intercept: Whether predictors have an intercept.
+    """
+
+    target: Column = -1
+    features: tuple[Column, ...] | None = None
+    intercept: bool = True
+
+    def __post_init__(self) -> None:
+        if self.features is not None:
+            one = isinstance(self.features, (int, str))
+            object.__setattr__(self, "features", (self.features,) if one else tuple(self.features))
+
+    def shown(self) -> list[str]:
+        """Returns the settings in words, without columns that are known by number: they are those of the rows."""
+        return [one for one in super().shown() if "'" in one or not one.startswith(("target", "features", "trials"))]
+
+    # -- which rows it takes
+
+    @property
+    def apart(self) -> tuple[Column, ...]:
+        """The columns that are no covariates."""
+        return (self.target,)
+
+    @property
+    def reads(self) -> tuple[str, ...] | None:
+        listed = (*(self.features or ()), *self.apart)
+        named = tuple(one for one in listed if isinstance(one, str))
+        return named if self.features and len(named) == len(listed) else None
+
+    def bind(self, rows: Rows, summary: Any) -> Self:
+        """Returns the family with columns by number, checked against those of the rows."""
+        if not rows.observation.exact:
+            came, advice = type(rows.observation).__name__, "Drop rows with gaps, or fill them."
+            refuse("observation", f"none for {self.kind.__name__} components", came, advice)
+        count = summary.mean.numel()
+        if not rows.event_shape or count <= len(self.apart):
+            refuse("x", f"a table of covariates and a target, for {self.kind.__name__} components", f"{count} columns")
+        bound = self._numbered(lambda one: _number(one, rows, count))
+        apart = bound.apart
+        features = [one for one in range(count) if one not in apart] if bound.features is None else bound.features
+        if sorted((*features, *apart)) != list(range(count)):
+            came = f"{', '.join(map(rows.named, features))} of {count} columns"
+            refuse("features", "all columns beside the target, each once", came, "Choose columns with columns=[...].")
+        return replace(bound, features=tuple(features))
+
+    def _numbered(self, number: Callable[[Column], int]) -> Self:
+        """The family with columns by number."""
+        features = None if self.features is None else tuple(map(number, self.features))
+        return replace(self, target=number(self.target), features=features)
+
+    @property
+    def covariates(self) -> list[int]:
+        """The columns of the covariates, in the order of the table, once they are known by number."""
+        return sorted(int(one) for one in self.features or ())
+
+    @property
+    def response(self) -> Constraint:
+        """Where the target may lie."""
+        kind: Any = self.kind
+        return kind.response
+
+    @property
+    def expects(self) -> str:
+        return in_words(self.response)
+
+    @property
+    def discrete(self) -> bool:
+        return self.response.is_discrete
+
+    def outside(self, x: Tensor) -> Tensor:
+        out = torch.zeros_like(x, dtype=torch.bool)
+        out[..., self.target] = ~self.response.check(x[..., self.target])
+        return out
+
+    def check(self, rows: Rows) -> None:
+        super().check(rows)
+        refuse_dependent(rows, self.covariates, int(self.target), self.intercept)
+
+    def clustered(self, clusters: Family) -> Family:
+        advice = "mx.ClassificationEM is what K-means is for regressions: each row goes to the one that explains it best."
+        refuse("method", f"one that learns {self.kind.__name__} components", "KMeans", advice)
+
+    # -- where components start
+
+    @abstractmethod
+    def working(self, x: Tensor) -> Tensor:
+        """Returns the targets of rows ``(N, D)`` on the scale of the predictor, roughly."""
+
+    def embed(self, x: Tensor) -> Tensor:
+        return torch.cat([x[:, self.covariates], self.working(x).unsqueeze(-1)], -1)
+
+    def start(self, x: Tensor, r: Tensor) -> Regression:
+        z = x[:, self.covariates]
+        middle = (r.sum((1, 2)) @ z) / r.sum() if self.intercept else torch.zeros_like(z[0])
+        components = self._blank(middle.expand(*r.shape[1:], -1))
+        y, u, r = self.working(x).double(), components.designed(x), r.double()
+        share = torch.linspace(*_BLEND, r.shape[1], dtype=u.dtype, device=u.device).reshape(-1, 1, 1)
+        effect = _lines(u, y, r, share)
+        return components.started(effect.to(x.dtype), _left(u, y, r, effect).to(x.dtype))
+
+    def _blank(self, centre: Tensor) -> Regression:
+        """Components without effects about a centre ``(B, K, P)``."""
+        effect = centre.new_zeros(*centre.shape[:-1], centre.shape[-1] + self.intercept)
+        settings = {"target": self.target, "constant": self.intercept, **self._more(effect)}
+        return self.kind._of(effect=effect, centre=centre, **settings)  # type: ignore[return-value]
+
+    def _more(self, effect: Tensor) -> dict[str, Any]:
+        """What components of the kind have beside effects."""
+        return {}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LinearFamily(RegressionFamily, of=[LinearRegression]):
+    """Linear regressions."""
+
+    def working(self, x: Tensor) -> Tensor:
+        return x[:, self.target]
+
+    def _more(self, effect: Tensor) -> dict[str, Any]:
+        return {"scale": torch.ones_like(effect[..., 0])}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PoissonFamily(RegressionFamily, of=[PoissonRegression]):
+    """Poisson regressions."""
+
+    def working(self, x: Tensor) -> Tensor:
+        return (x[:, self.target] + _HALF).log()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LogisticFamily(RegressionFamily, of=[LogisticRegression]):
+    """Logistic regressions.
+
+    Arguments:
+        total_count: The number of trials of every row.
+        trials: The column that says it of each row, by number or name.
+    """
+
+    total_count: int = 1
+    trials: Column | None = None
+
+    @property
+    def apart(self) -> tuple[Column, ...]:
+        return (self.target,) if self.trials is None else (self.target, self.trials)
+
+    @property
+    def response(self) -> Constraint:
+        """Whole numbers up to the number of trials."""
+        return trials(self.total_count) if self.trials is None else PoissonRegression.response
+
+    def _numbered(self, number: Callable[[Column], int]) -> Self:
+        return replace(super()._numbered(number), trials=None if self.trials is None else number(self.trials))
+
+    def outside(self, x: Tensor) -> Tensor:
+        out = super().outside(x)
+        if self.trials is not None:
+            n, y = x[..., self.trials], x[..., self.target]
+            out[..., self.trials] = (n != n.floor()) | (n < 1)
+            out[..., self.target] |= y > n
+        return out
+
+    def working(self, x: Tensor) -> Tensor:
+        n = self.total_count if self.trials is None else x[:, self.trials]
+        return torch.logit((x[:, self.target] + _HALF) / (n + 2 * _HALF))
+
+    def _more(self, effect: Tensor) -> dict[str, Any]:
+        return {"total_count": self.total_count, "trials": self.trials}
+
+
+def _lines(u: Tensor, y: Tensor, r: Tensor, share: Tensor) -> Tensor:
+    """Least squares effects ``(B, K, Q)`` of targets ``(N,)``, each component's blended with that of all rows."""
+    weight, gram, pull = r.sum(0).unsqueeze(-1), squares(u, r), torch.einsum("nbk,nq->bkq", r * y[:, None, None], u)
+    own, all_ = (1 - share) / weight.clamp_min(torch.finfo(u.dtype).tiny), share / weight.sum(1, keepdim=True)
+    gram = own.unsqueeze(-1) * gram + all_.unsqueeze(-1) * gram.sum(1, keepdim=True)
+    return solved(gram, own * pull + all_ * pull.sum(1, keepdim=True))
+
+
+def _left(u: Tensor, y: Tensor, r: Tensor, effect: Tensor) -> Tensor:
+    """The mean square ``(B, K)`` of what lines leave of targets, the same for all components of a start."""
+    e = y[:, None, None] - torch.einsum("nq,bkq->nbk", u, effect)
+    total = (r * e.square()).sum((0, 2)) / r.sum((0, 2))
+    return total.unsqueeze(-1).expand(effect.shape[:-1])
+
+
+def _number(column: Column, rows: Rows, count: int) -> int:
+    if isinstance(column, int):
+        if not -count <= column < count:
+            refuse("features", f"columns between 0 and {count - 1}", column)
+        return column % count
+    if count != rows.features:
+        refuse("features", "by number among the columns of a part of a product", repr(column))
+    if not rows.columns or column not in rows.columns:
+        refuse("features", f"among {', '.join(rows.columns or ()) or 'columns that have no names'}", repr(column))
+    return rows.columns.index(column)

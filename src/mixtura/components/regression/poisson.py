@@ -1,0 +1,58 @@
+r"""Poisson regression of counts, with a logarithmic link.
+
+.. math:: \log p_k(y | z) = y\, \eta_k - e^{\eta_k} - \log y! .
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import constraints
+
+from ..base import Component
+from ..poisson import Poisson
+from .generalised import Generalised
+
+__all__ = ["PoissonRegression"]
+
+_LOG_LEAST, _LOG_MOST = -60.0, 80.0  # of rates that are laws of their own
+
+
+@dataclass(frozen=True, eq=False, repr=False, init=False)
+class PoissonRegression(Generalised):
+    r"""K Poisson regressions of counts in one column of a row on the others: :math:`\log\lambda` is linear.
+
+    Arguments:
+        intercept: The intercepts, with shape ``(*B, K)``; none for predictors through the origin.
+        coefficients: The coefficients of the covariates, in the order of their columns, with shape ``(*B, K, P)``.
+        target: The column of the counts; the last one by default.
+
+    A fit takes ``family=mx.PoissonRegression`` or a template: ``target`` and ``features`` by number or name, and
+    ``intercept=False``. ``mixture.condition(covariates, values)`` is a mixture of `Poisson` components for each row.
+
+    Raises:
+        MixtureError: If a shape does not fit, or a coefficient is not finite.
+
+    Example:
+        >>> counts = mx.PoissonRegression(torch.tensor([0.0]), torch.tensor([[1.0]]))
+        >>> mx.Mixture(torch.ones(1), counts).condition([0], [0.0]).components.rate
+        tensor([1.])
+    """
+
+    response = constraints.nonnegative_integer
+
+    def __init__(self, intercept: Tensor | None, coefficients: Tensor, target: int = -1) -> None:
+        self._seal(intercept, coefficients, target)
+
+    def density(self, x: Tensor, y: Tensor, predictor: Tensor) -> Tensor:
+        y = y.unsqueeze(-1)
+        return y * predictor - predictor.exp() - torch.lgamma(y + 1)
+
+    def law(self, x: Tensor, predictor: Tensor) -> Component:
+        return Poisson._of(rate=predictor.clamp(_LOG_LEAST, _LOG_MOST).exp(), vectors=False)
+
+    def moments(self, x: Tensor, predictor: Tensor) -> tuple[Tensor, Tensor]:
+        rate = predictor.exp()
+        return rate, rate
