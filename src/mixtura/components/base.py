@@ -18,10 +18,11 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import constraints
 
-from .._value import Value, permuted
+from .._value import permuted
 from ..errors import NotClosedForm, refuse
 from ..kernels import Rule
 from .covariance.structure import Structure
+from .by_moments import ByMoments
 from .family import Family, family
 from .statistics import Statistics
 from .transforms import transformed
@@ -39,10 +40,9 @@ Reduce = Callable[[Callable[[Tensor, Tensor | None], Any]], Any]
 
 _BLOCK_BYTES = 1 << 20  # of the log joint of a block: what a core's cache holds
 _FEWEST_ROWS = 256
-_TINY = 1e-12  # of variances that are compared
 
 
-class Component(Value, ABC):
+class Component(ByMoments, ABC):
     """K distributions of one family, with batch shape ``(*B, K)``.
 
     A new family is one file that defines the abstract members below, and one line in the table of families.
@@ -154,10 +154,6 @@ class Component(Value, ABC):
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         """Draws one row from the component that each label names: ``(*S, *B)`` to ``(*S, *B, *event)``."""
 
-    def drawn_again(self, x: Tensor, labels: Tensor, generator: Generator | None = None) -> Tensor:
-        """Draws rows to take the place of rows ``(N, *event)``, each from the component that its label names."""
-        return self.draw(labels, generator)
-
     @property
     @abstractmethod
     def mean(self) -> Tensor:
@@ -172,12 +168,6 @@ class Component(Value, ABC):
     def covariance(self) -> Tensor:
         """The covariance matrices, with shape ``(*B, K, D, D)``; for numbers, the variances."""
         return self.variance if not self.event_shape else torch.diag_embed(self.variance)
-
-    @property
-    def traits(self) -> Tensor:
-        """Numbers by which components are told apart when labels are matched, ``(*B, K, F)``: means and variances."""
-        parts = self.mean.double(), self.variance.double().clamp_min(_TINY).log()
-        return torch.cat([part.reshape(*self.batch_shape, -1) for part in parts], -1)
 
     def mixture_log_prob(self, logits: Tensor, x: Tensor) -> Tensor:
         """Returns the log-density of the mixture with normalised ``logits``; a family may fuse the two steps."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["LinearFamily", "LogisticFamily", "PoissonFamily", "RegressionFamily"]
 
 _BLEND = (0.02, 0.2)  # how much of the line of all rows is mixed into each component's, by start
+_FEW, _TOWARD = 10, 0.8  # rows for each effect of lines by lot, and how much of the line of all is in these
 _HALF = 0.5  # a success, or a count
 
 Column = int | str
@@ -143,7 +144,8 @@ class RegressionFamily(Family):
         components = self._blank(middle.expand(*r.shape[1:], -1))
         y, u, r = self.working(x).double(), components.designed(x), r.double()
         share = torch.linspace(*_BLEND, r.shape[1], dtype=u.dtype, device=u.device).reshape(-1, 1, 1)
-        effect = _lines(u, y, r, share)
+        share[1::2] = _TOWARD
+        effect = _lines(u, y, _some_by_lot(r, u.shape[-1]), r, share)
         return components.started(effect.to(x.dtype), _left(u, y, r, effect).to(x.dtype))
 
     def _blank(self, centre: Tensor) -> Regression:
@@ -216,12 +218,28 @@ class LogisticFamily(RegressionFamily, of=[LogisticRegression]):
         return {"total_count": self.total_count, "trials": self.trials}
 
 
-def _lines(u: Tensor, y: Tensor, r: Tensor, share: Tensor) -> Tensor:
+def _lines(u: Tensor, y: Tensor, r: Tensor, every: Tensor, share: Tensor) -> Tensor:
     """Least squares effects ``(B, K, Q)`` of targets ``(N,)``, each component's blended with that of all rows."""
-    weight, gram, pull = r.sum(0).unsqueeze(-1), squares(u, r), torch.einsum("nbk,nq->bkq", r * y[:, None, None], u)
-    own, all_ = (1 - share) / weight.clamp_min(torch.finfo(u.dtype).tiny), share / weight.sum(1, keepdim=True)
-    gram = own.unsqueeze(-1) * gram + all_.unsqueeze(-1) * gram.sum(1, keepdim=True)
-    return solved(gram, own * pull + all_ * pull.sum(1, keepdim=True))
+    gram, pull = _means(u, y, r)
+    whole, toward = _means(u, y, every.sum(-1, keepdim=True))
+    blended = (1 - share).unsqueeze(-1) * gram + share.unsqueeze(-1) * whole
+    return solved(blended, (1 - share) * pull + share * toward)
+
+
+def _means(u: Tensor, y: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+    """The means of u u' and y u, ``(B, K, Q, Q)`` and ``(B, K, Q)``."""
+    weight = r.sum(0).unsqueeze(-1).clamp_min(torch.finfo(u.dtype).tiny)
+    return squares(u, r) / weight.unsqueeze(-1), torch.einsum("nbk,nq->bkq", r * y[:, None, None], u) / weight
+
+
+def _some_by_lot(r: Tensor, effects: int) -> Tensor:
+    """Gives every other start's components a few rows each, whichever: where groups that lie apart lead nowhere."""
+    source = torch.Generator(r.device).manual_seed(0)
+    lots = torch.rand(r[:, 1::2].shape, generator=source, dtype=r.dtype, device=r.device)
+    weight = r[:, 1::2].sum(-1, keepdim=True)
+    drawn = (lots * (weight > 0)).topk(min(_FEW * effects, len(r)), 0).indices
+    few = torch.zeros_like(lots).scatter_(0, drawn, 1.0) * weight
+    return torch.stack([r[:, b] if b % 2 == 0 else few[:, b // 2] for b in range(r.shape[1])], 1)
 
 
 def _left(u: Tensor, y: Tensor, r: Tensor, effect: Tensor) -> Tensor:

@@ -56,6 +56,17 @@ class Generalised(Regression):
         curvature = self.about_centres(squares(u, r * variance))
         return curvature, self.about_centres(squares(u, r * self.trials_of(rows))), self.pulled(slope), powers
 
+    @property
+    def sums_add(self) -> bool:
+        return True
+
+    def sums_units(self, statistics: Statistics) -> tuple[Tensor, ...]:
+        axis = len(self.batch_shape) - 1
+        curvature, gram, _, powers = (moment.abs().mean(axis, keepdim=True) for moment in statistics.moments)
+        slow, long = (square.diagonal(dim1=-2, dim2=-1).sqrt() for square in (curvature, gram))
+        units = slow.unsqueeze(-1) * slow.unsqueeze(-2), long.unsqueeze(-1) * long.unsqueeze(-2)
+        return *units, slow * statistics.weight.mean(axis)[..., None, None].sqrt(), powers
+
     def trials_of(self, rows: Tensor) -> Tensor:
         """Returns how many outcomes each row tells of, ``(N, ..., 1)``."""
         return torch.ones_like(rows[..., :1])

@@ -74,6 +74,16 @@ class LinearRegression(Regression):
     def parameters(self) -> int:
         return super().parameters + self.batch_shape[-1]
 
+    narrows = True
+
+    @property
+    def span(self) -> int:
+        return self.effect.shape[-1]
+
+    def thinness(self, weights: Tensor) -> Tensor:
+        variance = self.scale.double().square()
+        return variance / (weights * variance).sum(-1, keepdim=True)
+
     @property
     def traits(self) -> Tensor:
         return torch.cat([self.effect, self.scale.log().unsqueeze(-1)], -1)

@@ -60,16 +60,8 @@ def spurious_laws(mixture: Mixture, total: Array) -> Array:
     components, weights = mixture.components, torch.softmax(mixture.logits.double(), -1).cpu().numpy()
     if not components.narrows:
         return np.zeros(weights.shape, bool)
-    moments = (
-        part.double().cpu().numpy().reshape(*weights.shape, components.event_shape.numel())
-        for part in (components.mean, components.variance)
-    )
-    mean, variance = moments
-    rows, features = weights * total[:, None], mean.shape[-1]
-    with np.errstate(invalid="ignore"):  # a law may have no mean, and then the whole has none
-        lag = mean - (weights[..., None] * mean).sum(1, keepdims=True)
-        whole = (weights[..., None] * (variance + lag**2)).sum(1, keepdims=True)
-    thin = ((variance < _THIN * whole) & np.isfinite(whole)).any(-1)
+    thin = components.thinness(torch.from_numpy(weights).to(components.device)).cpu().numpy() < _THIN
+    rows, features = weights * total[:, None], components.span
     return (rows < features + _FEWEST) | (rows < 4 * (features + 1)) & thin
 
 
