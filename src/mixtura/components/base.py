@@ -21,8 +21,8 @@ from torch.distributions import constraints
 from .._value import permuted
 from ..errors import NotClosedForm, refuse
 from ..kernels import Rule
-from .covariance.structure import Structure
 from .by_moments import ByMoments
+from .covariance.structure import Structure
 from .family import Family, family
 from .statistics import Statistics
 from .transforms import transformed
@@ -45,7 +45,7 @@ _FEWEST_ROWS = 256
 class Component(ByMoments, ABC):
     """K distributions of one family, with batch shape ``(*B, K)``.
 
-    A new family is one file that defines the abstract members below, and one line in the table of families.
+    A new family is one file that defines the abstract members, and one line in the table of families.
     """
 
     domain: ClassVar[Any] = constraints.real  # where one entry of a row may lie
@@ -55,16 +55,6 @@ class Component(ByMoments, ABC):
     narrows: ClassVar[bool] = False  # whether, with no Gaussian inside, it fits a few rows that happen to lie together
 
     # -- what it is
-
-    @property
-    @abstractmethod
-    def batch_shape(self) -> torch.Size:
-        """The batch shape ``(*B, K)``."""
-
-    @property
-    @abstractmethod
-    def event_shape(self) -> torch.Size:
-        """The shape of one row: ``()`` for numbers, ``(D,)`` for vectors."""
 
     @property
     def support(self) -> Any:
@@ -153,16 +143,6 @@ class Component(ByMoments, ABC):
     @abstractmethod
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         """Draws one row from the component that each label names: ``(*S, *B)`` to ``(*S, *B, *event)``."""
-
-    @property
-    @abstractmethod
-    def mean(self) -> Tensor:
-        """The means, with shape ``(*B, K, *event)``."""
-
-    @property
-    @abstractmethod
-    def variance(self) -> Tensor:
-        """The variances of each coordinate, with shape ``(*B, K, *event)``."""
 
     @property
     def covariance(self) -> Tensor:

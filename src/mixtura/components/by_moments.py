@@ -1,4 +1,4 @@
-r"""What components are told apart by, how thin they are, and what rows they draw: by moments, unless a family says else.
+r"""What components are told apart by, how thin they are, and what rows they draw: by moments, mostly.
 
 A family whose moments wait for something more, such as the covariates of a regression, answers by its parameters.
 """

@@ -27,8 +27,9 @@ _DROP = "Leave one of them out: columns=[...] or features=[...]."
 
 @dataclass(frozen=True)
 class _Moments:
-    """Weight, mean and squares about the mean of some rows, and the largest of each column."""
+    """How many rows count, their weight, mean and squares about it, and the largest of each column."""
 
+    count: int
     weight: Tensor
     mean: Tensor
     square: Tensor
@@ -42,14 +43,15 @@ class _Moments:
         mean = weight @ x / total.clamp_min(torch.finfo(x.dtype).tiny)
         gap = (x - mean) * weight.sqrt().unsqueeze(-1)
         largest = x.abs().amax(0) if len(x) else torch.zeros_like(mean)
-        return cls(total, mean, gap.mT @ gap, largest)
+        return cls(int((weight > 0).sum()), total, mean, gap.mT @ gap, largest)
 
     def __add__(self, other: _Moments) -> _Moments:
         total, step = self.weight + other.weight, other.mean - self.mean
         share = other.weight / total.clamp_min(torch.finfo(total.dtype).tiny)
         between = self.weight * share * step.unsqueeze(-1) * step
         largest = torch.maximum(self.largest, other.largest)
-        return _Moments(total, self.mean + share * step, self.square + other.square + between, largest)
+        mean, square = self.mean + share * step, self.square + other.square + between
+        return _Moments(self.count + other.count, total, mean, square, largest)
 
     def about(self, intercept: bool) -> Tensor:
         """The squares about the mean, or about zero without an intercept."""
@@ -59,6 +61,9 @@ class _Moments:
 def refuse_dependent(rows: Rows, covariates: list[int], target: int, intercept: bool) -> None:
     """Raises a `MixtureError` that says which covariates determine each other, or that they determine the target."""
     found = rows.reduce(lambda block: _Moments.of(block, [*covariates, target]))
+    effects = len(covariates) + intercept
+    if found.count <= effects:
+        refuse("x", f"at least {effects + 1} rows, for {effects} coefficients", f"{found.count} that count")
     square = found.about(intercept)
     none = 4 * torch.finfo(rows.dtype).eps * found.largest * found.weight.sqrt()  # lengths that are rounding
     length = square.diagonal().sqrt()

@@ -1,21 +1,24 @@
 r"""What kind of regressions a fit is to learn: which column is the target, and where effects start.
 
 Starts come from responsibilities, as those of any family. With the target on the scale of the predictor (itself, the
-logarithm of a count and a half, the log-odds of half a success more) each component begins at the weighted least squares
-line of its rows, blended with that of all rows. Near rows suggest one component where covariates and this target agree.
+logarithm of a count and a half, the log-odds of half a success more) each component begins at the weighted least
+squares line of its rows, blended with that of all rows. Half of the starts take rows that are near to each other for
+those of one component; lines that cross have no such rows, so the others take a few rows by lot, and blend more.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
+from torch.distributions import constraints
 
 from ...errors import refuse
+from ..argument import Argument
 from ..domains import in_words, trials
 from ..family import Family
 from .dependent import refuse_dependent
@@ -86,16 +89,22 @@ class RegressionFamily(Family):
             refuse("x", f"a table of covariates and a target, for {self.kind.__name__} components", f"{count} columns")
         bound = self._numbered(lambda one: _number(one, rows, count))
         apart = bound.apart
-        features = [one for one in range(count) if one not in apart] if bound.features is None else bound.features
-        if sorted((*features, *apart)) != list(range(count)):
+        every = tuple(one for one in range(count) if one not in apart)
+        features = every if bound.features is None else tuple(map(int, bound.features))
+        if sorted(map(int, (*features, *apart))) != list(range(count)):
             came = f"{', '.join(map(rows.named, features))} of {count} columns"
             refuse("features", "all columns beside the target, each once", came, "Choose columns with columns=[...].")
-        return replace(bound, features=tuple(features))
+        return replace(bound, features=features)
 
     def _numbered(self, number: Callable[[Column], int]) -> Self:
         """The family with columns by number."""
         features = None if self.features is None else tuple(map(number, self.features))
         return replace(self, target=number(self.target), features=features)
+
+    @property
+    def place(self) -> int:
+        """The column of the target, once it is known by number."""
+        return int(self.target)
 
     @property
     def covariates(self) -> list[int]:
@@ -118,16 +127,34 @@ class RegressionFamily(Family):
 
     def outside(self, x: Tensor) -> Tensor:
         out = torch.zeros_like(x, dtype=torch.bool)
-        out[..., self.target] = ~self.response.check(x[..., self.target])
+        out[..., self.place] = ~self.response.check(x[..., self.place])
         return out
 
     def check(self, rows: Rows) -> None:
         super().check(rows)
-        refuse_dependent(rows, self.covariates, int(self.target), self.intercept)
+        refuse_dependent(rows, self.covariates, self.place, self.intercept)
 
     def clustered(self, clusters: Family) -> Family:
-        advice = "mx.ClassificationEM is what K-means is for regressions: each row goes to the one that explains it best."
+        advice = "mx.ClassificationEM is what K-means is for regressions: each row goes to the one that explains it."
         refuse("method", f"one that learns {self.kind.__name__} components", "KMeans", advice)
+
+    # -- its parameters by name
+
+    def arguments(self, features: int | None) -> dict[str, Argument]:
+        if features is None or features <= len(self.apart):
+            refuse("features", "covariates and a target", features)
+        slopes = {"coefficients": Argument(constraints.real, (features - len(self.apart),))}
+        return ({"intercept": Argument(constraints.real)} if self.intercept else {}) | slopes
+
+    def made(self, values: Mapping[str, Tensor], features: int | None) -> Regression:
+        slopes = values["coefficients"]
+        effect = torch.cat([values["intercept"].unsqueeze(-1), slopes], -1) if self.intercept else slopes
+        blank = self._blank(torch.zeros_like(slopes))
+        return blank._replace(effect=effect, target=blank.target % (slopes.shape[-1] + len(self.apart)))
+
+    def read(self, components: Any) -> dict[str, Tensor]:
+        intercept = {"intercept": components.intercept} if self.intercept else {}
+        return intercept | {"coefficients": components.coefficients}
 
     # -- where components start
 
@@ -164,7 +191,16 @@ class LinearFamily(RegressionFamily, of=[LinearRegression]):
     """Linear regressions."""
 
     def working(self, x: Tensor) -> Tensor:
-        return x[:, self.target]
+        return x[:, self.place]
+
+    def arguments(self, features: int | None) -> dict[str, Argument]:
+        return super().arguments(features) | {"scale": Argument(constraints.positive)}
+
+    def made(self, values: Mapping[str, Tensor], features: int | None) -> Regression:
+        return super().made(values, features)._replace(scale=values["scale"])
+
+    def read(self, components: Any) -> dict[str, Tensor]:
+        return super().read(components) | {"scale": components.scale}
 
     def _more(self, effect: Tensor) -> dict[str, Any]:
         return {"scale": torch.ones_like(effect[..., 0])}
@@ -175,7 +211,7 @@ class PoissonFamily(RegressionFamily, of=[PoissonRegression]):
     """Poisson regressions."""
 
     def working(self, x: Tensor) -> Tensor:
-        return (x[:, self.target] + _HALF).log()
+        return (x[:, self.place] + _HALF).log()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -195,6 +231,11 @@ class LogisticFamily(RegressionFamily, of=[LogisticRegression]):
         return (self.target,) if self.trials is None else (self.target, self.trials)
 
     @property
+    def trials_place(self) -> int:
+        """The column of the numbers of trials, once it is known by number."""
+        return int(self.trials or 0)
+
+    @property
     def response(self) -> Constraint:
         """Whole numbers up to the number of trials."""
         return trials(self.total_count) if self.trials is None else PoissonRegression.response
@@ -205,14 +246,14 @@ class LogisticFamily(RegressionFamily, of=[LogisticRegression]):
     def outside(self, x: Tensor) -> Tensor:
         out = super().outside(x)
         if self.trials is not None:
-            n, y = x[..., self.trials], x[..., self.target]
-            out[..., self.trials] = (n != n.floor()) | (n < 1)
-            out[..., self.target] |= y > n
+            n, y = x[..., self.trials_place], x[..., self.place]
+            out[..., self.trials_place] = (n != n.floor()) | (n < 1)
+            out[..., self.place] |= y > n
         return out
 
     def working(self, x: Tensor) -> Tensor:
-        n = self.total_count if self.trials is None else x[:, self.trials]
-        return torch.logit((x[:, self.target] + _HALF) / (n + 2 * _HALF))
+        n = self.total_count if self.trials is None else x[:, self.trials_place]
+        return torch.logit((x[:, self.place] + _HALF) / (n + 2 * _HALF))
 
     def _more(self, effect: Tensor) -> dict[str, Any]:
         return {"total_count": self.total_count, "trials": self.trials}

@@ -50,7 +50,7 @@ class LinearRegression(Regression):
         MixtureError: If a shape does not fit, or a scale is not positive and finite.
 
     Example:
-        >>> lines = mx.LinearRegression(torch.tensor([0.0, 1.0]), torch.tensor([[2.0], [-1.0]]), torch.tensor([1.0, 0.5]))
+        >>> lines = mx.LinearRegression(torch.tensor([0.0, 1.0]), torch.tensor([[2.0], [-1.0]]), 0.5)
         >>> mixture = mx.Mixture(torch.ones(2), lines).named(["z", "y"])
         >>> mixture.condition(["z"], [[1.0], [3.0]]).components.mean
         tensor([[ 2.,  0.],

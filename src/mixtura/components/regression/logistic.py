@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from ...errors import NotClosedForm, refuse
@@ -101,11 +101,15 @@ class LogisticRegression(Generalised):
         return ways + y * log_share(predictor) + (n - y) * log_share(-predictor)
 
     def law(self, x: Tensor, predictor: Tensor) -> Component:
-        if self.trials is not None and not bool((x[..., self.trials] == x.reshape(-1, self.width)[0, self.trials]).all()):
+        trials = self.trials_of(x)
+        count, probs = int(trials.flatten()[0]), torch.sigmoid(predictor)
+        if not bool((trials == count).all()):
             raise NotClosedForm("Binomial components have one number of trials: give values in groups of the same.")
-        count = self.total_count if self.trials is None else int(x.reshape(-1, self.width)[0, self.trials])
-        probs = torch.sigmoid(predictor)
         return Bernoulli(probs) if count == 1 else Binomial(count, probs)
+
+    def drawn_again(self, x: Tensor, labels: Tensor, generator: Generator | None = None) -> Tensor:
+        probs = torch.sigmoid(self.predictor(x).gather(-1, labels.unsqueeze(-1)))
+        return self.with_targets(x, torch.binomial(self.trials_of(x), probs, generator=generator))
 
     def moments(self, x: Tensor, predictor: Tensor) -> tuple[Tensor, Tensor]:
         n, p = self.trials_of(x), torch.sigmoid(predictor)

@@ -156,7 +156,11 @@ class Regression(Component):
     def drawn_again(self, x: Tensor, labels: Tensor, generator: Generator | None = None) -> Tensor:
         """Returns rows ``(N, D)`` with targets drawn from the component that each label names, at their covariates."""
         drawn = self.law(x, self.predictor(x)).draw(labels, generator)
-        return x.index_copy(-1, torch.tensor([self.target], device=x.device), drawn.unsqueeze(-1).to(x))
+        return self.with_targets(x, drawn.unsqueeze(-1))
+
+    def with_targets(self, x: Tensor, y: Tensor) -> Tensor:
+        """Returns rows ``(N, D)`` with other targets, ``(N, 1)``."""
+        return x.index_copy(-1, torch.tensor([self.target], device=x.device), y.to(x))
 
     @property
     def mean(self) -> Tensor:
