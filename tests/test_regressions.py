@@ -478,3 +478,13 @@ def test_an_optimum_on_a_handful_of_rows_is_spurious():
 def test_bad_components_are_refused(make):
     with pytest.raises(MixtureError):
         make()
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_parameters_by_name_make_the_same_components(name):
+    component, x = KINDS[name], ROWS[name]
+    family = type(component).template(target=component.target, **settings(name))
+    found = family.read(component)
+    shapes = {key: one.shape for key, one in family.arguments(component.width).items()}
+    assert {key: tuple(value.shape[1:]) for key, value in found.items()} == shapes
+    torch.testing.assert_close(family.made(found, component.width).log_prob(x), component.log_prob(x))
