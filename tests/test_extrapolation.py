@@ -1,5 +1,6 @@
 """Extrapolation of updates: never down, the same limit, in fewer updates; on small tables and through observations."""
 
+import itertools
 import math
 
 import pytest
@@ -85,11 +86,25 @@ def test_three_sums_of_a_straight_creep_lead_to_its_end():
     mixture = mx.Mixture(torch.ones(1, 1, dtype=F64), mx.Poisson(torch.ones(1, 1, dtype=F64)))
     ones, none = torch.full((1, 1), 8.0, dtype=F64), torch.zeros(1, dtype=F64)
     (one,) = run(mx.EM(1, 0, mx.Prior()), TensorRows(torch.ones(4, dtype=F64)), mixture, none)
-    ahead = Extrapolation.of([one])
+    ahead = Extrapolation.of([one], exact=True)
     for total in (0.0, 8.0, 12.0):
         sums = mx.learning.Statistics(none, ones, (torch.full((1, 1), total, dtype=F64),))
         proposed = ahead.proposed(mx.EM(), sums, mixture, none)
     assert abs(8 * proposed.components.rate.item() - 16) < 1e-6 and bool(ahead.guess.all())
+
+
+def test_through_errors_no_guess_leaves_a_component_less_than_half_as_wide():
+    """Where errors are much wider than clusters, a width that is guessed too small takes long to come back."""
+    source = seeded(10)
+    centres, label = 2 * torch.randn(3, 2, generator=source, dtype=F64), torch.randint(3, (200,), generator=source)
+    x = centres[label] + 0.05**0.5 * torch.randn(200, 2, generator=source, dtype=F64)
+    y, noise = x + torch.randn(200, 2, generator=source, dtype=F64), mx.observation.AdditiveNoise(scale=1.0)
+    start = mx.fit(y, 3, observation=noise, method=mx.EM(1), restarts=1, generator=seeded(10)).mixture
+    rows, start = TensorRows(y).through(noise), start.map(lambda tensor: tensor.unsqueeze(0))
+    widths = []
+    run(mx.EM(300, 0), rows, start, torch.zeros(2), watch=lambda _, __, state, *___: widths.append(state.components))
+    for before, after in itertools.pairwise(widths):
+        assert bool((torch.linalg.eigvalsh(after.covariance - 0.2 * before.covariance) > 0).all())
 
 
 def test_without_acceleration_small_tables_are_read_as_large_ones():

@@ -100,7 +100,7 @@ class Room(NamedTuple):
 
 
 _SLOWER = 3.0  # times as slow as steps that mix all directions tell, as `loop.traces` has it
-_GROWTH = 1.02  # of a weight in an update, from which on a component grows
+_GROWTH, _SLOWLY = 1.02, 1.001  # of a weight in an update, from which on a component grows, or one of less than a row
 _LONGEST, _STEP, _FAR = range(3)
 _UPDATES, _TOLERANCE, _PRECISION, _ACCELERATED = range(4)
 
@@ -128,7 +128,8 @@ def furnished(scratch, numbers, size, components, width, spare):
 def growing(room, total, components):
     """Whether the next update makes some component much heavier: then small gains are those of a saddle."""
     for k in range(components):
-        if room.sums[k] > _GROWTH * total * math.exp(room.state[k]):
+        growth = _SLOWLY if room.sums[k] < 1.0 else _GROWTH
+        if room.sums[k] > growth * total * math.exp(room.state[k]):
             return True
     return False
 

@@ -16,6 +16,11 @@ after all, and the longest step that is tried shrinks. So what is monotone stays
 after a guess say little about those to come, hence a, the number of plain steps that the valley is long, stretches
 them when convergence is judged.
 
+Through errors a component without width is a fixed point of EM: an update multiplies a variance v far below that of
+the errors by :math:`1 + c v`, so one that a guess made too narrow comes back as slowly as it narrows. Behind an
+observation a guess therefore makes no component less than half as wide in any direction; one that does narrow to a
+point still does so by a factor in each guess.
+
 An update may be a guess, too: a step of Newton's that mostly leads further than one that is sure not to lower the
 objective. Where it does lower it, the update is made again from the same sums with the sure step (`Bold`).
 """
@@ -31,7 +36,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 from torch import Tensor
 
-from ...components import Statistics
+from ...components import Component, Statistics
 from .traces import Run, State, merged
 
 if TYPE_CHECKING:
@@ -41,6 +46,7 @@ __all__ = ["PLAIN", "Extrapolation", "Plain", "extrapolation"]
 
 _LONGEST = 4.0  # the longest step at first, and by how much it grows and shrinks
 _LEAST = 1.01  # a step that is worth a guess
+_NARROWER = 0.25  # of a variance: the least that a guess through errors leaves of it
 
 
 class Plain:
@@ -135,11 +141,13 @@ class Extrapolation(Guessing):
     """Starts all of which make guesses in the same iterations, from three sums in a row.
 
     Attributes:
+        exact: Whether rows are as they were drawn.
         longest: The longest step allowed, by start.
         step: The last step.
         row: The sums of the last iterations, from those where a pair of updates began.
     """
 
+    exact: bool = field(kw_only=True)
     longest: Tensor = field(kw_only=True)
     step: Tensor = field(kw_only=True)
     row: list[_Stated] = field(default_factory=list, kw_only=True)
@@ -177,6 +185,10 @@ class Extrapolation(Guessing):
         ahead = _chosen(ready, ahead, now.sums)
         guess = method.update(ahead, now.state)
         leaps = ready & ~method.collapsed(guess, floor).any(-1).cpu()
+        if not self.exact:
+            narrow = _narrowed(method.expected(now.state).components, method.expected(guess).components).cpu()
+            self.longest = torch.where(leaps & narrow, (self.step / _LONGEST).clamp_min(2), self.longest)
+            leaps = leaps & ~narrow
         self.row = [_Stated(_chosen(leaps, ahead, now.sums), now.state)]
         self.guess = leaps | method.expected(now.state).components.bold
         return guess if bool(leaps.all()) else merged(leaps, guess, method.update(now.sums, now.state))
@@ -198,12 +210,19 @@ class Extrapolation(Guessing):
         return replace(super().kept(index), longest=self.longest[index], step=self.step[index], row=row)
 
 
-def extrapolation(method: Method, state: State, runs: list[Run]) -> Plain:
-    """Returns what makes guesses for a method and its components, where these can."""
+def extrapolation(method: Method, state: State, runs: list[Run], exact: bool) -> Plain:
+    """Returns what makes guesses for a method and its components, where these can; rows may be as they were drawn."""
     components = method.expected(state).components
     if method.accelerated and components.sums_add:
-        return Extrapolation.of(runs)
+        return Extrapolation.of(runs, exact=exact)
     return Bold.of(runs) if method.monotone and components.bold else PLAIN
+
+
+def _narrowed(now: Component, guess: Component) -> Tensor:
+    """Tells in which starts (B,) some component would be less than half as wide in some direction."""
+    shape = (*now.batch_shape, now.event_shape.numel(), -1)
+    here, there = (one.covariance.double().reshape(shape) for one in (now, guess))
+    return (torch.linalg.cholesky_ex(there - _NARROWER * here).info > 0).any(-1)  # is what is left positive?
 
 
 def _steps(first: Statistics, second: Statistics, third: Statistics, units: Sequence[Tensor]) -> Tensor:

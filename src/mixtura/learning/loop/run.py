@@ -19,6 +19,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from ...components import Statistics
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Watch", "run"]
 
 _GROWTH = 0.02  # of the logarithm of a weight, from which on a component grows
+_SLOWLY = 0.001  # the same of one that holds less than a row, which may still find one
 
 Watch = Callable[[int, list[int], State, list[float]], None]
 """Called every iteration with its number, the starts still going, their states and objectives: how draws are kept."""
@@ -74,7 +76,7 @@ def run(
 def _iterate(
     method: Method, rows: Rows, state: State, floor: Tensor, runs: list[Run], report: Report | None, watch: Watch | None
 ) -> None:
-    alive, ahead = list(range(len(runs))), extrapolation(method, state, runs)
+    alive, ahead = list(range(len(runs))), extrapolation(method, state, runs, rows.observation.exact)
     for iteration in range(method.max_iterations + 1):
         now = method.at(iteration)
         statistics = now.expect(state, rows)
@@ -126,7 +128,8 @@ def _record(
 def _growing(method: Method, state: State, sums: Statistics, entry: int) -> bool:
     """Tells whether the next update makes some component much heavier: then small gains are those of a saddle."""
     now, then = (method.expected(one).logits[entry] for one in (state, method.update(sums, state)))
-    return bool((then - now > _GROWTH).any())
+    held = sums.weight[entry].to(now)
+    return bool((then - now > torch.where(held < 1, _SLOWLY, _GROWTH)).any())
 
 
 def _converged(one: Run, method: Method) -> bool:
