@@ -4,9 +4,23 @@ A `Model` is what is believed before rows are seen, a `Posterior` what is believ
 real numbers, smooth because labels are summed out.
 """
 
-from . import approximations, bijections
+from . import approximations, bijections, pictures
 from .approximations import Ending, Quality
 from .by_hand import Density
+from .draws import (
+    Diagnosis,
+    Interval,
+    density_bands,
+    diagnose,
+    inference_data,
+    intervals,
+    occupied,
+    recover_labels,
+    summary,
+    to_arviz,
+    to_mixtures,
+)
+from .fitting import NUTS, NUTSFit
 from .laws import Hierarchical
 from .model import Model
 from .posterior import Posterior
@@ -15,15 +29,29 @@ from .prior_draws import prior_draws
 
 __all__ = [
     "Density",
+    "Diagnosis",
     "Ending",
     "Hierarchical",
+    "Interval",
     "Model",
+    "NUTS",
+    "NUTSFit",
     "Posterior",
     "Potential",
     "Quality",
     "approximations",
     "bijections",
+    "density_bands",
+    "diagnose",
+    "inference_data",
+    "intervals",
     "min_weight",
+    "occupied",
     "ordered",
+    "pictures",
     "prior_draws",
+    "recover_labels",
+    "summary",
+    "to_arviz",
+    "to_mixtures",
 ]

@@ -37,7 +37,7 @@ from .variables import Variable
 if TYPE_CHECKING:
     from .model import Model
 
-__all__ = ["bound"]
+__all__ = ["bound", "bound_rows"]
 
 
 def bound(model: Model, x: Any, columns: Any, weight: Any, labels: Any, covariates: Any) -> Posterior:
@@ -45,9 +45,15 @@ def bound(model: Model, x: Any, columns: Any, weight: Any, labels: Any, covariat
     rows = recorded(x, columns, weight, model.observation, labels, model.components)
     check_recorded(rows, model.components)
     (chosen,) = families(model.family, [Full()])
+    return bound_rows(model, rows, chosen, _covariates(x, covariates, len(rows)))
+
+
+def bound_rows(model: Model, rows: Rows, family: Family, covariates: Tensor | None = None) -> Posterior:
+    """Returns the posterior of a model given rows that know how they were recorded."""
     rows = rows.to(torch.float64)
-    family = Job.of(rows, EM(), chosen, torch.Generator().manual_seed(0), None).family
-    return _Binding(model, rows, family, _covariates(x, covariates, len(rows))).posterior()
+    own = Job.of(rows, EM(), family, torch.Generator().manual_seed(0), None).family
+    none = torch.zeros(len(rows), 0, dtype=torch.float64)
+    return _Binding(model, rows, own, none if covariates is None else covariates).posterior()
 
 
 def _covariates(x: Any, covariates: Any, count: int) -> Tensor:

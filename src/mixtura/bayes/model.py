@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Generator
 
@@ -19,7 +19,11 @@ from ..priors import ComponentsPrior
 from .approximations import ADVI, Laplace, Maximum, Pathfinder, advi, laplace, maximum, pathfinder
 from .approximations.ranks import Rank
 from .binding import bound
+from .draws.sampling import sampled
 from .posterior import Posterior
+
+if TYPE_CHECKING:
+    from arviz import InferenceData
 
 __all__ = ["Model"]
 
@@ -103,6 +107,46 @@ class Model:
             MixtureError: If the rows cannot be used, a prior does not fit its parameter, or a name is unknown.
         """
         return bound(self, x, columns, sample_weight, labels, covariates)
+
+    # -- draws
+
+    def sample(
+        self,
+        x: Any,
+        *,
+        draws: int = 1000,
+        tune: int = 1000,
+        chains: int = 4,
+        target_accept: float = 0.8,
+        generator: Generator | None = None,
+        progress: bool = False,
+        **rows: Any,
+    ) -> InferenceData:
+        """Returns draws by NUTS as ArviZ's data; see `inference_data` for what is in it.
+
+        Arguments:
+            x: Rows, in any form that `mixtura.fit` takes.
+            draws: Draws of each chain that are kept.
+            tune: Draws of each chain before them.
+            chains: How many chains.
+            target_accept: The acceptance that the step size is made for: nearer to one where there are divergences.
+            generator: The source of randomness.
+            progress: Whether to show a bar, with divergences.
+            rows: What else is known of the rows; see `posterior`.
+
+        Ctrl-C ends it and keeps the draws so far.
+
+        Raises:
+            ImportError: If nutpie or ArviZ is not installed.
+            MixtureError: If the rows cannot be used, or no start is possible.
+
+        Example:
+            >>> model = mx.bayes.Model(2, mx.Normal, ordered="loc")
+            >>> idata = model.sample(mx.datasets.old_faithful()[:, 0], draws=100, tune=200, chains=2)
+            >>> idata.posterior["loc"].mean(("chain", "draw")).values.round()
+            array([2., 4.])
+        """
+        return sampled(self.posterior(x, **rows), draws, tune, chains, target_accept, generator, progress)
 
     # -- what follows without draws
 

@@ -30,7 +30,7 @@ from .starts import fitted, start
 from .together import Together
 from .variables import Variable
 
-__all__ = ["Posterior"]
+__all__ = ["Posterior", "reordered"]
 
 _NUMBERS = 2**23  # that a row's densities under all components may fill, for all rows and vectors asked about
 
@@ -145,7 +145,10 @@ class Posterior:
 
     def constrain(self, u: Tensor) -> dict[str, Tensor]:
         """Returns all that is reported of real numbers ``(*S, P)``: what is learned, and what follows from it."""
-        values, _ = self._values(u)
+        return self.reported(self._values(u)[0])
+
+    def reported(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns what is reported of values ``(*S, ...)``: what is learned, and what follows from it."""
         return {name: values[name] for name in self.names} | self._derived(values)
 
     def _derived(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -155,13 +158,19 @@ class Posterior:
         factor = values["scale"].unsqueeze(-1) * values["correlation"]
         return {"covariance": factor @ factor.mT}
 
+    def whole(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns values ``(*S, ...)`` with those that are held, which are the same in all draws."""
+        first = self.variables[0]
+        leading = values[first.name].shape[: values[first.name].ndim - len(first.shape)]
+        return {name: held.expand(*leading, *held.shape) for name, held in self.fixed.items()} | dict(values)
+
     def unconstrain(self, values: Mapping[str, Tensor]) -> Tensor:
         """Returns the real numbers ``(*S, P)`` behind values ``(*S, ...)`` of all that is learned."""
         return torch.cat([one.unconstrain(values[one.name]) for one in self.variables], -1)
 
     def mixtures(self, values: Mapping[str, Tensor]) -> Mixture:
         """Returns the mixture of each draw: a batch ``(*S,)`` of them; where covariates move it, that at zero."""
-        every = dict(self.fixed) | dict(values)
+        every = self.whole(values)
         parameters = {name: every[name] for name in self.family.arguments(self.features)}
         components = self.family.made(parameters, self.features)
         return Mixture._of(every["weights"].log().expand(components.batch_shape), components)
@@ -187,7 +196,7 @@ class Posterior:
             return dict(values)
         name, coordinate = self.order
         key = values[name] if coordinate is None else values[name][..., coordinate]
-        return {own: _reordered(value, key.argsort(-1)) for own, value in values.items()}
+        return {own: reordered(value, key.argsort(-1)) for own, value in values.items()}
 
     @cached_property
     def log_copies(self) -> float:
@@ -215,8 +224,8 @@ class Posterior:
         return "\n".join([*learned, *held, *walls])
 
 
-def _reordered(value: Tensor, order: Tensor) -> Tensor:
-    """Values ``(*S, K, ...)`` in the order ``(*S, K)``; what components share, and what has none, as it is."""
+def reordered(value: Tensor, order: Tensor) -> Tensor:
+    """Returns values ``(*S, K, ...)`` in the order ``(*S, K)``; what components share, and what has none, as it is."""
     place = order.ndim - 1
     if value.ndim <= place or value.shape[place] != order.shape[-1]:
         return value

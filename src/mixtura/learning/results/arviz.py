@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from ..expectation.expect import each_row, log_density
 if TYPE_CHECKING:
     from arviz import InferenceData
 
-__all__ = ["inference_data"]
+__all__ = ["dataset", "inference_data", "joined"]
 
 _INNER = ["component", "feature", "feature_"]
+_OF_THE_DATA = ("observed_data", "constant_data")
 
 
 def inference_data(
@@ -41,7 +43,7 @@ def inference_data(
     dims["observed_data"] = {"x": ["row", *row]}
     names = {"posterior": rows.observation.clean_columns(rows.columns)}
     found = ((group, names.get(group, rows.columns)) for group in groups)
-    return _joined({group: _dataset(group, groups[group], dims[group], columns) for group, columns in found})
+    return joined({group: dataset(group, groups[group], dims[group], columns) for group, columns in found})
 
 
 def parameters(components: Any) -> dict[str, Tensor]:
@@ -75,10 +77,13 @@ def _by_chain(value: Tensor, chains: int) -> np.ndarray[Any, Any]:
     return value.reshape(chains, -1, *value.shape[1:]).cpu().numpy()
 
 
-def _dataset(group: str, values: dict[str, Any], dims: dict[str, list[str]], columns: tuple[str, ...] | None) -> Any:
+def dataset(
+    group: str, values: Mapping[str, Any], dims: Mapping[str, Sequence[str]], columns: tuple[str, ...] | None
+) -> Any:
+    """Returns a group as xarray's data set: arrays of numbers, what their dimensions are called, and their columns."""
     import xarray
 
-    lead = [] if group == "observed_data" else ["chain", "draw"]
+    lead = [] if group in _OF_THE_DATA else ["chain", "draw"]
     arrays = {name: ([*lead, *dims[name]], value) for name, value in values.items()}
     sizes = {dim: size for named, value in arrays.values() for dim, size in zip(named, value.shape, strict=True)}
     return xarray.Dataset(arrays, coords={dim: _coordinate(dim, size, columns) for dim, size in sizes.items()})
@@ -88,7 +93,7 @@ def _coordinate(dim: str, size: int, columns: tuple[str, ...] | None) -> list[An
     return list(columns) if dim.startswith("feature") and columns is not None else list(range(size))
 
 
-def _joined(groups: dict[str, Any]) -> Any:
+def joined(groups: Mapping[str, Any]) -> Any:
     """Returns `InferenceData` where ArviZ has it (before 1.0), and the `DataTree` that replaces it elsewhere."""
     import xarray
 

@@ -1,0 +1,49 @@
+"""Labels that mean the same in all draws, where neither an order nor the priors nor known labels tell components apart.
+
+The posterior has then K! copies of every mode, and a chain may visit several. Components are matched on the scale of
+real numbers, weights by their logarithms, as `mx.learning.relabel` matches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ...learning.results.relabel import matching
+from ..posterior import Posterior, reordered
+from ..prior_draws import exchangeable
+from ..variables import Variable
+
+__all__ = ["interchangeable", "matched"]
+
+
+def interchangeable(posterior: Posterior) -> bool:
+    """Tells whether the posterior stays the same when components trade places, as far as its parts say so."""
+    named = posterior.order is not None or posterior.potentials or posterior.rows.possible.known
+    if posterior.components == 1 or named or not _alike(posterior):
+        return False
+    return exchangeable(posterior.variables, posterior.together)
+
+
+def _alike(posterior: Posterior) -> bool:
+    """Whether components share what is held."""
+    held = [value for value in posterior.fixed.values() if value.ndim and len(value) == posterior.components]
+    return all(bool((value == value[:1]).all()) for value in held)
+
+
+def matched(posterior: Posterior, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns draws ``(S, ...)`` with components in an order that agrees over draws."""
+    own = [one for one in posterior.variables if one.dims[:1] == ("component",)]
+    features = torch.cat([_features(one, values[one.name]) for one in own], -1)
+    order = matching(features)
+    names = {name for name, dims in posterior.dims.items() if dims[:1] == ("component",)} | {"covariance"}
+    return {name: reordered(value, order) if name in names else value for name, value in values.items()}
+
+
+def _features(variable: Variable, value: Tensor) -> Tensor:
+    """What tells the components of draws apart, ``(S, K, F)``."""
+    if variable.name == "weights":
+        return value.log().unsqueeze(-1)
+    return variable.unconstrain(value).reshape(*value.shape[:2], -1)
