@@ -13,8 +13,8 @@ slopes. Gradients of gradients go through the plain expression.
 from __future__ import annotations
 
 import math
-from functools import singledispatch
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +22,6 @@ from torch import Tensor
 from ..kernels.own_rows import OwnRows, distance, slopes
 from .base import Component
 from .covariance.diagonal import Diagonal
-from .covariance.shared import VolumeShape
 from .covariance.spherical import Spherical
 from .covariance.structure import Structure
 from .covariance.unit_triangle import UnitTriangle
@@ -39,7 +38,7 @@ def serves(gaussian: Gaussian, x: Tensor) -> bool:
     """Whether each of the rows ``(*B, D)`` has a mixture of its own, of a structure that has its gradients here."""
     mean = gaussian.location
     own = x.ndim > 1 and x.shape == mean.shape[:-2] + mean.shape[-1:] and mean.stride(0) > 0
-    return own and x.dtype == gaussian.dtype and _parts.dispatch(type(gaussian.structure)) is not _ABSENT
+    return own and x.dtype == gaussian.dtype and type(gaussian.structure) in _SERVED
 
 
 def log_density(gaussian: Gaussian, logits: Tensor, x: Tensor) -> Tensor:
@@ -67,7 +66,7 @@ class _LogDensity(torch.autograd.Function):
         share = g.unsqueeze(-1) * (joint - sure).exp()
         found = slopes(_side_by_side(ctx.gaussian, x), share.reshape(-1, share.shape[-1]))
         pull, *rest = (slope.mT.reshape(*share.shape[:-1], *slope.mT.shape[1:]) for slope in found)
-        return None, -pull.sum(-2), share, pull, *_own(ctx.gaussian.structure, *rest)
+        return None, -pull.sum(-2), share, pull, *_SERVED[type(ctx.gaussian.structure)].gradients(*rest)
 
 
 def _by_expression(gaussian: Gaussian, given: tuple[Tensor, ...], g: Tensor) -> tuple[Tensor | None, ...]:
@@ -79,52 +78,35 @@ def _by_expression(gaussian: Gaussian, given: tuple[Tensor, ...], g: Tensor) -> 
     return tuple(next(found) if tensor.requires_grad else None for tensor in given)
 
 
-# -- what a structure says: its numbers with the components side by side, and the gradients in its tensors
+# -- what a structure says: its numbers, and the gradients in its tensors
 
 
-@singledispatch
-def _parts(structure: Structure, features: int) -> tuple[Tensor, Tensor]:
-    """Scales ``(*B, K or 1, D)`` and triangles ``(*B, K or 1, P)``, with P of zero where there are none."""
-    raise NotImplementedError
+class _Own(NamedTuple):
+    """How a structure is read.
+
+    Attributes:
+        parts: Its scales ``(*B, K or 1, D)`` and triangles ``(*B, K or 1, P)``, with P of zero where there are none.
+        gradients: Those in its tensors, from those in scales and triangles.
+    """
+
+    parts: Callable[[Any, int], tuple[Tensor, Tensor]]
+    gradients: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
 
 
-@singledispatch
-def _own(structure: Structure, scale: Tensor, below: Tensor) -> tuple[Tensor, ...]:
-    """The slopes in the structure's tensors, from those in scales and triangles."""
-    raise NotImplementedError
-
-
-_ABSENT = _parts.dispatch(object)
-_parts.register(VolumeShape, _ABSENT)
-
-
-@_parts.register(Spherical)
-@_parts.register(Diagonal)
-def _(structure: Any, features: int) -> tuple[Tensor, Tensor]:
+def _on_their_own(structure: Structure, features: int) -> tuple[Tensor, Tensor]:
     scale = structure.scales(features)
     return scale, scale[..., :0]
 
 
-@_own.register
-def _(structure: Spherical, scale: Tensor, below: Tensor) -> tuple[Tensor, ...]:
-    return (scale.sum(-1),)
-
-
-@_own.register
-def _(structure: Diagonal, scale: Tensor, below: Tensor) -> tuple[Tensor, ...]:
-    return (scale,)
-
-
-@_parts.register
-def _(structure: UnitTriangle, features: int) -> tuple[Tensor, Tensor]:
-    return structure.given, structure.below
-
-
-@_own.register
-def _(structure: UnitTriangle, scale: Tensor, below: Tensor) -> tuple[Tensor, ...]:
-    return scale, below
+_SERVED: dict[type[Structure], _Own] = {
+    Spherical: _Own(_on_their_own, lambda scale, below: (scale.sum(-1),)),
+    Diagonal: _Own(_on_their_own, lambda scale, below: (scale,)),
+    UnitTriangle: _Own(
+        lambda structure, features: (structure.given, structure.below), lambda scale, below: (scale, below)
+    ),
+}
 
 
 def _side_by_side(gaussian: Gaussian, x: Tensor) -> OwnRows:
-    tensors = gaussian.location, *_parts(gaussian.structure, gaussian.features)
-    return OwnRows(x.reshape(-1, x.shape[-1]), *(tensor.flatten(0, -3).mT for tensor in tensors))
+    parts = _SERVED[type(gaussian.structure)].parts(gaussian.structure, gaussian.features)
+    return OwnRows(x.reshape(-1, x.shape[-1]), *(tensor.flatten(0, -3).mT for tensor in (gaussian.location, *parts)))

@@ -13,6 +13,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, IterableDataset, random_split
 
+from ..components.observation import EXACT, Observation
 from ..data import rows
 from ..errors import refuse
 
@@ -32,18 +33,24 @@ class Target:
         shape: The shape of one row.
         like: A tensor of the type and device that rows are to have.
         checked: Refuses contexts that cannot be used.
+        seen: What stands between a draw and its record.
     """
 
     shape: torch.Size
     like: Tensor
     checked: Callable[[Tensor], Any]
+    seen: Observation
 
     def rows(self, x: Any) -> Tensor:
         """Returns rows of any form as a tensor; refused unless they have the target's features, all finite."""
-        y = rows(x).tensor()
+        table = rows(x).through(self.seen)
+        if table.observation.side:
+            advice = "In a loop of your own, convolve each row's mixture with its own errors."
+            refuse("observation", "the same for all rows", "errors of single rows", advice)
+        y = table.tensor()
         if y[:1].numel() != self.shape.numel():
             refuse("x", f"rows of {self.shape.numel()} features", f"{y[:1].numel()}")
-        if not bool(y.isfinite().all()):
+        if self.seen is EXACT and not bool(y.isfinite().all()):
             row = (~y.isfinite()).reshape(len(y), -1).any(1).nonzero()[0].item()
             refuse("x", "finite", f"NaN or infinity in row {row}", "Drop or fill these rows.")
         return y.reshape(len(y), *self.shape).to(self.like)

@@ -10,15 +10,13 @@ each entry the numbers of all components stand side by side, (*B, D, K): what ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import singledispatch
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ..components import Component, Diagonal, Full, Gaussian, LowRank, Spherical, Structure
-from ..components.covariance.shared import VolumeShape
 from ..components.covariance.unit_triangle import UnitTriangle
 from ..errors import NotClosedForm
 from .chart import Chart, joined
@@ -45,7 +43,7 @@ class FactorChart(Chart):
         self.features, self.components, self.structure, self.least = features, components, structure, least
         self.event_shape = torch.Size((features,))
         shared = 1 if structure.tied else components
-        each = ((*shape, shared) for shape in shapes(structure, features))
+        each = ((*shape, shared) for shape in _form(structure).shapes(structure, features))
         self.shapes = [torch.Size(shape) for shape in ((features, components), *each)]
 
     def start(self) -> Tensor:
@@ -55,12 +53,12 @@ class FactorChart(Chart):
     def at(self, numbers: Sequence[Tensor]) -> Gaussian:
         location, log_scale, *others = numbers
         scale: Tensor = _Exponential.apply(log_scale) + self.least  # type: ignore[operator]
-        return Gaussian._of(location=location.mT, structure=built(self.structure, scale, others))
+        return Gaussian._of(location=location.mT, structure=_form(self.structure).built(self.structure, scale, *others))
 
     def numbers(self, components: Component) -> Tensor:
         """Scales below twice the least are taken for twice the least."""
         gaussian = components.gaussian
-        scale, *others = parts(gaussian.structure)
+        scale, *others = _form(self.structure).parts(gaussian.structure)
         beyond = torch.maximum(scale - self.least, 0.5 * scale).clamp_min(self.least)
         return joined([gaussian.location.mT, beyond.log(), *others])
 
@@ -73,11 +71,15 @@ class FactorChart(Chart):
 class _Exponential(torch.autograd.Function):
     """The exponential, which ends where the square of a scale would overflow, and whose slope there is not lost."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, number: Tensor) -> Tensor:
-        scale = number.clamp(-_FAR, _FAR).exp_()
-        ctx.save_for_backward(scale)
-        return scale
+    def forward(number: Tensor) -> Tensor:
+        return number.clamp(-_FAR, _FAR).exp()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(output)
 
     @staticmethod
     def backward(ctx: Any, *incoming: Tensor) -> Tensor:
@@ -87,80 +89,61 @@ class _Exponential(torch.autograd.Function):
 # -- what a structure is made of: scales, and perhaps one tensor more, with the components last
 
 
-@singledispatch
-def shapes(structure: Structure, features: int) -> Sequence[tuple[int, ...]]:
-    """Returns the shapes of the scales, and of the rest of the factor, before K."""
-    raise NotClosedForm(f"{structure.name} covariances have no factor that is free to move entry by entry.")
+class _Form(NamedTuple):
+    """How a structure is made of numbers.
+
+    Attributes:
+        shapes: From the structure and the number of features to the shapes before K: of scales, and of the rest.
+        built: From the structure, scales and the rest, which is in units of the scales, to the structure with values.
+        parts: From the structure with values to scales and the rest.
+    """
+
+    shapes: Callable[[Any, int], Sequence[tuple[int, ...]]]
+    built: Callable[..., Structure]
+    parts: Callable[[Any], tuple[Tensor, ...]]
 
 
-@singledispatch
-def built(structure: Structure, scale: Tensor, others: Sequence[Tensor]) -> Structure:
-    """Returns the structure at scales and the rest of the factor, in units of the scales."""
+def _round(structure: Structure, scale: Tensor) -> Structure:
     return structure._replace(factor=scale)
 
 
-@singledispatch
-def parts(structure: Structure) -> tuple[Tensor, ...]:
-    """Returns the scales and the rest of the factor in units of them: the inverse of `built`."""
-    return (structure.given,)
-
-
-shapes.register(VolumeShape, shapes.dispatch(object))  # what is shared in part is not free
-
-
-@shapes.register
-def _(structure: Spherical, features: int) -> Sequence[tuple[int, ...]]:
-    return ((),)
-
-
-@shapes.register
-def _(structure: Diagonal, features: int) -> Sequence[tuple[int, ...]]:
-    return ((features,),)
-
-
-@built.register
-def _(structure: Diagonal, scale: Tensor, others: Sequence[Tensor]) -> Diagonal:
+def _along_axes(structure: Structure, scale: Tensor) -> Structure:
     return structure._replace(factor=scale.mT)
 
 
-@parts.register
-def _(structure: Diagonal) -> tuple[Tensor, ...]:
-    return (structure.given.mT,)
-
-
-@shapes.register
-def _(structure: Full, features: int) -> Sequence[tuple[int, ...]]:
-    return (features,), (features * (features - 1) // 2,)
-
-
-@built.register
-def _(structure: Full, scale: Tensor, others: Sequence[Tensor]) -> Structure:
+def _triangle(structure: Structure, scale: Tensor, below: Tensor) -> Structure:
     """Triangles as they are, where each context has its own; matrices where there is but one mixture."""
-    found = UnitTriangle(scale.mT, others[0].mT, tied=structure.tied)
+    found = UnitTriangle(scale.mT, below.mT, tied=structure.tied)
     return found if scale.ndim > 2 else found.full(scale.shape[-2])
 
 
-@parts.register
-def _(structure: Full) -> tuple[Tensor, ...]:
+def _triangle_parts(structure: Structure) -> tuple[Tensor, ...]:
     lower = structure.given.movedim(-3, -1)
     scale = lower.diagonal(dim1=-3, dim2=-2).mT
     rows, columns = torch.tril_indices(scale.shape[-2], scale.shape[-2], -1)
     return scale, lower[..., rows, columns, :] / scale[..., rows, :]
 
 
-@shapes.register
-def _(structure: LowRank, features: int) -> Sequence[tuple[int, ...]]:
-    return (features,), (features, structure.rank)
-
-
-@built.register
-def _(structure: LowRank, scale: Tensor, others: Sequence[Tensor]) -> LowRank:
+def _few_factors(structure: Structure, scale: Tensor, loadings: Tensor) -> Structure:
     scale = scale.unsqueeze(-2)
-    return structure._replace(factor=torch.cat([others[0] * scale, scale], -2).movedim(-1, -3))
+    return structure._replace(factor=torch.cat([loadings * scale, scale], -2).movedim(-1, -3))
 
 
-@parts.register
-def _(structure: LowRank) -> tuple[Tensor, ...]:
+def _few_factors_parts(structure: Structure) -> tuple[Tensor, ...]:
     factor = structure.given.movedim(-3, -1)
     scale = factor[..., -1, :]
     return scale, factor[..., :-1, :] / scale.unsqueeze(-2)
+
+
+_FORMS: dict[type[Structure], _Form] = {
+    Spherical: _Form(lambda one, d: [()], _round, lambda one: (one.given,)),
+    Diagonal: _Form(lambda one, d: [(d,)], _along_axes, lambda one: (one.given.mT,)),
+    Full: _Form(lambda one, d: [(d,), (d * (d - 1) // 2,)], _triangle, _triangle_parts),
+    LowRank: _Form(lambda one, d: [(d,), (d, one.rank)], _few_factors, _few_factors_parts),
+}
+
+
+def _form(structure: Structure) -> _Form:
+    if type(structure) not in _FORMS:
+        raise NotClosedForm(f"{structure.name} covariances have no factor that is free to move entry by entry.")
+    return _FORMS[type(structure)]

@@ -18,6 +18,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ..components import Family
+from ..components.observation import EXACT, Observation
+from ..components.observation_sequence import as_one
 from ..data import check_data, rows
 from ..errors import refuse
 from ..learning import EM, Fit
@@ -189,6 +191,7 @@ class ConditionalMixture(nn.Module):
         early_stopping: int = 20,
         progress: bool = False,
         generator: Generator | None = None,
+        observation: Any = None,
     ) -> Trained | Fit:
         """Trains the network on the mean log-density of rows given their contexts; without a context, runs EM.
 
@@ -205,6 +208,8 @@ class ConditionalMixture(nn.Module):
                 half of them steps are shortened.
             progress: Whether to show a progress bar.
             generator: The source of randomness of what is held out and of the order of rows.
+            observation: How the rows were observed, the same for all: one of `mixtura.observation`, such as
+                ``Missing()`` where NaN stands for what was not recorded. The mixtures are then those of clean rows.
 
         Returns:
             A `Trained`: traces, the reason with advice, and the module in its best state. Without a context, the
@@ -222,18 +227,30 @@ class ConditionalMixture(nn.Module):
             >>> fit.reason.name
             'EPOCHS'
         """
+        seen = EXACT if observation is None else as_one(observation)
         if self.body is None:
-            _without(context)
-            found = learn(x, self.components, method=EM(), family=self.family, generator=generator, progress=progress)
-            self.begin(found.mixture)
-            return found
-        target = Target(self.event_shape, self.weights_head.start, self.checked)
+            return self._by_em(x, context, seen, generator, progress)
+        target = Target(self.event_shape, self.weights_head.start, self.checked, seen)
         batches, held = parted(target, x, context, validation, batch_size, generator)
         if not bool(self.begun):
-            seen, y = some_rows(batches)
-            self.initialize(y, "kmeans", seen, generator)
+            self._begin_somewhere(*some_rows(batches), seen, generator)
         optimizer = partial(torch.optim.Adam, lr=_RATE) if optimizer is None else optimizer
-        return train(self, batches, held, optimizer, epochs, early_stopping, progress)
+        return train(self, batches, held, seen, optimizer, epochs, early_stopping, progress)
+
+    def _by_em(self, x: Any, context: Any, seen: Observation, generator: Generator | None, progress: bool) -> Fit:
+        _without(context)
+        asked: dict[str, Any] = {"family": self.family, "generator": generator, "progress": progress}
+        found = learn(x, self.components, method=EM(), observation=seen, **asked)
+        self.begin(found.mixture)
+        return found
+
+    def _begin_somewhere(self, context: Tensor, x: Tensor, seen: Observation, generator: Generator | None) -> None:
+        """Starts at a clustering of rows, or, where there are only records of them, at the fit that undoes errors."""
+        if seen is EXACT:
+            self.initialize(x, "kmeans", context, generator)
+        else:
+            self.begin(learn(x, self.components, observation=seen, family=self.family, generator=generator).mixture)
+            self.take_units(context)
 
 
 def _without(context: Tensor | None) -> torch.Size:

@@ -151,5 +151,6 @@ class Varying(_Head):
         """Returns the numbers, each ``(*B, *shape)``; start and units go into the weights, which are fewer."""
         weight = (self.linear.weight * self.unit.unsqueeze(-1)).split(self.sizes)
         bias = torch.addcmul(self.start, self.linear.bias, self.unit).split(self.sizes)
-        linear, each = nn.functional.linear, zip(weight, bias, self.shapes, strict=True)
-        return [linear(inside, matrix, offset).unflatten(-1, shape) for matrix, offset, shape in each]
+        each = zip(weight, bias, self.shapes, strict=True)
+        numbers = (nn.functional.linear(inside, matrix, offset).unflatten(-1, shape) for matrix, offset, shape in each)
+        return [number.to(self.start.dtype) for number in numbers]  # a network may run in half precision, a mixture not

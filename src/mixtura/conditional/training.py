@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..components.observation import Observation
 from ..errors import refuse
 from ..learning import Reason
 from ..learning.loop.progress import progress_report
@@ -98,6 +99,7 @@ def train(
     module: nn.Module,
     batches: Batches,
     held: Batches | None,
+    seen: Observation,
     optimizer: Optimizer,
     epochs: int,
     patience: int,
@@ -108,7 +110,7 @@ def train(
     course.keep()
     try:
         with progress_report(progress, epochs) as report:
-            _epochs(course, batches, held, optimizer(module.parameters()), epochs, report)
+            _epochs(course, batches, held, seen, optimizer(module.parameters()), epochs, report)
     except KeyboardInterrupt:
         course.interrupted()
     return course.result()
@@ -118,13 +120,14 @@ def _epochs(
     course: Course,
     batches: Batches,
     held: Batches | None,
+    seen: Observation,
     steps: torch.optim.Optimizer,
     epochs: int,
     report: Report | None,
 ) -> None:
     for epoch in range(epochs):
-        learned = _epoch(course.module, batches, steps)
-        foretold = learned if held is None else _log_density(course.module, held)
+        learned = _epoch(course.module, batches, seen, steps)
+        foretold = learned if held is None else _log_density(course.module, held, seen)
         if not course.noted(learned, foretold):
             return
         if course.tired:
@@ -134,13 +137,13 @@ def _epochs(
             report(epoch + 1, foretold)
 
 
-def _epoch(module: nn.Module, batches: Batches, steps: torch.optim.Optimizer) -> float:
+def _epoch(module: nn.Module, batches: Batches, seen: Observation, steps: torch.optim.Optimizer) -> float:
     """One pass of steps; returns the mean log-density of the rows while it was under way."""
     module.train()
     total, count = 0.0, 0
     for context, x in batches:
         steps.zero_grad()
-        density = module(context).log_prob(x).mean()
+        density = module(context).observed(seen).log_prob(x).mean()
         (-density).backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), _LONGEST)
         steps.step()
@@ -149,10 +152,10 @@ def _epoch(module: nn.Module, batches: Batches, steps: torch.optim.Optimizer) ->
 
 
 @torch.no_grad()
-def _log_density(module: nn.Module, batches: Batches) -> float:
+def _log_density(module: nn.Module, batches: Batches, seen: Observation) -> float:
     """The mean log-density of rows."""
     module.eval()
     total, count = 0.0, 0
     for context, x in batches:
-        total, count = total + module(context).log_prob(x).sum(), count + len(x)
+        total, count = total + module(context).observed(seen).log_prob(x).sum(), count + len(x)
     return float(total / count)
