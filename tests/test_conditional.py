@@ -74,6 +74,13 @@ def test_every_parameter_has_the_gradient_of_finite_differences(covariance, tied
     assert torch.autograd.gradcheck(density, tuple(value.detach().requires_grad_() for value in values))
 
 
+def test_draws_have_pathwise_gradients_in_every_parameter():
+    gmm = GMM(3, 5)
+    assert gmm(torch.zeros(5)).has_rsample
+    gmm(torch.randn(4, 5)).rsample((2,)).square().sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in gmm.parameters())
+
+
 # -- where it begins
 
 

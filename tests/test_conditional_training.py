@@ -1,0 +1,324 @@
+"""Training of networks that return mixtures: what comes back, when it ends, and with what it works."""
+
+import copy
+import io
+import math
+import socket
+from functools import partial
+
+import pandas as pd
+import pytest
+import torch
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+
+import mixtura as mx
+from mixtura.conditional import GMM, MixtureDensityNetwork
+from mixtura.errors import MixtureError
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def bent(rows=400, seed=0):
+    """Contexts and rows of two features that depend on them."""
+    context = 2 * torch.rand(rows, 1, generator=seeded(seed)) - 1
+    noise = 0.1 * torch.randn(rows, 2, generator=seeded(seed + 1))
+    return context, torch.cat([context.square(), 3 * context], 1) + noise
+
+
+def network(seed=0, **settings):
+    torch.manual_seed(seed)
+    return GMM(2, 1, components=2, hidden_features=(16,), **settings)
+
+
+def density(gmm, context, x):
+    with torch.no_grad():
+        return gmm(context).log_prob(x).mean().item()
+
+
+# -- what comes back
+
+
+def test_the_best_state_is_the_one_that_comes_back():
+    """Of few rows a network learns too much: the best state is not the last."""
+    (context, x), held = bent(30), bent(200, 7)
+    torch.manual_seed(0)
+    gmm = GMM(2, 1, components=4)
+    trained = gmm.fit(x, context, validation=held, epochs=200, early_stopping=6, generator=seeded())
+    assert trained.module is gmm and trained.validation.argmax() == trained.best < len(trained.trace) - 1
+    assert math.isclose(trained.log_density, trained.validation.max().item())
+    assert math.isclose(density(gmm, *held), trained.log_density, rel_tol=1e-5)
+
+
+def test_learning_finds_what_the_rows_were_drawn_from():
+    """The noise is normal with a scale of 0.1, of which the entropy is known."""
+    (context, x), held = bent(3000), bent(3000, 7)
+    gmm = network()
+    gmm.fit(x, context, epochs=60, generator=seeded())
+    best = -2 * (math.log(0.1) + 0.5 * math.log(2 * math.pi * math.e))
+    assert best - 0.1 < density(gmm, *held) < best + 0.05
+
+
+def test_the_same_generators_give_the_same_network():
+    context, x = bent()
+    one, other = network(), network()
+    for gmm in (one, other):
+        gmm.fit(x, context, epochs=3, generator=seeded(3))
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_units_of_target_and_context_change_nothing_but_the_units():
+    context, x = bent()
+    unit, found = torch.tensor([1e-4, 1e3]), []
+    for rows, seen in ((x, context), (x * unit, 1e3 * context + 5)):
+        gmm = network(epsilon=0).double()
+        found.append(gmm.fit(rows.double(), seen.double(), epochs=4, generator=seeded(3)).validation)
+    torch.testing.assert_close(found[0], found[1] + unit.log().sum(), rtol=1e-3, atol=1e-3)
+
+
+def test_a_start_that_was_chosen_is_kept():
+    context, x = bent()
+    gmm = network()
+    start = gmm.initialize(x, "em", context)
+    still = partial(torch.optim.SGD, lr=0.0)
+    assert gmm.fit(x, context, validation=0, epochs=1, optimizer=still).trace[0] == pytest.approx(
+        start.log_prob(x).mean().item(), abs=1e-4
+    )
+
+
+def test_without_a_context_it_is_em():
+    x = mx.datasets.old_faithful()
+    gmm = GMM(2, components=2, epsilon=0).to(x.dtype)
+    fit = gmm.fit(x, generator=seeded())
+    assert isinstance(fit, mx.Fit) and isinstance(fit.method, mx.EM)
+    assert math.isclose(gmm().log_prob(x).sum().item(), fit.log_likelihood, rel_tol=1e-9)
+
+
+# -- when it ends, and what it says
+
+
+def test_it_says_that_epochs_ran_out():
+    context, x = bent()
+    trained = network().fit(x, context, epochs=2)
+    assert trained.reason is mx.Reason.EPOCHS and not trained.converged
+    assert "Raise `epochs`" in trained.advice
+
+
+def test_it_ends_where_held_out_rows_are_foretold_no_better():
+    context = torch.randn(60, 4, generator=seeded())
+    x = torch.randn(60, 2, generator=seeded(1))  # there is nothing to be learned
+    torch.manual_seed(0)
+    trained = GMM(2, 4).fit(x, context, validation=0.5, epochs=500, early_stopping=4, generator=seeded())
+    assert trained.reason is mx.Reason.STOPPED_EARLY and trained.converged
+    assert len(trained.trace) == trained.best + 1 + 4
+    assert trained.trace[-1] > trained.validation[-1]
+
+
+def test_steps_that_are_too_long_are_told_and_undone():
+    context, x = bent()
+    gmm = network()
+    trained = gmm.fit(x, context, epochs=50, optimizer=partial(torch.optim.SGD, lr=1e30), generator=seeded())
+    assert trained.reason is mx.Reason.DIVERGED
+    assert "smaller rate" in trained.advice
+    assert math.isfinite(density(gmm, context, x))
+
+
+class Interrupted(torch.nn.Module):
+    """A network during whose third epoch the user presses Ctrl-C."""
+
+    def __init__(self, calls):
+        super().__init__()
+        self.linear, self.left = torch.nn.Linear(1, 4), calls
+
+    def forward(self, context):
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+        return torch.tanh(self.linear(context))
+
+
+def test_an_interrupted_training_keeps_the_best_so_far():
+    context, x = bent()
+    gmm = GMM(
+        2, 1, network=Interrupted(9)
+    )  # a trial at the start, then two passes an epoch of one batch and held-out rows
+    trained = gmm.fit(x, context, batch_size=1000, epochs=50, generator=seeded())
+    assert trained.reason is mx.Reason.INTERRUPTED
+    assert len(trained.trace) == 3 and trained.best == 2
+
+
+# -- from where rows come
+
+
+def test_frames_and_tensors_are_the_same():
+    context, x = bent()
+    frames = pd.DataFrame(x.numpy(), columns=["a", "b"]), pd.DataFrame(context.numpy(), columns=["c"])
+    one, other = network(), network()
+    first = one.fit(x, context, epochs=2, generator=seeded())
+    second = other.fit(*frames, epochs=2, generator=seeded())
+    torch.testing.assert_close(first.validation, second.validation)
+
+
+@pytest.mark.parametrize("validation", [0.25, 0])
+def test_a_loader_of_pairs_is_gone_through(validation):
+    context, x = bent()
+    loader = DataLoader(TensorDataset(context, x), batch_size=100)
+    trained = network().fit(loader, validation=validation, epochs=30, generator=seeded())
+    assert trained.validation[-1] > trained.validation[0] + 1
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return zip(*bent(), strict=True)
+
+
+def test_a_stream_needs_a_loader_of_held_out_rows():
+    loader = DataLoader(Stream(), batch_size=100)
+    with pytest.raises(MixtureError, match="`validation` must be a DataLoader where x is one of a stream"):
+        network().fit(loader, epochs=1)
+    held = DataLoader(TensorDataset(*bent(100, 7)), batch_size=50)
+    assert len(network().fit(loader, validation=held, epochs=2).validation) == 2
+
+
+# -- through errors and gaps
+
+
+def test_gaps_that_are_not_there_change_nothing():
+    (context, x), still = bent(), partial(torch.optim.Adam, lr=1e-3)
+    found = []
+    for observation in (None, mx.observation.Missing()):
+        gmm = network()
+        gmm.initialize(x, "kmeans", context, seeded())
+        found.append(gmm.fit(x, context, epochs=3, optimizer=still, observation=observation, generator=seeded()))
+    torch.testing.assert_close(found[0].validation, found[1].validation)
+
+
+def test_rows_with_gaps_teach():
+    (context, x), held = bent(2000), bent(1000, 7)
+    gaps = x.clone()
+    gaps[torch.rand(x.shape, generator=seeded(5)) < 0.4] = torch.nan
+    gmm = network()
+    gmm.fit(gaps, context, epochs=40, observation=mx.observation.Missing(), generator=seeded())
+    best = -2 * (math.log(0.1) + 0.5 * math.log(2 * math.pi * math.e))
+    assert density(gmm, *held) > best - 0.2
+
+
+def test_errors_of_observation_are_undone():
+    context, x = bent(3000)
+    noisy = x + 0.3 * torch.randn(x.shape, generator=seeded(9))
+    torch.manual_seed(0)
+    gmm = GMM(2, 1, components=1, hidden_features=(16,))
+    gmm.fit(noisy, context, epochs=60, observation=mx.observation.AdditiveNoise(scale=0.3), generator=seeded())
+    with torch.no_grad():
+        scale = gmm(context).variance.sqrt().mean(0)
+    torch.testing.assert_close(scale, torch.tensor([0.1, 0.1]), rtol=0.5, atol=0)
+
+
+def test_errors_of_single_rows_are_refused_with_another_way():
+    context, x = bent()
+    errors = mx.observation.AdditiveNoise(scale=torch.rand(400, 2), per_row=True)
+    with pytest.raises(MixtureError, match="the same for all rows.*convolve"):
+        network().fit(x, context, observation=errors)
+    gmm, own = network(), torch.rand(400, 2) + 0.1
+    law = gmm(context).convolve(mx.Diagonal(own.square().unsqueeze(-2), tied=True))
+    one = gmm(context[3]).convolve(mx.Diagonal(own[3].square(), tied=True))
+    torch.testing.assert_close(law.log_prob(x)[3], one.log_prob(x[3]))
+
+
+# -- with what it works
+
+
+def test_a_plain_loop_trains_it():
+    context, x = bent()
+    gmm = network()
+    steps, before = torch.optim.Adam(gmm.parameters(), lr=1e-2), density(gmm, context, x)
+    for _ in range(30):
+        steps.zero_grad()
+        loss = -gmm(context).log_prob(x).mean()
+        loss.backward()
+        steps.step()
+    assert density(gmm, context, x) > before + 1
+
+
+@pytest.mark.parametrize("make", [network, lambda: MixtureDensityNetwork(mx.Poisson, 1)])
+def test_it_is_kept_and_comes_back(make):
+    context = bent()[0]
+    x = make()(context).sample()
+    gmm, kept = make(), io.BytesIO()
+    gmm.initialize(x, "kmeans", context)
+    torch.save(gmm, kept)
+    kept.seek(0)
+    fresh = make()
+    fresh.load_state_dict(gmm.state_dict())
+    for again in (torch.load(kept, weights_only=False), copy.deepcopy(gmm), fresh):
+        torch.testing.assert_close(again(context).log_prob(x), gmm(context).log_prob(x))
+
+
+def test_the_mixture_stays_in_single_precision_where_the_network_does_not():
+    context, x = bent()
+    gmm = network()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = -gmm(context).log_prob(x).mean()
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(-density(gmm, context, x), abs=0.05)
+    loss.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in gmm.parameters())
+
+
+def test_transforms_of_torch_see_through_it():
+    context, x = bent(20)
+    gmm = network()
+    each = torch.func.vmap(lambda one, row: gmm(one).log_prob(row))(context, x)
+    torch.testing.assert_close(each, gmm(context).log_prob(x))
+
+
+def test_several_processes_train_it():
+    context, x = bent()
+    gmm, alone = network(), network()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    torch.distributed.init_process_group("gloo", init_method=address, rank=0, world_size=1)
+    try:
+        for one in (torch.nn.parallel.DistributedDataParallel(gmm), alone):
+            (-one(context).log_prob(x).mean()).backward()
+    finally:
+        torch.distributed.destroy_process_group()
+    for mine, theirs in zip(gmm.parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_it_is_compiled_without_a_break():
+    context, x = bent()
+    gmm = network()
+
+    def loss(context, x):
+        return -gmm(context).log_prob(x).mean()
+
+    whole = torch.compile(loss, backend="eager", fullgraph=True)
+    torch.testing.assert_close(whole(context, x), loss(context, x))
+
+
+@pytest.mark.slow
+def test_a_target_of_many_values_is_foretold_almost_as_well_as_can_be():
+    """The inverse sinusoid (Bishop, 1994): x given t + 0.3 sin(2 pi t) and noise, beside the exact conditional."""
+
+    def drawn(rows, generator):
+        x = torch.rand(rows, 1, generator=generator)
+        return x + 0.3 * torch.sin(2 * torch.pi * x) + 0.1 * torch.randn(rows, 1, generator=generator), x
+
+    def exact(context, x):
+        joint = lambda x: -50 * (context - x - 0.3 * torch.sin(2 * torch.pi * x)).square()  # noqa: E731
+        grid = torch.linspace(0, 1, 1001)
+        return (joint(x).squeeze(1) - joint(grid).logsumexp(1) + math.log(1000)).mean().item()
+
+    generator = seeded()
+    (context, x), held, test = drawn(20_000, generator), drawn(5000, generator), drawn(20_000, generator)
+    torch.manual_seed(0)
+    gmm = GMM(1, 1, components=12, covariance_type="diagonal", activation=torch.nn.SiLU)
+    steps = partial(torch.optim.Adam, lr=5e-3)
+    gmm.fit(x, context, held, 60, 512, steps, early_stopping=10, generator=generator)
+    assert exact(*test) - 0.02 < density(gmm, *test) < exact(*test) + 1e-3
