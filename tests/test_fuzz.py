@@ -10,8 +10,7 @@ from random_fits import judged, line, rows, seeded
 
 import mixtura as mx
 
-CASES, EACH = 1000, 25
-MANY = range(CASES, 3000)
+CASES, EACH, MANY = 1000, 25, 3000
 
 # What is still open: outcomes by which a case does not fail yet, with a piece of the line where it is one family's or
 # one method's alone. This list only shrinks.
@@ -29,8 +28,15 @@ SLOW = [
 ]
 
 
-def defects(seeds):
-    lines = [line(seed) for seed in seeds]
+# By default no fit takes more updates than this: what creeps is left to `make slow`.
+SHORT = r"(mx\.(?:EM|Variational|AnnealedEM|ClassificationEM|SplitMergeEM|StochasticEM)\()(?=\)|prior=|draws=)"
+
+
+def short(one):
+    return re.sub(SHORT, r"\1max_iterations=250, ", one)
+
+
+def defects(lines):
     found = [judged(one) for one in lines if not any(re.search(slow, one) for slow in SLOW)]
     return [one for one in found if one.defect and not is_open(one)]
 
@@ -41,7 +47,7 @@ def is_open(one):
 
 @pytest.mark.parametrize("first", range(0, CASES, EACH))
 def test_a_fit_is_finite_and_its_reason_holds_or_it_is_an_error_of_ours(first):
-    found = defects(range(first, first + EACH))
+    found = defects(short(line(seed)) for seed in range(first, first + EACH))
     assert not found, "\n".join(map(str, found))
 
 
@@ -81,9 +87,9 @@ def test_what_was_a_defect_is_none(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(MANY.start, MANY.stop, 100))
+@pytest.mark.parametrize("first", range(0, MANY, 100))
 def test_many_more_fits(first):
-    found = defects(range(first, first + 100))
+    found = defects(map(line, range(first, first + 100)))
     assert not found, "\n".join(map(str, found))
 
 

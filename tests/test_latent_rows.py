@@ -277,6 +277,7 @@ def _summaries(mixture):
     return mixture.weights.amax(-1), mixture.mean, mixture.variance.log(), mixture.log_prob(torch.zeros((), dtype=F64))
 
 
+@pytest.mark.slow
 def test_ranks_of_some_simulated_truths_are_uniform():
     for column in ranks(20, 10, AdditiveNoise(scale=0.8), 2, 20, 3):
         assert stats.chisquare(np.histogram(column, bins=4, range=(0, 20))[0]).pvalue > 1e-3

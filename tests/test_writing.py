@@ -73,7 +73,7 @@ def test_what_appears_meanwhile_is_not_replaced(writer, tmp_path):
     assert names(tmp_path) == ["r"] and names(tmp_path / "r") == ["mine.txt"]
 
 
-@pytest.mark.parametrize("again", ["r", "other"])
+@pytest.mark.parametrize("again", [pytest.param("r", marks=pytest.mark.slow), "other"])
 def test_what_a_killed_process_left_is_cleaned_by_the_next(writer, tmp_path, again):
     first = writer(tmp_path / "r")
     first.send_signal(signal.SIGKILL)
