@@ -14,8 +14,8 @@ step of Newton's on the likelihood itself at the mean m instead, in :math:`\log 
 .. math:: \frac{dQ}{ds} = \sum_n r_n (\psi(x_n + s) - \psi(s)) - N\log\frac{s + m}{s}, \qquad
     \frac{d^2Q}{ds^2} = \frac{N m}{s (s + m)} - \sum_n r_n (\psi'(s) - \psi'(x_n + s)),
 
-and EM's where that is not concave, or where it lowered the likelihood. Where counts are no more spread than Poisson's s
-grows by a factor every time.
+or goes uphill by a factor of e where that is not concave; EM's is taken where it lowered the likelihood. Where counts
+are no more spread than Poisson's s grows by a factor every time.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ class NegativeBinomial(Counts):
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         total, groups, change = statistics.moments
         weight, s = _column(statistics.weight, total), self.total_count.double()
-        mean, sure = total / weight, self._creep(statistics)
+        mean = total / weight
         slope = groups - weight * s * torch.log1p(mean / s)
         bend = slope + weight * s * mean / (s + mean) - change
-        step = torch.where(bend < 0, -slope / bend, (sure / s).log())
-        return self._at(mean, (s * step.clamp(-_FAR, _FAR).exp()).where(step.isfinite(), sure))
+        step = torch.where(bend < 0, -slope / bend, slope.sign())
+        return self._at(mean, s * step.clamp(-_FAR, _FAR).exp())
 
     def cautious(self, statistics: Statistics, prior: Any = None) -> Self:
         return self._at(

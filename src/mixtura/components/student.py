@@ -13,7 +13,8 @@ Rubin and Wu, 1998), which divides the scatter by :math:`U_k` and not :math:`N_k
 components of equal volume take one expansion for all, and a prior none (it divides by :math:`N_k`). Degrees of freedom
 take one Newton step on :math:`\sum_n r_{nk}\log p_k(x_n)` itself, as in ECME (Liu and Rubin, 1994), because EM's own
 step, the shape of a gamma law with :math:`\log\tfrac\nu2 - \psi(\tfrac\nu2) = \log\bar u - \overline{\log u}`, crawls
-where they are many; it is taken where the sum is not concave, and where Newton's lowered the likelihood.
+where they are many; it is taken where Newton's lowered the likelihood. Where the sum is not concave, they go uphill by
+a factor of e.
 """
 
 from __future__ import annotations
@@ -209,12 +210,11 @@ class StudentT(GaussianInside):
         return self._replace(inner=gaussian, dof=dof.to(self.dtype))
 
     def _leap(self, weight: Tensor, logs: Tensor, squares: Tensor, pull: Tensor, expansion: Tensor) -> Tensor:
-        """Degrees of freedom after a Newton step in their logarithm; an EM step where the likelihood is not concave."""
-        dof, slopes = self.dof.double(), self._curve(weight, logs, squares, pull)
+        """Degrees of freedom after a Newton step in their logarithm; a step uphill where that is not concave."""
+        slopes = self._curve(weight, logs, squares, pull)
         slope, bend = map(_over_components, slopes) if self.shared else slopes
-        gradual = (self._step(weight, logs, squares, pull, expansion) / dof).log()
-        step = torch.where(bend < 0, -slope / bend, gradual)
-        return (dof * step.clamp(-1, 1).exp()).clamp(_LEAST, _MOST)
+        step = torch.where(bend < 0, -slope / bend, slope.sign())
+        return (self.dof.double() * step.clamp(-1, 1).exp()).clamp(_LEAST, _MOST)
 
     def _step(self, weight: Tensor, logs: Tensor, squares: Tensor, pull: Tensor, expansion: Tensor) -> Tensor:
         """Degrees of freedom after EM's own step, which together with that of centre and matrix lowers nothing."""
