@@ -23,6 +23,7 @@ from torch.distributions import (
 import mixtura as mx
 from mixtura.bayes import Model, Posterior
 from mixtura.bayes.bijections import Centred, Floored, Ordered, Pinned
+from mixtura.bayes.engine.functions import functions
 from mixtura.errors import MixtureError, NotClosedForm
 
 
@@ -477,3 +478,22 @@ def test_conjugate_priors_can_be_drawn_from() -> None:
     draws = mx.bayes.prior_draws(posterior.variables, posterior.together, 4000, torch.Generator().manual_seed(0))
     assert draws["loc"].mean().item() == pytest.approx(3.0, abs=0.05)
     assert draws["scale"].square().mean().item() == pytest.approx(0.1, abs=0.01)
+
+
+READ = {
+    "errors": lambda x: (x, mx.observation.AdditiveNoise(scale=torch.rand(*x.shape).double() + 0.1, per_row=True)),
+    "gaps": lambda x: (x.where(torch.arange(2 * len(x)).reshape(-1, 2) % 5 > 0, torch.nan), mx.observation.Missing()),
+    "projection": lambda x: (x.sum(-1, keepdim=True), mx.observation.LinearMeasurement(torch.ones(1, 2).double(), 0.1)),
+}
+
+
+@pytest.mark.parametrize("structure", [mx.Full(), mx.Diagonal(tied=True), mx.Spherical()])
+@pytest.mark.parametrize("name", READ)
+def test_what_stands_before_rows_is_machine_code_as_well(name: str, structure: mx.components.Structure) -> None:
+    """The engine compares with autograd before it serves, and says so where it does not."""
+    x, observation = READ[name](mx.datasets.old_faithful().double()[:60])
+    family = mx.Gaussian.template(structure=structure)
+    prior = {"mean": Normal(torch.tensor([3.5, 70.0]), torch.tensor([2.0, 20.0])), "scale": HalfNormal(10.0)}
+    posterior = Model(2, family, observation=observation, priors=prior).posterior(x)
+    served = functions(posterior)
+    assert (served.engine, served.reason) == ("compiled", "")

@@ -64,10 +64,11 @@ class Term:
         weights, components = self._at(values, covariates)
         components = components if self.kept is None else components.marginal(self.kept)
         observation, possible = self.observation.at(side), possible.reshape(len(x), *(1,) * leading, -1)
-        if not self.slopes.move:
+        if observation.selects:
             return observation.log_joint(Mixture._of(weights.log(), components), x) + possible
         rows = x.reshape(len(x), *(1,) * leading, *x.shape[1:])  # beside the components of each row
-        return weights.log() + observation.log_prob(components, rows) + possible
+        read = observation.log_prob if observation.gaps else observation.density
+        return weights.log() + read(components, rows) + possible
 
     def _at(self, values: Mapping[str, Tensor], covariates: Tensor) -> tuple[Tensor, Component]:
         """The weights and the components at covariates ``(N, Q)``."""

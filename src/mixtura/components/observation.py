@@ -101,6 +101,10 @@ class Observation(Value, ABC):
     def log_prob(self, components: Component, y: Tensor) -> Tensor:
         """Returns log p(y|k) in nats, ``(*S, *B, K)``, of recorded rows ``(*S, *B, *event)``; resolved only."""
 
+    def density(self, components: Component, y: Tensor) -> Tensor:
+        """Returns `log_prob` of rows without gaps, with no look at a number where that can be done; NaN if singular."""
+        return self.log_prob(components, y)
+
     @abstractmethod
     def record(self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None) -> Tensor:
         """Draws what is recorded of clean rows ``(*S, *B, *event)`` that came from ``labels``; resolved only."""

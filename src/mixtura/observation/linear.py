@@ -28,7 +28,7 @@ from .clean_draws import drawn_sums
 from .clean_posterior import clean_posterior
 from .clean_sums import carried_back, expected_sums, finished
 from .matrices import added, apply, square_root, whole
-from .recorded_law import recorded_law
+from .recorded_law import recorded_law, trusted_law
 from .seen_rows import pieces
 
 __all__ = ["Linear"]
@@ -145,6 +145,10 @@ class Linear(Observation):
         if not self.side and not self._has_gaps(self._refused_gaps(y)):
             return self.law(components).gaussian_law.log_prob(y)
         return torch.cat([one.log_prob for one in pieces(self, components.gaussian_law, y)])
+
+    def density(self, components: Component, y: Tensor) -> Tensor:
+        rows = y if components.event_shape else y.unsqueeze(-1)
+        return trusted_law(self, components).log_prob(rows)
 
     def moments(self, components: Component) -> tuple[Tensor, Tensor]:
         recorded = self.law(components)

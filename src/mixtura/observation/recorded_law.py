@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..components import Component, Diagonal, Full, Gaussian, Spherical, Structure
+from ..components.covariance.full import factored
 from ..components.covariance.posterior import refuse_singular
 from ..components.gaussian_algebra import expanded
 from .base import aligned
@@ -19,7 +20,7 @@ from .matrices import image, square_root
 if TYPE_CHECKING:
     from .linear import Linear
 
-__all__ = ["recorded_law"]
+__all__ = ["recorded_law", "trusted_law"]
 
 
 def recorded_law(observation: Linear, components: Component) -> Component:
@@ -28,9 +29,27 @@ def recorded_law(observation: Linear, components: Component) -> Component:
     mean = image(observation.matrix, gaussian.location, components) + aligned(observation.offset, components)
     structure = _structure(observation, gaussian)
     refuse_singular(structure.detach().singular(observation.width))
+    return components.with_gaussian(_placed(mean, structure))
+
+
+def _placed(mean: Tensor, structure: Structure) -> Gaussian:
+    """The Gaussians of means ``(..., K, M)`` and structures, each expanded to the batch of both."""
     batch = torch.broadcast_shapes(mean.shape[:-2], structure.leading[:-1])
-    location = mean.expand(*batch, gaussian.batch_shape[-1], observation.width)
-    return components.with_gaussian(Gaussian._of(location=location, structure=expanded(structure, batch)))
+    return Gaussian._of(location=mean.expand(*batch, *mean.shape[-2:]), structure=expanded(structure, batch))
+
+
+def trusted_law(observation: Linear, components: Component) -> Gaussian:
+    """Returns the same law as Gaussians on vectors, without a look at a number: in the structure that always holds."""
+    gaussian = components.gaussian_law
+    mean = image(observation.matrix, gaussian.location, components) + aligned(observation.offset, components)
+    clean, noise = gaussian.structure, aligned(observation.noise, gaussian)
+    if observation.matrix is not None:
+        matrix = aligned(observation.matrix, gaussian)
+        errors = torch.diag_embed(noise) if observation.diagonal else noise
+        structure = factored(matrix @ clean.dense(gaussian.features) @ matrix.mT + errors, False)
+    else:
+        structure = clean.plus_diagonal(noise) if observation.diagonal else clean.plus_full(noise)
+    return _placed(mean, structure)
 
 
 def _structure(observation: Linear, gaussian: Gaussian) -> Structure:

@@ -71,7 +71,7 @@ def _by_machine(posterior: Posterior) -> Functions:
         raise Untraceable("llvmlite, which makes machine code, is not there or not understood.")
     copied: Any = traced_module("copied")
     example, *others = (posterior.start(torch.Generator().manual_seed(seed)) for seed in range(3))
-    density = traced.compiled(posterior.prepared, posterior.terms, example)
+    density = traced.compiled(posterior.prepared, posterior.alike, example)
     for u in others:
         _compare(density, u, posterior)
     return Functions(density.address, copied.copying(), density.data.ctypes.data, "compiled", "", (density,))

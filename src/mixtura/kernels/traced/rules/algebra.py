@@ -122,7 +122,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "cholesky": lambda a, upper=False: _turned(_cholesky(a)) if upper else _cholesky(a),
     "linalg_cholesky_ex": lambda a, upper=False, check_errors=False: (
         _turned(_cholesky(a)) if upper else _cholesky(a),
-        None,
+        np.zeros(a.shape[:-2]),  # it went well: else a root is not a number, and so is all that follows
     ),
     "linalg_solve_triangular": _solve_triangular,
     "triangular_solve": _triangular_solve,
