@@ -45,6 +45,8 @@ bench: $(VENV)/.with-bench
 	$(BIN)/python -m benchmarks.small
 	$(BIN)/python -m benchmarks.diffusion
 	$(BIN)/python -m benchmarks.optima
+	$(BIN)/python -m benchmarks.condition
+	$(BIN)/python -m benchmarks.conditional_densities
 	$(BIN)/python -m benchmarks.diffusion_guidance
 	$(BIN)/python -m benchmarks.fuzz --cases 2000
 

@@ -22,6 +22,7 @@ from .passes import assignments, draws, log_densities
 from .printing import say, show_components, show_found, show_groups, show_recorded, shown_path
 from .question import Outcome, Question
 from .reading import Reading, read_for
+from .regress import regress
 from .results import SUMMARY, assignments_name, new_folder, write_results
 from .tables import check_table, write_table
 
@@ -35,6 +36,7 @@ app = typer.Typer(
     help="Mixture models from a table to a report: `mixtura demo` shows all of it.",
 )
 app.add_typer(diffusion, name="diffusion")
+app.command()(regress)
 
 
 def _version(wanted: bool) -> None:

@@ -76,7 +76,13 @@ class Prior(Value):
             >>> mx.Prior.weak(mx.datasets.old_faithful(), 3).components.degrees
             4.0
         """
-        return cls(1.0, weak_components(*recorded_moments(rows(x)), components))
+        table = rows(x)
+        mean, variance = recorded_moments(table)
+        empty = mean.isnan().reshape(-1).nonzero().flatten().tolist()
+        if empty:
+            names = ", ".join(table.columns[d] if table.columns else str(d) for d in empty)
+            refuse("x", "known somewhere in every column", f"nothing but gaps in column {names}", "Leave it out.")
+        return cls(1.0, weak_components(mean, variance, components))
 
     def sample(self, components: Component, generator: Generator | None = None) -> Mixture:
         """Draws a whole mixture: weights and components.

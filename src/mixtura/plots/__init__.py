@@ -12,14 +12,18 @@ from .corner import corner, telling
 from .curves import selection, trace
 from .density import density
 from .ellipses import ellipses
+from .foretold import bands, coverage, pit
 from .responsibilities import responsibilities
 from .style import PALETTE, style
 
 __all__ = [
     "PALETTE",
+    "bands",
     "corner",
+    "coverage",
     "density",
     "ellipses",
+    "pit",
     "responsibilities",
     "selection",
     "style",

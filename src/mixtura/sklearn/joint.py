@@ -10,7 +10,6 @@ exactly: the conditional given the rest.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -21,10 +20,11 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from ..components import Full, Gaussian, Structure
+from ..components import Structure
 from ..data import TensorRows
 from ..learning import EM, Method, fit
 from ..mixture import Mixture, Prior
+from ..mixture.rows_with_gaps import given_rows
 from ..observation import Missing
 from .base import generator
 from .regressor import DistributionRegressor
@@ -129,35 +129,4 @@ class MixtureRegressor(DistributionRegressor):
 
     def _given(self, x: Tensor) -> Mixture:
         dtype = torch.promote_types(x.dtype, self._mixture.dtype)
-        return _conditional(self._mixture.to(dtype), x.to(dtype))
-
-
-def _conditional(joint: Mixture, x: Tensor) -> Mixture:
-    """Returns the mixtures of the last coordinates given rows of the first, from which some may be missing."""
-    gaps = x.isnan()
-    if not bool(gaps.any()):
-        return joint.condition(list(range(x.shape[1])), x)
-    pieces, order = zip(*_by_pattern(joint, x, gaps), strict=True)
-    back = torch.cat(order).argsort()
-    location = torch.cat([one.components.gaussian_law.location for one in pieces])[back]
-    factor = torch.cat([_factors(one) for one in pieces])[back]
-    components = Gaussian._of(location=location, structure=Full._of(factor=factor, tied=False))
-    return Mixture._of(torch.cat([one.logits for one in pieces])[back], components, pieces[0].columns)
-
-
-def _by_pattern(joint: Mixture, x: Tensor, gaps: Tensor) -> Iterator[tuple[Mixture, Tensor]]:
-    """The conditional mixtures of the rows of each pattern of gaps, and the numbers of these rows."""
-    targets = list(range(x.shape[1], joint.event_shape[0]))
-    patterns, which = torch.unique(gaps, dim=0, return_inverse=True)
-    for i, pattern in enumerate(patterns):
-        index, known = (which == i).nonzero().squeeze(-1), (~pattern).nonzero().squeeze(-1).tolist()
-        alone = joint.marginal([*known, *targets])
-        given = alone.condition(list(range(len(known))), x[index][:, known]) if known else alone.expand((len(index),))
-        yield given, index
-
-
-def _factors(mixture: Mixture) -> Tensor:
-    """The Cholesky factors of all components of all entries, ``(N, K, T, T)``."""
-    gaussian = mixture.components.gaussian_law
-    factor = gaussian.structure.full(gaussian.features).given
-    return factor.expand(*gaussian.batch_shape, *factor.shape[-2:])
+        return given_rows(self._mixture.to(dtype), x.to(dtype))
