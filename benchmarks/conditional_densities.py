@@ -3,8 +3,8 @@
 Five folds; every number is of rows that were held out. Two tables: scikit-learn's diabetes (442 rows, ten features),
 and `flchain` of R's survival package (7,874 rows: the logarithm of kappa free light chains from age, sex, the
 logarithms of lambda chains and of creatinine, of which 1,350 are missing). Log-density in nats per row (higher is
-better; with the standard error of its mean), CRPS in the target's units (lower is better), the share of targets within the central 90 %
-interval, its mean width, and seconds of a fit with its search, on a busy machine.
+better; with the standard error of its mean), CRPS in the target's units (lower is better), the share of targets within
+the central 90 % interval, its mean width, and seconds of a fit with its search, on a busy machine.
 
 MixtureRegressor: K from 1, 2, 3, 5, 8 by cross-validated log-density within the rows learned from.
 MixtureDensityRegressor: as it comes. Linear: least squares with a normal error of constant scale. Quantile boosting:

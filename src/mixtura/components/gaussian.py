@@ -337,8 +337,7 @@ class Gaussian(Component):
         return self.structure.distinct
 
     def _constants(self) -> Tensor:
-        constants = -self._distinct.half_logdet(self.features) - self.features * _HALF_LOG_TWO_PI
-        return constants.expand(self.batch_shape)
+        return (-self._distinct.half_logdet(self.features) - self.features * _HALF_LOG_TWO_PI).expand(self.batch_shape)
 
     def plan(self, constants: Tensor, labels: Labels, extra: kernels.Extra = kernels.NOTHING) -> kernels.Plan:
         """What a pass is to sum for log joints whose constants are ``(*B, K)``; the batch becomes restarts."""
