@@ -29,7 +29,7 @@ class Target:
 
     log_density: object
     size: int = 2
-    terms: tuple = ()
+    alike: tuple = ()
 
     def prepared(self, u):
         return None, self.log_density(u)

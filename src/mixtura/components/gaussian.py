@@ -107,7 +107,6 @@ class Gaussian(Component):
 
     @property
     def log_volume(self) -> Tensor:
-        """How matrices grow with scales and correlations; see `ExponentialFamily.log_volume`."""
         return self.structure.log_volume(self.features)
 
     @property
