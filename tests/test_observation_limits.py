@@ -317,3 +317,27 @@ def test_a_box_is_the_same_beside_components_of_other_widths():
         mx.Mixture(torch.ones(1).double(), together.take([k])).observed(Rounded(1.0)).log_prob(y) for k in range(4)
     ]
     assert torch.allclose(rounded.log_prob(y), torch.stack(alone).logsumexp(0) - math.log(4), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("observation", "record"),
+    [
+        (Rounded(1.0), lambda x: x.round()),
+        (Censored(-1.0, 2.0), lambda x: x.clamp(-1, 2).where((x < -1) | (x > 2), (2 * x).round() / 2)),
+        (mx.observation.AdditiveNoise(scale=0.5), lambda x: x.round()),
+    ],
+    ids=["rounded", "censored", "noise"],
+)
+def test_equal_records_are_read_once(observation, record):
+    """A table of few different records is learned from as its different rows, with the weight of all that are equal."""
+
+    class Each(mx.EM):
+        """EM that reads every row."""
+
+    y = record(vectors().sample((300,), torch.Generator().manual_seed(0)))
+    weight = torch.arange(300, dtype=y.dtype) % 3
+    given = {"init": torch.arange(300) % 2, "observation": observation, "sample_weight": weight}
+    once, each = (mx.fit(y, method=kind(5, 0, acceleration=False), **given) for kind in (mx.EM, Each))
+    assert len(y.unique(dim=0)) <= 150
+    torch.testing.assert_close(once.trace, each.trace, rtol=0, atol=1e-10)
+    assert len(once.rows) == 300

@@ -47,14 +47,20 @@ def plain_table(rows: Rows) -> bool:
 
 
 def gathered(rows: Rows) -> Rows:
-    """Returns a small table with equal rows as one that counts as often, where they are at most half as many."""
-    if not plain_table(rows):
+    """Returns a small table with equal rows as one that counts as often, where they are at most half as many.
+
+    Rows may have been recorded through something, as long as it is the same for all, and without gaps.
+    """
+    alike = type(rows) is TensorRows and not rows.observation.side and not rows.possible.known
+    if not (alike and rows.device.type == "cpu" and small(len(rows), rows.features)):
+        return rows
+    if bool(rows.tensor().isnan().any()):
         return rows
     x, place = torch.unique(rows.tensor(), dim=0, return_inverse=True)
     if 2 * len(x) > len(rows):
         return rows
     weight = torch.zeros(len(x), dtype=torch.float64).index_add_(0, place, rows.each_weight.double())
-    return TensorRows(x, weight, rows.columns)
+    return rows.recorded_as(x, weight)
 
 
 def tabled(rows: Rows, floor: Tensor) -> Table:

@@ -81,8 +81,8 @@ class EM(Method):
         return leap(self, rows, start, floor, report) if self.alone else None
 
     def gathered(self, rows: Rows, state: Mixture) -> Rows:
-        whole = type(self) in _PLAIN and state.components.support.is_discrete
-        return gathered(rows) if whole else rows
+        often = state.components.support.is_discrete or not rows.observation.exact  # as where records are rounded
+        return gathered(rows) if type(self) in _PLAIN and often else rows
 
     def converged(self, one: Run, rounding: float) -> bool:
         """Judges by the gain still to come; by the last change alone where a ridge may let the objective fall."""
