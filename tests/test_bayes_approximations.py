@@ -22,7 +22,7 @@ METHODS = {
     "full": lambda target, generator: approximations.advi(target, "full", generator=generator),
     "pathfinder": approximations.pathfinder,
 }
-FULL = {"laplace": 1e-6, "full": 1e-4, "pathfinder": 0.05}  # a bound of a hundred draws chooses the last's covariance
+FULL = {"laplace": 1e-6, "full": 1e-3, "pathfinder": 0.05}  # a bound of a hundred draws chooses the last's covariance
 
 
 def seeded(seed=0):
@@ -60,7 +60,7 @@ def test_mean_field_underestimates_variances_as_it_must(size):
     found = approximate("mean-field", target)
     unit = target.covariance / target.scale / target.scale.unsqueeze(-1)
     law = target.scale.square() / torch.linalg.inv(unit).diagonal()
-    assert torch.allclose(found.covariance.diagonal() / law, torch.ones(size).double(), atol=1e-4)
+    assert torch.allclose(found.covariance.diagonal() / law, torch.ones(size).double(), atol=1e-3)
     assert (found.covariance.diagonal() < target.scale.square()).all()
     assert found.covariance.equal(found.covariance.diagonal().diag())
 

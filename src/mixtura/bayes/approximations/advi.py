@@ -36,6 +36,7 @@ _PATHS, _PATH_STEPS = 4, 200
 _FEWEST = 64
 _ROUNDS = 4
 _SETTLED = 0.05  # nats between the bound that was maximised and that of fresh draws
+_TOLERANCE = 1e-7  # nats
 _UNSURE = 1.0  # an error of the latter, in nats, above which it says nothing
 _ENDLESS = 40.0  # a spread of the first Gaussian's times exp(40), or its inverse
 _HALVINGS = 40
@@ -125,7 +126,7 @@ def _maximised(target: Target, rank: Rank, first: Place, steps: int, generator: 
     for round_ in range(_ROUNDS):
         draws = steady_draws(count << round_, target.size, generator)
         objective = Objective(by_autograd(target.log_density, target.points_at_once), rank, mean, frame, draws)
-        found = climb(objective, _possible(objective, free).unsqueeze(0), max(1, steps - len(history)))
+        found = climb(objective, _possible(objective, free).unsqueeze(0), max(1, steps - len(history)), _TOLERANCE)
         free = found.points[-1, 0]
         history.extend(found.values[:, 0].tolist())
         law = normal(*objective.law(free))

@@ -8,7 +8,7 @@ by the two-loop recursion (Nocedal, 1980). The step :math:`t` along it is found 
 
 (Lewis and Overton, 2013), which asks nothing of a function where it is :math:`-\infty`: such a step is too long. A
 climb has converged where the gain that is still to come, :math:`\tfrac12 g^\top H g` nats, and the last gain are both
-below the tolerance: neither depends on the units of u. The first steps do, so u is measured in the scales
+below the tolerance, or ten steps together gained no more: neither depends on the units of u. The first steps do, so u is measured in the scales
 :math:`|\partial^2 f/\partial u_i^2|^{-1/2}` of the first start.
 """
 
@@ -27,7 +27,9 @@ __all__ = ["Paths", "climb", "scales"]
 _MEMORY = 20
 _TRIALS = 30
 _ENOUGH_GAIN, _ENOUGH_BEND = 1e-4, 0.9
-_TOLERANCE, _ROUNDING = 1e-9, 1e-13
+_ROUNDING = 1e-13
+_PATIENCE = 10
+_STRAIGHT = 1e-10  # a curvature, beside the slope squared, that is taken for none
 _ENDLESS = 2.0**25
 
 
@@ -56,14 +58,23 @@ class Paths:
 
 
 def scales(log_density: LogDensity, u: Tensor) -> Tensor:
-    """Returns the scale of each coordinate at a point ``(P,)`` by its curvature, 1 where that says nothing."""
-    curvature = hessian(log_density, u).diagonal().abs().sqrt()
-    return torch.where(curvature.isfinite() & (curvature > 0), 1 / curvature, 1.0)
+    """Returns the scale of each coordinate at a point ``(P,)`` by its curvature, else by its slope, else 1."""
+    slope, matrix = hessian(log_density, u)
+    curvature = matrix.diagonal().abs()
+    found = torch.where(curvature > _STRAIGHT * slope.square(), curvature.rsqrt(), 1 / slope.abs())
+    return torch.where(found.isfinite() & (found > 0), found, 1.0)
 
 
-def climb(density: Density, starts: Tensor, steps: int) -> Paths:
-    """Goes uphill from starts ``(S, P)``, at which the density is finite, in coordinates of about unit scale."""
-    state = _Climb(density, starts)
+def climb(density: Density, starts: Tensor, steps: int, tolerance: float = 1e-9) -> Paths:
+    """Goes uphill from starts ``(S, P)``, at which the density is finite, in coordinates of about unit scale.
+
+    Arguments:
+        density: Values and gradients.
+        starts: Where climbs begin.
+        steps: The most steps of each.
+        tolerance: What is too little to go on for, in nats.
+    """
+    state = _Climb(density, starts, tolerance)
     for _ in range(steps):
         if not bool(state.going.any()):
             break
@@ -74,8 +85,8 @@ def climb(density: Density, starts: Tensor, steps: int) -> Paths:
 class _Climb:
     """Where the climbs are, and what they remember."""
 
-    def __init__(self, density: Density, starts: Tensor) -> None:
-        self.density, self.u = density, starts
+    def __init__(self, density: Density, starts: Tensor, tolerance: float) -> None:
+        self.density, self.u, self.tolerance = density, starts, tolerance
         self.f, self.g = density(starts)
         self.history = [(self.u, self.f, self.g)]
         self.pairs: list[tuple[Tensor, Tensor]] = []
@@ -87,7 +98,9 @@ class _Climb:
     def step(self) -> None:
         direction = self._direction()
         slope = (self.g * direction).sum(-1)
-        small = _TOLERANCE + _ROUNDING * self.f.abs()
+        small = self.tolerance + _ROUNDING * self.f.abs()
+        if len(self.history) > _PATIENCE:
+            self._end(self.f - self.history[-_PATIENCE - 1][1] <= small, Ending.CONVERGED)
         self._end((slope / 2 <= small) & ((self.gain <= small) | (slope == 0)), Ending.CONVERGED)
         if bool(self.going.any()):
             self._move(direction, slope, small)

@@ -79,14 +79,14 @@ def values(log_density: LogDensity, u: Tensor, at_once: int) -> Tensor:
     return torch.where(found.isnan(), -torch.inf, found).reshape(u.shape[:-1])
 
 
-def hessian(log_density: LogDensity, u: Tensor) -> Tensor:
-    """Returns the matrix of second derivatives at a point ``(P,)``, by autograd, with shape ``(P, P)``."""
+def hessian(log_density: LogDensity, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns gradient ``(P,)`` and second derivatives ``(P, P)`` at a point ``(P,)``, by autograd."""
     with torch.enable_grad():
         point = u.detach().clone().requires_grad_()
         (gradient,) = torch.autograd.grad(log_density(point.unsqueeze(0)).sum(), point, create_graph=True)
         rows = [_row(one, point) for one in gradient.unbind()]
     matrix = torch.stack(rows)
-    return (matrix + matrix.mT) / 2
+    return gradient.detach(), (matrix + matrix.mT) / 2
 
 
 def _row(derivative: Tensor, point: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ def _polished(log_density: LogDensity, found: Maximum) -> tuple[Tensor, Tensor]:
 
 
 def _curvature(log_density: LogDensity, u: Tensor, found: Maximum) -> Tensor:
-    matrix = -hessian(log_density, u)
+    matrix = -hessian(log_density, u)[1]
     factor = curvature_factor(matrix)
     if factor is None:
         refuse(

@@ -101,6 +101,6 @@ def maximum(
 
 def _confirmed(log_density: LogDensity, u: Tensor, ending: Ending) -> Ending:
     """Returns why a climb ended, after a look at the curvature there."""
-    if ending is Ending.CONVERGED and curvature_factor(-hessian(log_density, u)) is None:
+    if ending is Ending.CONVERGED and curvature_factor(-hessian(log_density, u)[1]) is None:
         return Ending.FLAT
     return ending

@@ -134,7 +134,7 @@ def _highest(
 
 def _exact_factor(target: Target, u: Tensor) -> Tensor | None:
     """Returns the Cholesky factor of the exact inverse, or none where the density does not bend down everywhere."""
-    factor = curvature_factor(-hessian(target.log_density, u))
+    factor = curvature_factor(-hessian(target.log_density, u)[1])
     return None if factor is None else inverse_factor(factor)
 
 
