@@ -7,10 +7,13 @@ over the parameters that the model allows. The integral above is found by bridge
 (`approximations.bridge`). That below is 1 where there are no potentials, no order and no floor. Of an order of
 exchangeable components it is 1/K!; else it is the mean of :math:`e^{\sum \phi_i}` over draws of the prior.
 
-Where labels are free, the posterior has K! copies of every mode, and chains see some of them. But components that
-nothing tells apart may be given an order: the prior in that order, times K!, is a prior of the same evidence
-(Frühwirth-Schnatter, 2004, sees all copies by random permutations; here only one is ever seen). So the draws are those
-of the model with `ordered` chosen for it.
+Where components may trade places the posterior has K! copies of every mode, and chains see some of them. So the model
+is sampled with labels free, draws are relabelled to one copy, and the proposal that is learned from them is the mean of
+its K! images: it has the posterior's symmetry, and which copies were seen does not matter (Frühwirth-Schnatter, 2004,
+does it by random permutations). An order would do it, too, but cuts through modes, and chains do not cross the cut.
+With many components, for whom K! is much, it is what remains: the prior in an order, times K!, is a prior of the same
+evidence. Chains begin at draws of Pathfinder, whose climbs begin near a fit and at draws of the prior: so modes are
+visited about as often as they have mass, also where no chain would cross.
 """
 
 from __future__ import annotations
@@ -24,20 +27,25 @@ import torch
 from torch import Generator, Tensor
 
 from ..errors import refuse
-from .approximations import Bridge, bridge
+from .approximations import Bridge, bridge, pathfinder
 from .bijections import onto
+from .engine import draw
 from .posterior import Posterior
 from .prior_draws import exchangeable, prior_draws
+from .starts import from_prior
+from .trade import Trade, symmetric
 from .variables import Variable
 
 if TYPE_CHECKING:
     from .model import Model
 
-__all__ = ["Evidence", "PriorMass", "Sampler", "evidence", "in_some_order", "prior_mass"]
+__all__ = ["Evidence", "PriorMass", "Sampler", "by_nuts", "comparable", "evidence", "prior_mass"]
 
 Sampler = Callable[[Posterior, "Generator | None"], Tensor]
 """From a posterior to draws of its vector u, ``(chains, draws, P)``."""
 
+_FEW = 5  # components whose permutations are gone through
+_PATHS, _STARTS = 16, 100  # climbs, and draws of what they find, of which chains begin at some
 _FIRST_DRAWS, _DRAWS = 2**10, 2**16  # of the prior: to see whether anything is cut off, and how much
 
 
@@ -63,7 +71,7 @@ class Evidence:
         error: Its standard error, in nats: of the bridge and of the prior's integral.
         bridge: The integral of prior times likelihood.
         prior: The integral of the prior.
-        posterior: What was sampled: that of the model, or of its ordered twin.
+        posterior: What was sampled: that of the model, or with another order of its components, or none.
     """
 
     log_evidence: float
@@ -73,18 +81,46 @@ class Evidence:
     posterior: Posterior
 
     def __repr__(self) -> str:
-        ordered = self.posterior.order
-        how = f", components ordered by {ordered[0]}" if ordered else ""
-        return f"log-evidence {self.log_evidence:.3f} ± {self.error:.2g} nats (bridge sampling{how})"
+        return f"log-evidence {self.log_evidence:.3f} ± {self.error:.2g} nats (bridge sampling)"
 
 
 def evidence(model: Model, x: Any, sampler: Sampler, generator: Generator | None, rows: Mapping[str, Any]) -> Evidence:
     """Estimates the log-evidence of a model; see `Model.evidence`."""
-    posterior = in_some_order(model, model.posterior(x, **rows), x, rows)
-    found = bridge(posterior.log_density, sampler(posterior, generator), generator, at_once=posterior.points_at_once)
+    posterior, trade = comparable(model, x, rows)
+    draws = sampler(posterior, generator)
+    images = Trade(posterior).images if trade else None
+    draws = Trade(posterior).relabelled(draws) if trade else draws
+    density, at_once = posterior.log_density, posterior.points_at_once
+    found = bridge(density, draws, generator, at_once=at_once, images=images)
     prior = prior_mass(posterior, generator)
     error = math.hypot(found.error, prior.error)
     return Evidence(found.log_evidence - prior.log, error, found, prior, posterior)
+
+
+def by_nuts(draws: int, tune: int, chains: int, target_accept: float) -> Sampler:
+    """Returns the sampler that draws by NUTS."""
+
+    def sampler(posterior: Posterior, generator: Generator | None) -> Tensor:
+        starts = pathfinder(_Dispersed(posterior), _PATHS, generator=generator).sample(_STARTS, generator)
+        seed = int(torch.randint(2**31, (), generator=generator))
+        return torch.from_numpy(draw(posterior, draws, tune, chains, target_accept, seed, starts=starts).points)
+
+    return sampler
+
+
+class _Dispersed:
+    """A posterior whose starts are near the fit and, every other, draws of the prior: these lead to other modes."""
+
+    def __init__(self, posterior: Posterior) -> None:
+        self.posterior, self.started = posterior, 0
+        self.size, self.points_at_once = posterior.size, posterior.points_at_once
+        self.log_density, self.constrain = posterior.log_density, posterior.constrain
+
+    def start(self, generator: Generator | None) -> Tensor:
+        self.started += 1
+        drawn = from_prior(self.posterior, 1, generator)[0] if self.started % 2 else None
+        possible = drawn is not None and bool(self.posterior.log_density(drawn).isfinite())
+        return drawn if drawn is not None and possible else self.posterior.start(generator)
 
 
 def prior_mass(posterior: Posterior, generator: Generator | None) -> PriorMass:
@@ -116,19 +152,29 @@ def _allowed(posterior: Posterior, draws: int, trading: bool, generator: Generat
     return sum((one.log_prob({**held, **values}, 1) for one in posterior.potentials), weights)
 
 
-def in_some_order(model: Model, posterior: Posterior, x: Any, rows: Mapping[str, Any]) -> Posterior:
-    """Returns the posterior of the model, or that of its twin in some order where nothing tells components apart.
+def comparable(model: Model, x: Any, rows: Mapping[str, Any]) -> tuple[Posterior, bool]:
+    """Returns a posterior of the model's evidence that is easily sampled, and whether its components trade places.
 
     Raises:
-        MixtureError: If labels are free and no parameter can be ordered.
+        MixtureError: If there are many components and no parameter to order them by.
     """
-    if posterior.components == 1 or posterior.order is not None or not _symmetric(posterior):
-        return posterior
-    names = [one for one in posterior.variables if _can_be_ordered(one)]
+    posterior = model.posterior(x, **rows)
+    if posterior.components == 1:
+        return posterior, False
+    free = posterior if posterior.order is None else replace(model, ordered=None).posterior(x, **rows)
+    if not symmetric(free):
+        return posterior, False
+    if posterior.components <= _FEW:
+        return free, True
+    return (posterior if posterior.order else _in_order(model, free, x, rows)), False
+
+
+def _in_order(model: Model, free: Posterior, x: Any, rows: Mapping[str, Any]) -> Posterior:
+    names = [one for one in free.variables if _can_be_ordered(one)]
     if not names:
         advice = "All K! copies of each mode would have to be seen."
         refuse("model", "of components with a parameter to order them by, for its evidence", "none", advice)
-    return replace(model, ordered=_clearest(posterior, names[0])).posterior(x, **rows)
+    return replace(model, ordered=_clearest(free, names[0])).posterior(x, **rows)
 
 
 def _can_be_ordered(one: Variable) -> bool:
@@ -143,25 +189,3 @@ def _clearest(posterior: Posterior, one: Variable) -> tuple[str, int]:
     values = posterior.constrain(posterior.centre)
     unit = values["scale"].mean(0) if values.get("scale", torch.zeros(())).shape == one.shape else torch.ones(())
     return one.name, int((values[one.name].std(0) / unit).argmax())
-
-
-def _symmetric(posterior: Posterior) -> bool:
-    """Tells whether components may trade places: in the prior, in what is held, in potentials and known labels."""
-    held = [value for value in posterior.fixed.values() if value.ndim and len(value) == posterior.components]
-    alike = all(bool((value == value[:1]).all()) for value in held)
-    known = posterior.rows.possible.known
-    return (
-        alike
-        and not known
-        and exchangeable(posterior.variables, posterior.together)
-        and _potentials_symmetric(posterior)
-    )
-
-
-def _potentials_symmetric(posterior: Posterior) -> bool:
-    values = prior_draws(posterior.variables, posterior.together, 100, torch.Generator().manual_seed(0))
-    moved = {one.name for one in posterior.variables if one.dims[:1] == ("component",)}
-    turned = {name: value.roll(1, 1) if name in moved else value for name, value in values.items()}
-    held = {name: value.expand(100, *value.shape) for name, value in posterior.fixed.items()}
-    pairs = [[one.log_prob({**held, **at}, 1) for at in (values, turned)] for one in posterior.potentials]
-    return all(torch.allclose(here.exp(), there.exp(), rtol=1e-6, equal_nan=True) for here, there in pairs)

@@ -20,6 +20,7 @@ from .approximations import ADVI, Laplace, Maximum, Pathfinder, advi, laplace, m
 from .approximations.ranks import Rank
 from .binding import bound
 from .draws.sampling import sampled
+from .evidence import Evidence, by_nuts, evidence
 from .posterior import Posterior
 
 if TYPE_CHECKING:
@@ -207,3 +208,36 @@ class Model:
     def pathfinder(self, x: Any, *, paths: int = 8, generator: Generator | None = None, **rows: Any) -> Pathfinder:
         """Returns a mixture of Gaussians from the ways to modes; draws are weighted by importance; see `map`."""
         return pathfinder(self.posterior(x, **rows), paths, generator=generator)
+
+    # -- the evidence
+
+    def evidence(
+        self,
+        x: Any,
+        *,
+        draws: int = 2000,
+        tune: int = 1000,
+        chains: int = 4,
+        target_accept: float = 0.9,
+        generator: Generator | None = None,
+        **rows: Any,
+    ) -> Evidence:
+        """Returns the log-evidence of the rows, in nats, with its error: by bridge sampling from draws of NUTS.
+
+        Differences between models are logarithms of Bayes factors. A component's label counts for nothing: where
+        components may trade places, all K! ways are in it.
+
+        Arguments:
+            x: Rows, in any form that `mixtura.fit` takes.
+            draws: Draws of each chain; half of them make a proposal, half the estimate.
+            tune: Draws of each chain before them.
+            chains: How many chains.
+            target_accept: The acceptance that the step size of NUTS is made for.
+            generator: The source of randomness.
+            rows: What else is known of the rows; see `posterior`.
+
+        Raises:
+            ImportError: If nutpie is not installed.
+            MixtureError: If the rows cannot be used, or components that may trade places have nothing to be ordered by.
+        """
+        return evidence(self, x, by_nuts(draws, tune, chains, target_accept), generator, rows)

@@ -22,6 +22,7 @@ with :math:`\tau` the autocorrelation time of :math:`f_1` along the chains.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -67,6 +68,7 @@ def bridge(
     generator: Generator | None = None,
     proposal: Mixture | None = None,
     at_once: int = 2048,
+    images: Callable[[Tensor], Tensor] | None = None,
 ) -> Bridge:
     """Estimates the log of the integral of a density on :math:`R^P`.
 
@@ -76,6 +78,8 @@ def bridge(
         generator: The source of randomness.
         proposal: A normalised law of points, near the density; learned from half of the draws by default.
         at_once: How many points the density may be asked about in one call.
+        images: What a symmetry of the density that keeps volumes makes of points ``(S, P)``, themselves among it:
+            ``(M, S, P)``. The proposal is then the mean of its own M images, so it has the symmetry, too.
 
     Raises:
         MixtureError: If there are fewer than forty draws a chain, a draw is not finite or impossible, or none of the
@@ -85,9 +89,9 @@ def bridge(
     half = draws.shape[1] // 2
     proposal = proposal or _learned(draws[:, :half].flatten(0, 1), generator)
     kept = draws[:, half:]
-    ours = values(log_density, kept, at_once) - _log_prob(proposal, kept)
+    ours = values(log_density, kept, at_once) - _log_prob(proposal, kept, images)
     further = proposal.sample((kept.shape[0] * kept.shape[1],), generator=generator)
-    theirs = values(log_density, further, at_once) - _log_prob(proposal, further)
+    theirs = values(log_density, further, at_once) - _log_prob(proposal, further, images)
     if not bool(ours.isfinite().all()) or not bool(theirs.isfinite().any()):
         came = "draws where one of them is zero"
         refuse("draws", "of the density, with a proposal that overlaps it", came, "Were they of another posterior?")
@@ -101,8 +105,11 @@ def _checked(draws: Tensor) -> None:
         refuse("draws", "finite", "NaN or infinite numbers")
 
 
-def _log_prob(proposal: Mixture, u: Tensor) -> Tensor:
-    return proposal.log_prob(u.flatten(0, -2)).reshape(u.shape[:-1])
+def _log_prob(proposal: Mixture, u: Tensor, images: Callable[[Tensor], Tensor] | None) -> Tensor:
+    points = u.reshape(-1, u.shape[-1])
+    every = points.unsqueeze(0) if images is None else images(points)
+    found = torch.stack([proposal.log_prob(some) for some in every])
+    return (found.logsumexp(0) - math.log(len(found))).reshape(u.shape[:-1])
 
 
 def _learned(rows: Tensor, generator: Generator | None) -> Mixture:

@@ -8,8 +8,8 @@ by the two-loop recursion (Nocedal, 1980). The step :math:`t` along it is found 
 
 (Lewis and Overton, 2013), which asks nothing of a function where it is :math:`-\infty`: such a step is too long. A
 climb has converged where the gain that is still to come, :math:`\tfrac12 g^\top H g` nats, and the last gain are both
-below the tolerance, or ten steps together gained no more: neither depends on the units of u. The first steps do, so u is measured in the scales
-:math:`|\partial^2 f/\partial u_i^2|^{-1/2}` of the first start.
+below the tolerance, or ten steps together gained no more: neither depends on the units of u. The first steps do, so u
+is measured in the scales :math:`|\partial^2 f/\partial u_i^2|^{-1/2}` of the first start.
 """
 
 from __future__ import annotations

@@ -69,6 +69,7 @@ def draw(
     seed: int = 0,
     cores: int | None = None,
     progress: bool = False,
+    starts: torch.Tensor | None = None,
 ) -> Draws:
     """Draws from a posterior by NUTS.
 
@@ -81,6 +82,7 @@ def draw(
         seed: A whole number, from which all chance comes.
         cores: How many chains at a time; as many as there are processors by default.
         progress: Whether to show a bar.
+        starts: Points ``(S, P)`` of u that chains begin at, by lot; near a fit by default.
 
     Ctrl-C ends it and keeps the draws so far.
 
@@ -94,7 +96,7 @@ def draw(
     found = functions(posterior)
     with sampling_bar(progress, chains * (draws + tune)) as told:
         bar = adapter.progress_type(told)
-        under_way = adapter.sampler(posterior.size, found, lambda own: _start(posterior, own), settings, bar)
+        under_way = adapter.sampler(posterior.size, found, lambda own: _start(posterior, own, starts), settings, bar)
         interrupted = _waited(under_way, found)
     return _gathered(posterior, adapter.taken(under_way), interrupted, found)
 
@@ -111,7 +113,9 @@ def _settings(
     return adapter.Settings(draws, tune, chains, at_once, target_accept, seed, _MAX_DEPTH)
 
 
-def _start(posterior: Posterior, own: int) -> np.ndarray:
+def _start(posterior: Posterior, own: int, starts: torch.Tensor | None) -> np.ndarray:
+    if starts is not None:
+        return starts[own % len(starts)].numpy()
     return posterior.start(torch.Generator().manual_seed(own % 2**63)).numpy()
 
 
