@@ -26,6 +26,7 @@ from .model import Model
 from .posterior import Posterior
 from .potentials import Potential, min_weight, ordered
 from .prior_draws import prior_draws
+from .to_pymc import to_pymc
 
 __all__ = [
     "Density",
@@ -54,4 +55,5 @@ __all__ = [
     "summary",
     "to_arviz",
     "to_mixtures",
+    "to_pymc",
 ]

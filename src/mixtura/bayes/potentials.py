@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..errors import refuse
 
-__all__ = ["Potential", "min_weight", "ordered", "potential"]
+__all__ = ["Potential", "ascending", "least", "min_weight", "ordered", "potential"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def min_weight(floor: float) -> Potential:
     """
     if not 0 <= floor < 1:
         refuse("floor", "at least 0 and below 1/K", floor)
-    return Potential(partial(_least, floor), ("weights",), f"min_weight({floor:g})")
+    return Potential(partial(least, floor), ("weights",), f"min_weight({floor:g})")
 
 
 def ordered(name: str, coordinate: int | None = None) -> Potential:
@@ -94,14 +94,16 @@ def ordered(name: str, coordinate: int | None = None) -> Potential:
         tensor(0.)
     """
     label = f"ordered({name!r})" if coordinate is None else f"ordered({name!r}, {coordinate})"
-    return Potential(partial(_ascending, coordinate), (name,), label)
+    return Potential(partial(ascending, coordinate), (name,), label)
 
 
-def _least(floor: float, weights: Tensor) -> Tensor:
+def least(floor: float, weights: Tensor) -> Tensor:
+    """Returns the wall about weights below a floor."""
     return _wall(weights.amin(-1) < floor, weights)
 
 
-def _ascending(coordinate: int | None, values: Tensor) -> Tensor:
+def ascending(coordinate: int | None, values: Tensor) -> Tensor:
+    """Returns the wall about values that do not ascend over components."""
     column = values if coordinate is None else values[..., coordinate]
     return _wall((column[..., 1:] < column[..., :-1]).any(-1), values)
 
