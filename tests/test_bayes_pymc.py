@@ -64,16 +64,16 @@ MODELS = {
 
 def transformed(posterior, u):
     """PyMC's own real numbers behind ours, by the name of each variable, all in one vector."""
-    values, parts, at = posterior.constrain(u), [], 0
+    values, parts = posterior.constrain(u), []
     for one in posterior.variables:
         value = values[one.name]
+        real = (value if str(one.law.support) == "Real()" else value.log()).reshape(-1)
         if one.name == "weights":
             parts.append(value.log()[:-1] - value.log().mean())
         elif posterior.order is not None and posterior.order[0] == one.name:
-            parts.append(u[at : at + one.size])
+            parts.append(torch.cat([real[:1], real.diff().log()]))
         else:
-            parts.append((value if str(one.law.support) == "Real()" else value.log()).reshape(-1))
-        at += one.size
+            parts.append(real)
     return torch.cat(parts)
 
 

@@ -16,6 +16,7 @@ from .draws import (
     intervals,
     occupied,
     recover_labels,
+    sampled,
     summary,
     to_arviz,
     to_mixtures,
@@ -23,6 +24,7 @@ from .draws import (
 from .fitting import NUTS, NUTSFit
 from .laws import Hierarchical
 from .model import Model
+from .page import page
 from .posterior import Posterior
 from .potentials import Potential, min_weight, ordered
 from .prior_draws import prior_draws
@@ -49,9 +51,11 @@ __all__ = [
     "min_weight",
     "occupied",
     "ordered",
+    "page",
     "pictures",
     "prior_draws",
     "recover_labels",
+    "sampled",
     "summary",
     "to_arviz",
     "to_mixtures",

@@ -72,12 +72,13 @@ def _trace(ax: Axes, name: str, entries: list[Interval]) -> None:
 
 
 @style()
-def interval_lines(idata: Drawn, ax: Axes | None = None) -> Axes:
+def interval_lines(idata: Drawn, ax: Axes | None = None, most: int | None = None) -> Axes:
     """Draws each number's mean, and the line between the ends that hold nine tenths of its draws.
 
     Arguments:
         idata: What sampling returned.
         ax: Where to draw; a new figure by default.
+        most: How many numbers to draw at most; all by default.
 
     Example:
         >>> posterior = mx.bayes.Model(2, ordered="loc").posterior(mx.datasets.old_faithful()[:, 0])
@@ -85,7 +86,7 @@ def interval_lines(idata: Drawn, ax: Axes | None = None) -> Axes:
         >>> len(mx.bayes.pictures.interval_lines(idata).get_yticks())
         6
     """
-    found = intervals(idata)
+    found = intervals(idata)[:most]
     ax = new_axes(ax, height=0.6 + 0.24 * len(found))
     for place, one in enumerate(found):
         shade = INK if one.component is None else color(one.component)
@@ -129,9 +130,16 @@ def predictive(idata: Drawn, column: int = 0, ax: Axes | None = None, group: str
     ax.stairs(middle, edges, color=color(0), lw=1.0)
     ax.stairs(_histogram(seen, edges), edges, color=INK, lw=1.4, label="rows")
     ax.set_ylabel("density")
-    ax.set_xlabel(str(variable["feature"].values[column]) if "feature" in variable.dims else "x")
+    ax.set_xlabel(_name(variable, column))
     ax.legend(fontsize=8)
     return ax
+
+
+def _name(variable: Any, column: int) -> str:
+    """What the rows' numbers are called."""
+    return (
+        str(variable["feature"].values[column]) if "feature" in variable.dims else variable.attrs.get("long_name", "x")
+    )
 
 
 def _edges(seen: Any) -> Any:

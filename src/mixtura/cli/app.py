@@ -14,6 +14,7 @@ from ..errors import refuse
 from ..mixture import load
 from ..plots.style import matplotlib
 from . import options as o
+from .bayes import bayes
 from .diffusion import diffusion
 from .errors_of import told_of
 from .groups import write_groups
@@ -37,6 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(diffusion, name="diffusion")
 app.command()(regress)
+app.command()(bayes)
 
 
 def _version(wanted: bool) -> None:

@@ -115,7 +115,10 @@ def _of_rows(posterior: Posterior, values: Values, chains: int, make: Any, event
 
 def _predicted(posterior: Posterior, values: Values, chains: int, generator: Generator) -> Any:
     make = partial(replicates, generator=generator)
-    return _of_rows(posterior, values, chains, make, posterior.rows.event_shape)
+    found = _of_rows(posterior, values, chains, make, posterior.rows.event_shape)
+    if posterior.rows.columns is not None and not posterior.rows.event_shape:
+        found["x"].attrs["long_name"] = posterior.rows.columns[0]
+    return found
 
 
 def _streams(generator: Generator | None) -> list[Generator]:

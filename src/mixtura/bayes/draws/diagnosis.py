@@ -8,16 +8,14 @@ weight is below that of one row is empty.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...learning.results.relabel import matching
 from .read_back import Drawn, parameters_of, set_of
+from .words import intervals
 
 __all__ = ["Diagnosis", "diagnose"]
 
@@ -73,8 +71,9 @@ def diagnose(idata: Drawn) -> Diagnosis:
     """
     values = parameters_of(idata)
     chains, draws = next(iter(values.values())).shape[:2]
-    r_hat = _worst(idata, "rhat", max) if chains > 1 and draws > 3 else None
-    effective = min(_worst(idata, "ess", min, method=method) for method in ("bulk", "tail"))
+    every = [one for one in intervals(idata) if one.scale > 0]
+    r_hat = max(((one.r_hat, one.whose) for one in every), default=None) if chains > 1 and draws > 3 else None
+    effective = min(((one.effective, one.whose) for one in every), default=(float("nan"), "nothing"))
     diverged = _total(idata, "diverging")
     found = (
         _of_divergences(diverged, chains * draws),
@@ -86,18 +85,6 @@ def diagnose(idata: Drawn) -> Diagnosis:
         _of_approximation(idata),
     )
     return Diagnosis(tuple(filter(None, found)), r_hat, effective, diverged, chains * draws)
-
-
-def _worst(idata: Drawn, measure: str, choose: Callable[..., Any], **how: Any) -> tuple[float, str]:
-    """The worst value of a measure of ArviZ's and the parameter whose it is."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of ArviZ about its own next version
-        import arviz
-
-        warnings.simplefilter("ignore", RuntimeWarning)  # of numbers that never change, which have no such measure
-        found = getattr(arviz, measure)(set_of(idata, "posterior"), **how)
-    every = [(value, str(name)) for name in found.data_vars for value in found[name].values.ravel().tolist()]
-    return choose([one for one in every if one[0] == one[0]] or [(float("nan"), "no parameter")])
 
 
 def _total(idata: Drawn, name: str) -> int:
