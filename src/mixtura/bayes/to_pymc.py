@@ -66,7 +66,7 @@ def to_pymc(model: Model, x: Any, **rows: Any) -> Any:
         MixtureError: If a prior, a family, a potential or the rows have no counterpart here.
     """
     try:
-        import pymc
+        import pymc  # pyright: ignore[reportMissingImports] (an oracle that few have)
     except ImportError as error:
         raise ImportError("`to_pymc` needs PyMC, which is not installed; pip install pymc") from error
     posterior = model.posterior(x, **rows)
