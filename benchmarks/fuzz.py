@@ -1,7 +1,8 @@
 """Fits at random, counted by how they end: ``python -m benchmarks.fuzz --cases 20000 --name after`` writes FUZZ.md.
 
 The cases and the law are those of ``tests/random_fits.py``: a case is its seed, so every version is given the same. To
-count for another version, set PYTHONPATH to its sources and give it a name; FUZZ.md has a column for each.
+count for another version, set PYTHONPATH to its sources and give it a name; FUZZ.md has a column for each. With
+``--log FILE`` a run may be broken off, and what it has done be counted with ``--read FILE``.
 """
 
 from __future__ import annotations
@@ -108,21 +109,33 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--name", default="now", help="of the column in FUZZ.md")
     parser.add_argument("--log", type=argparse.FileType("w"), help="a file for one line of JSON a case")
+    parser.add_argument("--read", type=Path, help="a log of an earlier run, perhaps of a part, to be counted")
     parser.add_argument("--show", type=int, default=3, help="how many cases of every defect are printed")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of FUZZ.md and fuzz.json")
     options = parser.parse_args()
-    print(mixtura.__file__)
-    found = []
-    for one in endings(range(options.first, options.first + options.cases), options.processes):
-        found.append(one)
-        if options.log is not None:
-            print(json.dumps(asdict(one)), file=options.log, flush=True)
+    found = read(options.read, options.cases) if options.read else run(options)
     kept = options.out / "fuzz.json"
     results = json.loads(kept.read_text()) if kept.exists() else {}
     results[options.name] = counted(found)
     kept.write_text(json.dumps(results, indent=1) + "\n")
     (options.out / "FUZZ.md").write_text(document(results))
     show(found, options.show)
+
+
+def run(options: argparse.Namespace) -> list[Ending]:
+    """Runs the cases, and writes a line of the log for each."""
+    print(mixtura.__file__)
+    found = []
+    for one in endings(range(options.first, options.first + options.cases), options.processes):
+        found.append(one)
+        if options.log is not None:
+            print(json.dumps(asdict(one)), file=options.log, flush=True)
+    return found
+
+
+def read(log: Path, most: int) -> list[Ending]:
+    """The first so many endings of a log."""
+    return [Ending(**json.loads(one)) for one in log.read_text().splitlines()[:most]]
 
 
 def show(found: list[Ending], most: int) -> None:

@@ -1,5 +1,6 @@
 """The benchmarks run, compare like with like, and say what is missing. Nothing here looks at a clock."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -167,3 +168,10 @@ def test_a_problem_in_the_axes_of_its_measurement_is_the_same_problem():
     torch.testing.assert_close(simple.posterior.mean, problem.posterior.mean @ axes)
     torch.testing.assert_close(simple.posterior.covariance, axes.mT @ problem.posterior.covariance @ axes)
     torch.testing.assert_close(simple.clean, problem.clean @ axes)
+
+
+def test_a_log_that_was_broken_off_is_counted(tmp_path):
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        done = fuzz.run(argparse.Namespace(first=3, cases=2, processes=1, log=file))
+    assert [one.line for one in fuzz.read(log, 9)] == [one.line for one in done] and len(fuzz.read(log, 1)) == 1

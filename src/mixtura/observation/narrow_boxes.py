@@ -56,18 +56,20 @@ def nodes(factor: Tensor, low: Tensor, high: Tensor, side: int) -> tuple[Tensor,
     s = torch.linalg.solve_triangular(lower, (half * place).mT.expand(len(lower), -1, -1), upper=False)  # (K, d, P)
     constant = log_weight.sum(-1) - 0.5 * s.square().sum(-2)  # (K, P)
     exponent = constant.unsqueeze(-2) - z.mT @ s  # (K, n, P)
-    inside = torch.logsumexp(exponent, -1, keepdim=True)
-    share = exponent.sub_(inside).exp_()
+    peak = exponent.detach().amax(-1, keepdim=True)
+    share = exponent.sub_(peak).exp_()
+    total = share.sum(-1, keepdim=True)
+    inside = peak + total.log()
     size = half.log().sum() - lower.diagonal(dim1=-2, dim2=-1).log().sum(-1, keepdim=True)
     density = -0.5 * z.square().sum(-2) - 0.5 * low.shape[-1] * math.log(2 * math.pi)
-    return ((inside.squeeze(-1) + density + size).mT, *_moments(lower, z, s, share))
+    return ((inside.squeeze(-1) + density + size).mT, *_moments(lower, z, s, share, total))
 
 
-def _moments(lower: Tensor, z: Tensor, s: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and mean outer product of L (z + s), ``(n, K, d)`` and ``(n, K, d, d)``."""
-    mean = share @ s.mT  # (K, n, d)
+def _moments(lower: Tensor, z: Tensor, s: Tensor, share: Tensor, total: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and mean outer product of L (z + s) by shares of a total, ``(n, K, d)`` and ``(n, K, d, d)``."""
+    mean = share @ s.mT / total  # (K, n, d)
     squares = (s.unsqueeze(-2) * s.unsqueeze(-3)).flatten(1, 2)  # (K, d d, P)
-    second = (share @ squares.mT).unflatten(-1, lower.shape[-2:])
+    second = (share @ squares.mT / total).unflatten(-1, lower.shape[-2:])
     z = z.mT
     cross = z.unsqueeze(-1) * mean.unsqueeze(-2)
     second = second + cross + cross.mT + z.unsqueeze(-1) * z.unsqueeze(-2)
