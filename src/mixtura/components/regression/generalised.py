@@ -25,7 +25,7 @@ from torch import Tensor
 
 from ..statistics import Statistics
 from .regression import Regression
-from .sums import solved, squares
+from .sums import pulls, solved, squares
 
 __all__ = ["Generalised"]
 
@@ -47,14 +47,17 @@ class Generalised(Regression):
         return True
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        """Returns H and sums of r u u', each ``(*B, K, Q, Q)``, g and sums of powers of u, ``(*B, K, Q)``."""
+        """Returns H ``(*B, K, Q, Q)``, g and sums of powers of u, ``(*B, K, Q)``, and what else a family sums."""
         u, r, own = self.designed(x), r.double(), self.to(torch.float64)
         rows = own._shared(x.double())
         mean, variance = own.moments(rows, own.predictor(rows))
-        slope = torch.einsum("n...,nq->...q", r * (rows[..., self.target].unsqueeze(-1) - mean), u)
-        powers = torch.einsum("n...,nq->...q", r, u**_POWER)
+        left = r * (rows[..., self.target].unsqueeze(-1) - mean)
         curvature = self.about_centres(squares(u, r * variance))
-        return curvature, self.about_centres(squares(u, r * self.trials_of(rows))), self.pulled(slope), powers
+        return curvature, self.pulled(pulls(u, left)), pulls(_powers(u), r), *self.further(u, r, rows)
+
+    def further(self, u: Tensor, r: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+        """Returns what else is summed of designs ``(N, Q)`` and rows ``(N, ..., D)``: mostly nothing."""
+        return ()
 
     @property
     def sums_add(self) -> bool:
@@ -62,20 +65,16 @@ class Generalised(Regression):
 
     def sums_units(self, statistics: Statistics) -> tuple[Tensor, ...]:
         axis = len(self.batch_shape) - 1
-        curvature, gram, _, powers = (moment.abs().mean(axis, keepdim=True) for moment in statistics.moments)
-        slow, long = (square.diagonal(dim1=-2, dim2=-1).sqrt() for square in (curvature, gram))
-        units = slow.unsqueeze(-1) * slow.unsqueeze(-2), long.unsqueeze(-1) * long.unsqueeze(-2)
-        return *units, slow * statistics.weight.mean(axis)[..., None, None].sqrt(), powers
-
-    def trials_of(self, rows: Tensor) -> Tensor:
-        """Returns how many outcomes each row tells of, ``(N, ..., 1)``."""
-        return torch.ones_like(rows[..., :1])
+        curvature, _, powers, *more = (moment.abs().mean(axis, keepdim=True) for moment in statistics.moments)
+        slow = curvature.diagonal(dim1=-2, dim2=-1).sqrt()
+        slope = slow * statistics.weight.mean(axis)[..., None, None].sqrt()
+        return slow.unsqueeze(-1) * slow.unsqueeze(-2), slope, powers, *more
 
     def restated(self, statistics: Statistics, old: Self) -> Statistics:
         """The slope about other effects, as far as the curvature tells."""
-        curvature, gram, slope, powers = statistics.moments
+        curvature, slope, *more = statistics.moments
         gap = (old.effect.double() - self.effect.double()).unsqueeze(-1)
-        moments = curvature, gram, slope + (curvature @ gap).squeeze(-1), powers
+        moments = curvature, slope + (curvature @ gap).squeeze(-1), *more
         return Statistics(statistics.log_likelihood, statistics.weight, moments)
 
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
@@ -88,17 +87,22 @@ class Generalised(Regression):
 
     def _newton(self, statistics: Statistics, prior: Any) -> tuple[Tensor, Tensor]:
         """Newton's step ``(*B, K, Q)``, and a bound on what it changes of a predictor ``(*B, K)``."""
-        curvature, gram, slope, powers = statistics.moments
+        curvature, slope, powers, *more = statistics.moments
         if prior is not None:
             curvature, slope = prior.add(self, curvature, slope)
         step = solved(curvature, slope)
-        step = step.where(~self.certain(statistics.weight, curvature, gram).unsqueeze(-1), torch.nan)
+        step = step.where(~self.certain(statistics.weight, curvature, *more).unsqueeze(-1), torch.nan)
         reach = _ABOVE * (powers / statistics.weight.unsqueeze(-1)) ** (1 / _POWER)
         return step, (step.abs() * reach).sum(-1).clamp_min(torch.finfo(step.dtype).tiny)
 
-    def certain(self, weight: Tensor, curvature: Tensor, gram: Tensor) -> Tensor:
+    def certain(self, weight: Tensor, curvature: Tensor, *further: Tensor) -> Tensor:
         """Tells which components, ``(*B, K)``, leave no doubt along some direction, so that effects grow for ever."""
         return torch.zeros_like(weight, dtype=torch.bool)
 
     def _stepped(self, step: Tensor) -> Self:
         return self._replace(effect=(self.effect.double() + step).to(self.dtype))
+
+
+def _powers(u: Tensor) -> Tensor:
+    """The sixteenth powers."""
+    return u.square().square().square().square()

@@ -22,7 +22,7 @@ from ..base import Component
 from ..binomial import Bernoulli, Binomial
 from ..domains import trials as successes
 from .generalised import Generalised
-from .sums import curved
+from .sums import curved, squares
 
 __all__ = ["LogisticRegression"]
 
@@ -115,5 +115,10 @@ class LogisticRegression(Generalised):
         n, p = self.trials_of(x), torch.sigmoid(predictor)
         return n * p, n * p * torch.sigmoid(-predictor)
 
-    def certain(self, weight: Tensor, curvature: Tensor, gram: Tensor) -> Tensor:
-        return weight * curved(gram, curvature) < torch.maximum(_HARDLY * weight, torch.full_like(weight, _NO_DOUBT))
+    def further(self, u: Tensor, r: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+        """Returns G, the sums of r n u u'."""
+        return (self.about_centres(squares(u, r * self.trials_of(rows))),)
+
+    def certain(self, weight: Tensor, curvature: Tensor, *further: Tensor) -> Tensor:
+        sure = torch.maximum(_HARDLY * weight, torch.full_like(weight, _NO_DOUBT))
+        return weight * curved(*further, curvature) < sure

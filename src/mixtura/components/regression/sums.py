@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["curved", "solved", "squares"]
+__all__ = ["curved", "pulls", "solved", "squares"]
 
 _NONE = 1e-13  # a share of the largest eigenvalue, for each column, that is none
 
@@ -18,6 +18,11 @@ def squares(u: Tensor, r: Tensor) -> Tensor:
     """Returns the sums of r u u', ``(*B, K, Q, Q)``, for designs ``(N, Q)`` and weights ``(N, *B, K)``."""
     outer = (u.unsqueeze(-1) * u.unsqueeze(-2)).flatten(1)
     return (r.flatten(1).mT @ outer).reshape(*r.shape[1:], u.shape[-1], u.shape[-1])
+
+
+def pulls(u: Tensor, r: Tensor) -> Tensor:
+    """Returns the sums of r u, ``(*B, K, Q)``."""
+    return (r.flatten(1).mT @ u).reshape(*r.shape[1:], -1)
 
 
 def solved(matrix: Tensor, right: Tensor) -> Tensor:
