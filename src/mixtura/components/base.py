@@ -215,12 +215,16 @@ class Component(ByMoments, ABC):
         return reduce(add, (self._expect_block(logits, x[part], share, rule.take(part)) for part, share in shares))
 
     def _expect_block(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
-        joint = logits + self.log_prob(self._shared(x))
+        log_likelihood, r = self._believed(logits + self.log_prob(self._shared(x)), x, weight, labels)
+        return Statistics(log_likelihood, r.sum(0, dtype=torch.float64), self.statistics(x, r))
+
+    def _believed(self, joint: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> tuple[Tensor, Tensor]:
+        """The log-likelihood ``(*B)`` and weighted responsibilities ``(N, *B, K)`` of log joints of as many rows."""
         row_weight = (x.new_ones(len(x)) if weight is None else weight).reshape(-1, *(1,) * (joint.ndim - 2))
         idle = row_weight == 0  # such a row may lie where no component can be
         log_likelihood = (row_weight * torch.logsumexp(joint, -1).masked_fill(idle, 0)).sum(0, dtype=torch.float64)
         r = labels(joint).masked_fill(idle.unsqueeze(-1), 0) * row_weight.unsqueeze(-1)
-        return Statistics(log_likelihood, r.sum(0, dtype=torch.float64), self.statistics(x, r))
+        return log_likelihood, r
 
     @property
     def shares(self) -> bool:

@@ -44,6 +44,11 @@ class ByMoments(Value):
     def draw(self, labels: Tensor, generator: Generator | None = None) -> Tensor:
         """Draws one row from the component that each label names: ``(*S, *B)`` to ``(*S, *B, *event)``."""
 
+    @property
+    def has_lines(self) -> bool:
+        """Whether it is a linear regression, which takes a `NormalInverseGamma` prior."""
+        return False
+
     def drawn_again(self, x: Tensor, labels: Tensor, generator: Generator | None = None) -> Tensor:
         """Draws rows to take the place of rows ``(N, *event)``, each from the component that its label names."""
         return self.draw(labels, generator)

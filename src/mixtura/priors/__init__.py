@@ -14,6 +14,8 @@ prior                      on                      density with respect to      
 `NormalInverseWishart`     Gaussians               means and the matrices' free entries    pseudo-rows and scatter
 `Conjugate`                exponential families    natural parameters                      pseudo-rows' statistics
 `JointPrior`               products of families    those of its parts                      part by part
+`NormalInverseGamma`       linear regressions      effects and residual variances          rows seen before
+`NormalCoefficients`       other regressions       coefficients                            none: it is not conjugate
 `Ridge`                    Gaussians               none: it is no density                  a larger variance
 ========================== ======================= ======================================= ========================
 
@@ -34,6 +36,8 @@ from .conjugate import ConjugatePosterior, ConjugatePrior
 from .exponential_conjugate import Conjugate, ExponentialPosterior
 from .inverse_wishart import Law, add_law, law
 from .joint import JointPosterior, JointPrior
+from .normal_coefficients import NormalCoefficients
+from .normal_inverse_gamma import NormalInverseGamma, NormalInverseGammaPosterior
 from .normal_inverse_wishart import NormalInverseWishart, NormalInverseWishartPosterior
 from .ridge import Ridge
 from .weights import DirichletPrior, StickBreaking, WeightsPosterior, WeightsPrior
@@ -48,6 +52,9 @@ __all__ = [
     "JointPosterior",
     "JointPrior",
     "Law",
+    "NormalCoefficients",
+    "NormalInverseGamma",
+    "NormalInverseGammaPosterior",
     "NormalInverseWishart",
     "NormalInverseWishartPosterior",
     "Ridge",

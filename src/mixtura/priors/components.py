@@ -31,6 +31,14 @@ class ComponentsPrior(Value, ABC):
     def log_prob(self, components: Component) -> Tensor:
         """Returns what it adds to the objective of MAP estimates, in nats, with shape ``(*B,)``."""
 
+    def penalised(self, components: Component, curvature: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns curvature and slope of the expected log-likelihood of generalised regressions with its own added.
+
+        Raises:
+            MixtureError: If it says nothing of coefficients.
+        """
+        refuse("prior", f"mx.priors.NormalCoefficients for {type(components).__name__} components", self)
+
     def posterior(self, statistics: Statistics, components: Component) -> ConjugatePosterior:
         """Returns the law of the parameters given sums over rows.
 

@@ -271,4 +271,7 @@ class NormalInverseWishartPosterior(ConjugatePosterior):
 
 def _refuse_family(components: Component) -> NoReturn:
     came = f"a NormalInverseWishart for {type(components).__name__} components"
-    refuse("prior", "one for the family", came, "Exponential families take a mx.Conjugate.")
+    refuse("prior", "one for the family", came, _OTHERS)
+
+
+_OTHERS = "Exponential families take a mx.Conjugate, linear regressions a mx.priors.NormalInverseGamma."

@@ -23,6 +23,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from ..base import Labels
 from ..statistics import Statistics
 from .regression import Regression
 from .sums import pulls, solved, squares
@@ -48,9 +49,20 @@ class Generalised(Regression):
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         """Returns H ``(*B, K, Q, Q)``, g and sums of powers of u, ``(*B, K, Q)``, and what else a family sums."""
-        u, r, own = self.designed(x), r.double(), self.to(torch.float64)
-        rows = own._shared(x.double())
-        mean, variance = own.moments(rows, own.predictor(rows))
+        own, rows = self.to(torch.float64), self._shared(x.double())
+        return own._summed(x, rows, own.predictor(rows), r.double())
+
+    def _expect_block(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
+        own, rows = self.to(torch.float64), self._shared(x.double())
+        predictor = own.predictor(rows)
+        log_likelihood, r = self._believed(
+            logits + own.density(rows, rows[..., self.target], predictor), x, weight, labels
+        )
+        return Statistics(log_likelihood, r.sum(0), own._summed(x, rows, predictor, r))
+
+    def _summed(self, x: Tensor, rows: Tensor, predictor: Tensor, r: Tensor) -> tuple[Tensor, ...]:
+        u = self.designed(x)
+        mean, variance = self.moments(rows, predictor)
         left = r * (rows[..., self.target].unsqueeze(-1) - mean)
         curvature = self.about_centres(squares(u, r * variance))
         return curvature, self.pulled(pulls(u, left)), pulls(_powers(u), r), *self.further(u, r, rows)
@@ -89,7 +101,7 @@ class Generalised(Regression):
         """Newton's step ``(*B, K, Q)``, and a bound on what it changes of a predictor ``(*B, K)``."""
         curvature, slope, powers, *more = statistics.moments
         if prior is not None:
-            curvature, slope = prior.add(self, curvature, slope)
+            curvature, slope = prior.penalised(self, curvature, slope)
         step = solved(curvature, slope)
         step = step.where(~self.certain(statistics.weight, curvature, *more).unsqueeze(-1), torch.nan)
         reach = _ABOVE * (powers / statistics.weight.unsqueeze(-1)) ** (1 / _POWER)

@@ -96,6 +96,15 @@ class LinearRegression(Regression):
     def law(self, x: Tensor, predictor: Tensor) -> Component:
         return Normal(predictor, self.scale.expand(predictor.shape), validate_args=False)
 
+    @property
+    def has_lines(self) -> bool:
+        return True
+
+    @property
+    def lines(self) -> LinearRegression:
+        """The regressions themselves."""
+        return self
+
     # -- learning
 
     def started(self, effect: Tensor, left: Tensor) -> Self:
@@ -132,12 +141,11 @@ class LinearRegression(Regression):
         return Statistics(statistics.log_likelihood, statistics.weight, moments)
 
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
-        gram, pull, square = statistics.moments
-        divisor = statistics.weight
         if prior is not None:
-            gram, pull, square, divisor = prior.add(self, divisor, gram, pull, square)
+            return prior.posterior(statistics, self).mode()
+        gram, pull, square = statistics.moments
         step = solved(gram, pull)
-        variance = (square - (step * pull).sum(-1)) / divisor
+        variance = (square - (step * pull).sum(-1)) / statistics.weight
         effect = (self.effect.double() + step).to(self.dtype)
         return self._replace(effect=effect, scale=variance.sqrt().to(self.dtype))
 

@@ -97,8 +97,8 @@ class LogisticRegression(Generalised):
     def density(self, x: Tensor, y: Tensor, predictor: Tensor) -> Tensor:
         n, y = self.trials_of(x), y.unsqueeze(-1)
         ways = torch.lgamma(n + 1) - torch.lgamma(y + 1) - torch.lgamma((n - y).clamp_min(0) + 1)
-        log_share = torch.nn.functional.logsigmoid  # torch's softplus cuts its tail off
-        return ways + y * log_share(predictor) + (n - y) * log_share(-predictor)
+        sure = torch.nn.functional.logsigmoid(predictor)  # torch's softplus cuts its tail off
+        return ways + n * sure - (n - y) * predictor
 
     def law(self, x: Tensor, predictor: Tensor) -> Component:
         trials = self.trials_of(x)
@@ -112,8 +112,9 @@ class LogisticRegression(Generalised):
         return self.with_targets(x, torch.binomial(self.trials_of(x), probs, generator=generator))
 
     def moments(self, x: Tensor, predictor: Tensor) -> tuple[Tensor, Tensor]:
-        n, p = self.trials_of(x), torch.sigmoid(predictor)
-        return n * p, n * p * torch.sigmoid(-predictor)
+        p = torch.sigmoid(predictor)
+        mean = self.trials_of(x) * p
+        return mean, mean * (1 - p)
 
     def further(self, u: Tensor, r: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         """Returns G, the sums of r n u u'."""
@@ -121,4 +122,4 @@ class LogisticRegression(Generalised):
 
     def certain(self, weight: Tensor, curvature: Tensor, *further: Tensor) -> Tensor:
         sure = torch.maximum(_HARDLY * weight, torch.full_like(weight, _NO_DOUBT))
-        return weight * curved(*further, curvature) < sure
+        return weight * curved(further[0], curvature) < sure

@@ -7,8 +7,8 @@ Gaussians give responsibilities and the second moments :math:`V = \sum r v v^\to
 .. math:: G = \begin{pmatrix} N & \cdot \\ \sum r (z - c) & V_{zz} \end{pmatrix}, \qquad
     S = V_{yy} - 2 b \cdot V_{zy} + b^\top V_{zz} b .
 
-S is a difference: of a target that the covariates explain almost wholly it has lost its digits. Then rows are read again
-and residuals are summed.
+S is a difference: of a target that the covariates explain almost wholly it has lost its digits. Then rows are read
+again and residuals are summed.
 """
 
 from __future__ import annotations

@@ -106,9 +106,13 @@ class Regression(Component):
     # -- density, and what needs covariates
 
     def log_prob(self, x: Tensor) -> Tensor:
+        return self.log_prob_at(x, self.predictor(x))
+
+    def log_prob_at(self, x: Tensor, predictor: Tensor) -> Tensor:
+        """Returns log p(y|z) of rows ``(*S, *B, D)`` at predictors that are known, ``(*S, *B, K)``."""
         y = x[..., self.target]
         bad = ~self.inside(x) & ~x.isnan().any(-1)
-        density = self.density(x, torch.where(bad, 0, y), self.predictor(x))
+        density = self.density(x, torch.where(bad, 0, y), predictor)
         return density.masked_fill(bad.unsqueeze(-1), -torch.inf)
 
     def inside(self, x: Tensor) -> Tensor:
@@ -126,7 +130,12 @@ class Regression(Component):
     def predictor(self, x: Tensor) -> Tensor:
         """Returns the linear predictors of rows ``(*S, *B, D)`` under each component, ``(*S, *B, K)``."""
         centre = self.reference
-        return self._level(centre) + _pair(x[..., self.covariates] - centre, self.coefficients)
+        return self._level(centre) + _pair(self.explaining(x) - centre, self.coefficients)
+
+    def explaining(self, x: Tensor) -> Tensor:
+        """Returns the covariates of rows ``(..., D)``, ``(..., P)``."""
+        first = self.centre.shape[-1]
+        return x[..., :first] if min(self.apart) == first else x[..., self.covariates]
 
     @property
     def reference(self) -> Tensor:
@@ -190,8 +199,8 @@ class Regression(Component):
 
     def designed(self, x: Tensor) -> Tensor:
         """Returns the design u of rows ``(N, D)`` about the `reference`, ``(N, Q)``, in double precision."""
-        u = x[..., self.covariates].double() - self.reference.double()
-        return torch.cat([torch.ones_like(u[..., :1]), u], -1) if self.constant else u
+        columns = self.explaining(x).double().mT - self.reference.double().unsqueeze(-1)
+        return (torch.cat([torch.ones_like(columns[:1]), columns]) if self.constant else columns).mT
 
     def about_centres(self, square: Tensor) -> Tensor:
         """Returns sums of u u', ``(*B, K, Q, Q)``, about each component's own centre."""

@@ -16,8 +16,9 @@ _NONE = 1e-13  # a share of the largest eigenvalue, for each column, that is non
 
 def squares(u: Tensor, r: Tensor) -> Tensor:
     """Returns the sums of r u u', ``(*B, K, Q, Q)``, for designs ``(N, Q)`` and weights ``(N, *B, K)``."""
-    outer = (u.unsqueeze(-1) * u.unsqueeze(-2)).flatten(1)
-    return (r.flatten(1).mT @ outer).reshape(*r.shape[1:], u.shape[-1], u.shape[-1])
+    column = u.mT.contiguous()  # products of columns that lie in memory as such
+    outer = (column.unsqueeze(1) * column).flatten(0, 1)
+    return (outer @ r.flatten(1)).mT.reshape(*r.shape[1:], u.shape[-1], u.shape[-1])
 
 
 def pulls(u: Tensor, r: Tensor) -> Tensor:

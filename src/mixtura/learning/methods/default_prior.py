@@ -11,7 +11,7 @@ from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
 from ...mixture.prior import Prior, weak_components
-from ...priors import ComponentsPrior, Conjugate, ConjugatePrior
+from ...priors import ComponentsPrior, Conjugate, ConjugatePrior, NormalInverseGamma
 from ...priors.weights import WeightsPrior
 from ..expectation.expect import expect
 from ..expectation.labels import soft
@@ -45,6 +45,9 @@ def _weak(rows: Rows, start: Mixture) -> ConjugatePrior:
     if components.is_gaussian:
         found = clean_summary(rows)
         return weak_components(found.mean, found.variance, components.batch_shape[-1])
+    if components.has_lines:
+        found = clean_summary(rows)
+        return NormalInverseGamma.weak(found.mean, found.variance, components)
     if components.has_natural:
         statistics = expect(start.batch([0]), rows, soft)
         return Conjugate(1.0, _mean_row(components, statistics.moments[0][0].sum(0), statistics.weight.sum()))
