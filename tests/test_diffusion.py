@@ -4,6 +4,7 @@ import math
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -339,28 +340,44 @@ def test_round_covariances_of_many_features_never_become_matrices():
 
 WIDE = """
 import resource, sys, torch, mixtura as mx
+from mixtura.diffusion import DDIM, Ancestral, ExactGuidance, TMPD, VariancePreserving, diffuse, sample
 draw = torch.Generator().manual_seed(0)
 side = 0.1 * torch.randn(25, 800, 1, generator=draw, dtype=torch.float64)
 covariance = torch.eye(800, dtype=torch.float64) + side @ side.mT
 mean = 8 * torch.randn(25, 800, generator=draw, dtype=torch.float64)
 mixture = mx.Mixture(torch.ones(25, dtype=torch.float64), mx.Gaussian(mean, covariance))
-del covariance
-sampler = getattr(mx.diffusion, sys.argv[1])()
-x = mx.diffusion.sample(mixture, mx.diffusion.VariancePreserving(), (1000, 800), 2, sampler, generator=draw)
-assert x.isfinite().all()
+seen = mx.observation.LinearMeasurement(torch.randn(2, 800, generator=draw, dtype=torch.float64), 0.5)
+y, schedule = torch.zeros(2, dtype=torch.float64), VariancePreserving()
+ways = {
+    "samplers": [{"sampler": DDIM()}, {"sampler": Ancestral()}, {"sampler": DDIM(1.0)}],
+    "exact": [{"sampler": DDIM(), "guidance": ExactGuidance(seen, y)}, {"sampler": Ancestral()}],
+    "moments": [{"guidance": TMPD(seen, y)}],
+}
+for way in ways[sys.argv[1]]:
+    assert sample(mixture, schedule, (1000, 800), 1, generator=draw, **way).isfinite().all()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is counted in other units")
-@pytest.mark.parametrize("sampler", ["DDIM", "Ancestral"])
-def test_full_covariances_of_many_features_fit_in_a_gibibyte(sampler):
-    """D = 800, K = 25 and 1,000 rows in float64, with all that the process holds besides."""
+@pytest.mark.parametrize("ways", ["samplers", "exact", "moments"])
+def test_full_covariances_of_many_features_fit_in_a_gibibyte(ways):
+    """D = 800, K = 25 and 1,000 rows in float64, one way after another, with all that the process holds besides."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(mx.__file__).parents[1])}
-    command = [sys.executable, "-c", WIDE, sampler]
-    found = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", WIDE, ways], capture_output=True, text=True, env=environment, check=True
+    )
     assert float(found.stdout) < 1024
+
+
+def test_a_process_is_let_go_when_nobody_asks_any_more():
+    """Without a cycle of references: its axes are a large part of all memory, and the next one needs as much."""
+    process, x = Process(a_mixture(), EDM()), torch.zeros(1, 3, dtype=torch.float64)
+    process.denoise(1.0, x)
+    seen = weakref.ref(process)
+    del process
+    assert seen() is None
 
 
 # -- what cannot be
@@ -370,6 +387,31 @@ def test_full_covariances_of_many_features_fit_in_a_gibibyte(sampler):
 def test_times_outside_are_refused(t):
     with pytest.raises(MixtureError, match="`t` must be between 0 and 1"):
         diffuse(a_mixture(), RectifiedFlow(), t)
+
+
+@pytest.mark.parametrize("t", ["late", None, object()])
+def test_times_that_are_no_numbers_are_refused(t):
+    with pytest.raises(MixtureError, match="`t` must be a number"):
+        diffuse(a_mixture(), RectifiedFlow(), t)
+
+
+@pytest.mark.parametrize("ask", ["denoise", "score", "velocity", "belief", "clean"])
+@pytest.mark.parametrize("covariance", ["full", "spherical", "low-rank-1"])
+def test_rows_of_another_shape_are_refused(covariance, ask):
+    for batch, shape in (((), (5, 2)), ((), ()), ((4,), (5, 3)), ((4,), (4,))):
+        process = Process(a_mixture(covariance, batch=batch), VariancePreserving())
+        with pytest.raises(MixtureError, match="`x` must be rows"):
+            getattr(process, ask)(0.5, torch.zeros(shape, dtype=torch.float64))
+    with pytest.raises(MixtureError, match="`x` must be rows .*; got list"):
+        getattr(Process(a_mixture(covariance), EDM()), ask)(0.5, [[0.0, 0.0, 0.0]])
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
+def test_the_velocity_is_known_where_no_noise_has_come(schedule):
+    """It goes on as it was just after."""
+    process, x = Process(a_mixture(), schedule), torch.randn(4, 3, generator=generator(), dtype=torch.float64)
+    first, after = (process.velocity(schedule.begin + step, x) for step in (0.0, 1e-6))
+    torch.testing.assert_close(first, after, rtol=1e-3, atol=1e-3)
 
 
 def test_what_has_no_closed_form_says_so():

@@ -232,6 +232,16 @@ def distance(x, mixture):
     return float(((both[0].mean(0) - both[1].mean(0)) / error).abs().max())
 
 
+@pytest.mark.parametrize("sampler", [DPMSolver2M(), DPMSolver3M()], ids=repr)
+def test_after_noise_is_added_nothing_of_before_is_used(two, sampler):
+    """Slopes are of one path: through rows with new noise they have no limit, and at the end of time no distance."""
+    churned = sample(two, VariancePreserving(), (50, 2), 20, sampler, generator=generator(), churn=Churn(5.0))
+    assert churned.isfinite().all()
+    one_step = {DPMSolver2M(): DDIM(), DPMSolver3M(): DPMSolver2S()}[sampler]
+    same = sample(two, VariancePreserving(), (50, 2), 20, one_step, generator=generator(), churn=Churn(5.0))
+    torch.testing.assert_close(churned, same, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 @pytest.mark.parametrize("sampler", [*DETERMINISTIC, *STOCHASTIC], ids=repr)
 def test_samplers_end_at_the_law(two, schedule, sampler):
@@ -346,6 +356,39 @@ def test_a_sampler_of_your_own(two):
 
 
 # -- what cannot be
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("schedule", EDM),
+        ("schedule", "edm"),
+        ("sampler", DDIM),
+        ("sampler", "ddim"),
+        ("grid", Uniform),
+        ("guidance", ExactGuidance),
+        ("churn", 3.0),
+        ("generator", 0),
+        ("start", [[0.0, 0.0]]),
+        ("shape", 5),
+        ("shape", (-5, 2)),
+        ("shape", "many"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused_by_name(two, name, value):
+    given = {"model": two, "schedule": EDM(), "shape": (1, 2), "steps": 2, name: value}
+    with pytest.raises(MixtureError, match=f"`{name}` must be"):
+        sample(**given)
+
+
+def test_a_process_has_one_schedule(two):
+    with pytest.raises(MixtureError, match="`schedule` must be the process's own"):
+        sample(Process(two, EDM()), VariancePreserving(), (5, 2))
+
+
+def test_rows_to_start_from_take_the_mixture_s_type(two):
+    start = torch.zeros(3, 2, dtype=torch.float32 if two.dtype == torch.float64 else torch.float64)
+    assert sample(two, EDM(), (3, 2), 2, start=start).dtype == two.dtype
 
 
 def test_bad_input_is_refused_by_name(two):

@@ -24,13 +24,13 @@ from torch import Generator, Tensor
 from ..errors import NotClosedForm, refuse
 from ..mixture import Mixture
 from .beliefs import Belief, pulling, tweedie
+from .bridge import bridged
 from .laws import Process
 from .places import Place
 from .schedules import Schedule
 
 __all__ = ["Denoiser", "Exact", "Model", "Noise", "Score", "Velocity", "model_of"]
 
-_NUMBERS = 2**22  # of the means of the laws of rows that are held at a time
 Call = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -117,14 +117,12 @@ class Exact(Model):
         return self.process.reverse(late.t, x, early.t)
 
     def draw_earlier(self, x: Tensor, late: Place, early: Place, generator: Generator | None) -> Tensor:
-        """Draws some rows at a time: each has a law of its own, with means for all components."""
+        """Draws the clean draw, and then what lies between."""
         mixture = self.process.mixture
-        if mixture.batch_shape:
-            return super().draw_earlier(x, late, early, generator)
-        rows = x.reshape(-1, *mixture.event_shape)
-        parts = rows.split(max(1, _NUMBERS // mixture.components.gaussian.location.numel()))
-        drawn = [self.reverse(part, late, early).sample((), generator) for part in parts]
-        return torch.cat(drawn).reshape(x.shape)
+        rows = x.reshape(-1, *mixture.batch_shape, *mixture.event_shape)
+        clean = torch.cat([part.drawn(generator) for part in self.process.parts(late.t, rows)])
+        noise = torch.randn(x.shape, dtype=x.dtype, device=x.device, generator=generator)
+        return bridged(x, clean.reshape(x.shape), late, early, noise)
 
     @property
     def truth(self) -> Process:
@@ -222,6 +220,8 @@ def model_of(model: Any, schedule: Schedule) -> Model:
     if isinstance(model, Mixture):
         return Exact(Process(model, schedule))
     if isinstance(model, Process):
+        if model.schedule != schedule:
+            refuse("schedule", f"the process's own, {model.schedule!r}", repr(schedule))
         return Exact(model)
     if callable(model):
         return Denoiser(cast("Call", model))

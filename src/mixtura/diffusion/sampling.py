@@ -13,6 +13,7 @@ from ..errors import refuse
 from ..mixture import Mixture
 from .churn import Churn
 from .grids import Grid
+from .guidance import Guidance
 from .models import Model, model_of
 from .places import Place, places
 from .samplers import DDIM, Sampler
@@ -105,13 +106,15 @@ def trajectory(
         [1.0, 0.5, 0.0]
     """
     sampler = DDIM() if sampler is None else sampler
+    wanted = _checked_shape(shape)
+    _check_kinds(schedule=schedule, sampler=sampler, grid=grid, guidance=guidance, churn=churn, generator=generator)
     stops = places(schedule, (schedule.grid if grid is None else grid).times(schedule, steps))
     known = model_of(model, schedule)
     guided = known if guidance is None else guidance.guide(known)
     if churn is not None:
         _check_churn(churn, sampler, stops)
     draw = Draw(generator)
-    x = _started(guided, schedule, tuple(shape), start, stops[0], draw)
+    x = _started(guided, schedule, wanted, start, stops[0], draw)
     return walk(guided, schedule, sampler, churn, stops, x, draw)
 
 
@@ -123,11 +126,40 @@ def walk(
     yield State(stops[0].t, x)
     for now, then in zip(stops, stops[1:], strict=False):
         if churn is not None:
-            x, now = churn(x, now, schedule, len(stops) - 1, draw)
+            x, there = churn(x, now, schedule, len(stops) - 1, draw)
+            now, past = there, past if there is now else ()  # what was said before was said of other rows
         here = Here(x, now, model, schedule, past)
         x = sampler.step(here, then, draw)
         past = here.remembered(sampler.memory)
         yield State(then.t, x)
+
+
+_KINDS: dict[str, tuple[type, str]] = {
+    "schedule": (Schedule, "one of mixtura.diffusion's, such as VariancePreserving()"),
+    "sampler": (Sampler, "one of mixtura.diffusion's, such as DDIM()"),
+    "grid": (Grid, "one of mixtura.diffusion's, such as Uniform()"),
+    "guidance": (Guidance, "one of mixtura.diffusion's, such as TMPD(observation, y)"),
+    "churn": (Churn, "a Churn, such as Churn(3.0)"),
+    "generator": (Generator, "a torch.Generator"),
+}
+
+
+def _check_kinds(**given: Any) -> None:
+    """Refuses what is of another kind than it should be; classes are not yet samplers."""
+    for name, value in given.items():
+        kind, expected = _KINDS[name]
+        if value is not None and not isinstance(value, kind):
+            refuse(name, expected, repr(value))
+
+
+def _checked_shape(shape: Any) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(size) for size in shape)
+    except (TypeError, ValueError):
+        refuse("shape", "a tuple of sizes, such as (1000, 2)", repr(shape))
+    if any(size < 0 for size in sizes):
+        refuse("shape", "of sizes of at least 0", sizes)
+    return sizes
 
 
 def _started(model: Model, schedule: Schedule, shape: tuple[int, ...], start: Any, first: Place, draw: Draw) -> Tensor:
@@ -136,7 +168,7 @@ def _started(model: Model, schedule: Schedule, shape: tuple[int, ...], start: An
     if isinstance(start, Mixture):
         return _of_shape(start.sample(_outer(shape, start), draw.generator), shape)
     if start is not None:
-        return _of_shape(start, shape)
+        return _of_shape(start, shape).to(**model.kind)
     return float(schedule.noise_scale(first.t)) * draw(torch.empty(shape, **model.kind))
 
 
@@ -144,9 +176,10 @@ def _outer(shape: tuple[int, ...], start: Mixture) -> tuple[int, ...]:
     return shape[: len(shape) - len(start.event_shape) - len(start.batch_shape)]
 
 
-def _of_shape(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    if tuple(x.shape) != shape:
-        refuse("start", f"of the shape that is asked for, {shape}", tuple(x.shape))
+def _of_shape(x: Any, shape: tuple[int, ...]) -> Tensor:
+    if not isinstance(x, Tensor) or tuple(x.shape) != shape:
+        came = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        refuse("start", f"a mixture, or a tensor of the shape that is asked for, {shape}", came)
     return x
 
 

@@ -60,8 +60,10 @@ def _alone(matrix: Tensor) -> Tensor:
 def own_axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
     """Returns eigenvectors as columns and eigenvalues; NaN values where a matrix is not finite."""
     sound = covariance.isfinite().flatten(-2).all(-1)
-    safe = covariance.where(column(sound, 2), torch.eye(covariance.shape[-1]).to(covariance))
-    values, vectors = torch.linalg.eigh(safe)
+    covariance = covariance.where(
+        column(sound, 2), torch.eye(covariance.shape[-1]).to(covariance)
+    )  # the other is let go
+    values, vectors = torch.linalg.eigh(covariance)
     return vectors, values.masked_fill(~sound.unsqueeze(-1), torch.nan)
 
 

@@ -9,8 +9,7 @@ component k the clean draw is :math:`N(m_k, C_k)`, with covariances that all row
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,8 +20,9 @@ from torch import Generator, Tensor
 from ...mixture import Mixture
 from ...observation.matrices import square_root
 from ..beliefs import Belief
+from ..bridge import bridged
 from ..laws import Process
-from ..laws.spread import Part
+from ..laws.order import Part
 from ..models import Exact, Model
 from ..places import Place
 from ..samplers.sampler import Draw
@@ -107,12 +107,8 @@ class _Known(Model):
         taught = self._taught(x, late)
         if taught is None:
             return self.posterior.draw_earlier(x, late, early, generator)
-        draw = Draw(generator)
-        clean = torch.cat([one.drawn(draw) for one in taught]).reshape(x.shape)
-        share = (early.ratio / late.ratio) ** 2
-        kept = early.sigma / late.sigma * early.ratio / late.ratio  # share * alpha_s / alpha_t, without any signal, too
-        mean = early.alpha * (1 - share) * clean + kept * x
-        return mean + early.sigma * math.sqrt(1 - share) * draw(x)
+        clean = torch.cat([one.drawn(generator) for one in taught]).reshape(x.shape)
+        return bridged(x, clean, late, early, Draw(generator)(x))
 
     @property
     def truth(self) -> Process:
@@ -124,16 +120,19 @@ class _Known(Model):
             return self.posterior.denoise(x, place)
         return torch.cat([one.mean() for one in taught]).reshape(x.shape)
 
-    def _taught(self, x: Tensor, place: Place) -> list[_Taught] | None:
+    def _taught(self, x: Tensor, place: Place) -> Iterator[_Taught] | None:
         """The rows, some at a time, with their records; none where rows were measured each in its way."""
         record = Record.of(self.observation, self.y, x, self.event_shape(x))
         if record.matrix is None or record.matrix.ndim > 2:
             return None
-        parts = self.process.parts(place.t, x.reshape(-1, x.shape[-1]))
-        sizes = [len(part.mean) for part in parts]
-        targets = record.target.expand(*x.shape[:-1], -1).reshape(-1, record.target.shape[-1]).split(sizes)
-        noise = record.noise.whole()
-        return [_Taught(part, record.matrix, noise, target) for part, target in zip(parts, targets, strict=True)]
+        rows, noise = x.reshape(-1, x.shape[-1]), record.noise.whole()
+        targets = record.target.expand(*x.shape[:-1], -1).reshape(len(rows), -1)
+        return self._by_parts(self.process.parts(place.t, rows), record.matrix, noise, targets)
+
+    def _by_parts(self, parts: Iterator[Part], matrix: Tensor, noise: Tensor, targets: Tensor) -> Iterator[_Taught]:
+        for part in parts:
+            target, targets = targets.tensor_split([len(part.mean)])
+            yield _Taught(part, matrix, noise, target)
 
 
 class _Taught:
@@ -151,11 +150,10 @@ class _Taught:
         pull = self.share.unsqueeze(-1) * self.spread.solve(self.residual)
         return self.part.average(self.share) + pull.flatten(-2) @ self.crossed.flatten(0, 1)
 
-    def drawn(self, draw: Draw) -> Tensor:
-        """Draws of the clean draw."""
-        label = torch.multinomial(self.share, 1, generator=draw.generator).squeeze(-1)
-        one = torch.nn.functional.one_hot(label, self.share.shape[-1]).to(self.share.dtype)
-        free = self.part.average(one) + self.part.colored(one, draw(self.part.mean))
+    def drawn(self, generator: Generator | None) -> Tensor:
+        """Draws of the clean draw: of the components' own draws, what their records leave."""
+        label = torch.multinomial(self.share, 1, generator=generator).squeeze(-1)
+        free, draw = self.part.of_components(label, generator), Draw(generator)
         residual = self.target - draw(self.target) @ square_root(self.noise) - free @ self.matrix.mT
         pull = torch.linalg.solve(self.covariance[label], residual.unsqueeze(-1))
         return free + (self.crossed[label].mT @ pull).squeeze(-1)

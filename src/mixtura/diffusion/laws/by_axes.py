@@ -1,220 +1,184 @@
-r"""The covariance of the clean draw given the noisy one, times vectors.
+r"""Rows in the axes of all components: two products of matrices for all of them together, :math:`4NKD^2` flops.
 
-With responsibilities :math:`r_k`, means :math:`m_k` and covariances :math:`C_k` of :math:`p(x_0|x_t)` by component,
+In the axes :math:`Q_k` of :math:`\Sigma_k`, with variances :math:`\lambda_k` along them and
+:math:`s = \alpha^2\lambda + \sigma^2`, rows are whitened,
 
-.. math:: \mathrm{Cov}[x_0|x_t]\,v = \sum_k r_k C_k v + \sum_k q_k (m_k - E), \qquad
-    q_k = r_k\,(m_k - E)^\top v, \qquad E = \sum_k r_k m_k,
+.. math:: z_k = s_k^{-1/2}\,(Q_k^\top x - \alpha Q_k^\top\mu_k), \qquad
+    \log r_k = \log w_k - \tfrac12\sum_d \log s_{kd} - \tfrac12 |z_k|^2 + \dots,
 
-and no matrix of D × D numbers is made for a row. Where coordinates are on their own, means are :math:`h_k + g_k x` and
-the sums over components come first,
+and everything else is a turn back. Nothing cancels, at any ratio of signal to noise:
 
-.. math:: \sum_k r_k C_k v = \Big(\sum_k r_k c_k\Big) v, \qquad m_k^\top v = h_k^\top v + g_k^\top(x v), \qquad
-    \sum_k q_k m_k = \sum_k q_k h_k + \Big(\sum_k q_k g_k\Big) x,
-
-so that per row nothing of size K D is made. Where axes are at hand, rows and vectors are turned into those of all
-components by one product, and back by another, some rows at a time. Other structures multiply for themselves.
+.. math:: m_k = \mu_k + Q_k\,\frac{\alpha\lambda_k}{s_k^{1/2}}\,z_k, \qquad
+    C_k = Q_k\,\frac{\sigma^2\lambda_k}{s_k}\,Q_k^\top, \qquad
+    \nabla\log p_t = -\sum_k Q_k\,s_k^{-1/2}\,(r_k z_k) .
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from operator import attrgetter
 
 import torch
 from torch import Tensor
 
-from ...components import Gaussian
-from .earlier import Earlier
+from ...mixture import Mixture
+from .by_means import ByMeans
+from .order import Order, Part, at_a_time, telling, together
 
-if TYPE_CHECKING:
-    from ...mixture import Mixture
+__all__ = ["ByAxes"]
 
-__all__ = ["Part", "moments", "parts"]
+Turn = Callable[[Tensor], Tensor]
 
-_NUMBERS = 2**17  # of the components' means that are worked on at a time: as many as a cache holds
-
-
-class Part(ABC):
-    """Some rows of one mixture and :math:`p(x_0|x_t)` of each, by component.
-
-    ``mean`` is E, ``(n, D)``, and ``joint`` the log responsibilities up to a constant, ``(n, K)``.
-    """
-
-    mean: Tensor
-    joint: Tensor
-
-    @abstractmethod
-    def times(self, vector: Tensor) -> Tensor:
-        """Returns the covariances times one vector for each row."""
-
-    @abstractmethod
-    def average(self, weight: Tensor) -> Tensor:
-        """Returns the sums of the components' means under weights ``(n, K)``."""
-
-    @abstractmethod
-    def colored(self, weight: Tensor, noise: Tensor) -> Tensor:
-        """Returns the sums of roots of the components' covariances under weights ``(n, K)``, times noise ``(n, D)``."""
-
-    @abstractmethod
-    def images(self, matrix: Tensor) -> Tensor:
-        """Returns the components' means seen through a matrix ``(M, D)``: ``(n, K, M)``."""
-
-    @abstractmethod
-    def crossed(self, matrix: Tensor) -> Tensor:
-        """Returns the components' covariances, which all rows share, times the matrix's rows: ``(K, M, D)``."""
+_SMALL = 2**20  # numbers of the axes of which a copy is nothing beside the products with rows
+_FEW = 8  # features up to which sums of matrices cost less than a row turned into all axes
 
 
-def moments(
-    mixture: Mixture, seen: Mixture, alpha: Tensor, variance: Tensor, rows: Tensor
-) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Returns the mean of the clean draw for rows ``(*S, *B, D)``, and what multiplies by its covariance.
+class ByAxes(Order):
+    """One mixture whose axes are at hand, at one time: each component has its own, or all have the same."""
 
-    Arguments:
-        mixture: The law of the clean draw, of batch shape B.
-        seen: The law of the noisy draw.
-        alpha: The signal at a time, without dimensions.
-        variance: The noise's, likewise.
-        rows: The noisy draws.
-    """
-    outer = rows.ndim - len(mixture.batch_shape) - 1
-    flat = rows.reshape(-1, *rows.shape[outer:])
-    found = parts(mixture, seen, alpha, variance, flat)
-    sizes = [len(part.mean) for part in found]
+    def __init__(self, mixture: Mixture) -> None:
+        super().__init__(mixture)
+        gaussian = mixture.components.gaussian
+        self.location = gaussian.location
+        self.axes, self.spectrum = gaussian.structure.in_own_axes(gaussian.features)
+        self.stack = self.axes.mT.flatten(0, 1).mT  # (D, K D)
+        self.place = (self.axes.mT @ self.location.unsqueeze(-1)).contiguous()  # (K, D, 1)
 
-    def times(vectors: Tensor) -> Tensor:
-        several = vectors.reshape(-1, *flat.shape)
-        products = [
-            torch.cat([part.times(some) for part, some in zip(found, one.split(sizes), strict=True)]) for one in several
-        ]
-        return torch.stack(products).reshape(vectors.shape)
-
-    return torch.cat([part.mean for part in found]).reshape(rows.shape), times
-
-
-def parts(mixture: Mixture, seen: Mixture, alpha: Tensor, variance: Tensor, rows: Tensor) -> list[Part]:
-    """Returns rows ``(N, *B, D)`` some at a time; the arguments are those of `moments`."""
-    gaussian = mixture.components.gaussian
-    split = rows.split(max(1, _NUMBERS // max(1, gaussian.location.numel())))
-    if mixture.batch_shape or not gaussian.structure.has_axes:
-        earlier = Earlier(gaussian, alpha, variance)
-        return [_ByMeans(earlier, mixture.logits, some) for some in split]
-    if gaussian.structure.elementwise:
-        return [_ByCoordinates(gaussian, seen, alpha, variance, rows)]
-    axes = _Axes(gaussian, mixture.logits, alpha, variance)
-    return [_ByAxes(axes, some) for some in split]
-
-
-class _ByCoordinates(Part):
-    """Coordinates on their own: gains and covariances are a number for each."""
-
-    def __init__(self, gaussian: Gaussian, seen: Mixture, alpha: Tensor, variance: Tensor, rows: Tensor) -> None:
-        spread = gaussian.structure.variance(gaussian.features)
-        whole = alpha.square() * spread + variance
-        self.kept = gaussian.location * (variance / whole)
-        self.gain = (alpha * spread / whole).expand(self.kept.shape)
-        self.rows = rows
-        self.joint = seen.logits + seen.components.gaussian.log_prob(rows)
-        self.left = (variance * spread / whole).expand(self.kept.shape)
-        self.share = torch.softmax(self.joint, -1)
-        self.mean = self.average(self.share)
-
-    def times(self, vector: Tensor) -> Tensor:
-        along = vector @ self.kept.mT + (vector * self.rows) @ self.gain.mT
-        pull = self.share * (along - (vector * self.mean).sum(-1, keepdim=True))
-        alone = (self.share @ self.left) * vector
-        return alone + self.average(pull) - pull.sum(-1, keepdim=True) * self.mean
-
-    def average(self, weight: Tensor) -> Tensor:
-        return weight @ self.kept + (weight @ self.gain) * self.rows
-
-    def colored(self, weight: Tensor, noise: Tensor) -> Tensor:
-        return (weight @ self.left.sqrt()) * noise
-
-    def images(self, matrix: Tensor) -> Tensor:
-        gains = (self.gain.unsqueeze(-2) * matrix).flatten(0, 1)
-        return self.kept @ matrix.mT + (self.rows @ gains.mT).unflatten(-1, (-1, len(matrix)))
-
-    def crossed(self, matrix: Tensor) -> Tensor:
-        return self.left.unsqueeze(-2) * matrix
-
-
-class _Axes:
-    """The components' axes, and what a time makes of them."""
-
-    def __init__(self, gaussian: Gaussian, logits: Tensor, alpha: Tensor, variance: Tensor) -> None:
-        axes, spectrum = gaussian.structure.in_own_axes(gaussian.features)
-        whole = alpha.square() * spectrum + variance
-        self.axes, self.count, self.stack = axes, len(axes), axes.movedim(0, 1).flatten(-2)  # (D, K D)
-        self.place = (axes.mT @ gaussian.location.unsqueeze(-1)).squeeze(-1)
-        self.alpha, self.scale, self.gain = alpha, torch.rsqrt(whole), alpha * spectrum / whole
-        self.within = variance * spectrum / whole
-        self.joint = logits + self.scale.log().sum(-1)
+    @property
+    def folds(self) -> bool:
+        """Whether numbers along the axes go into copies of these, which are small, and not into columns."""
+        return len(self.axes) > 1 and self.axes.numel() <= _SMALL
 
     def turned(self, rows: Tensor) -> Tensor:
-        """Rows ``(N, D)`` in each component's axes, ``(N, K or 1, D)``."""
-        return (rows @ self.stack).unflatten(-1, (self.count, -1))
+        """Returns vectors in each component's axes, as columns ``(K or 1, D, n)``."""
+        return (self.stack.mT @ rows.mT).unflatten(0, self.axes.shape[::2])
 
-    def back(self, turned: Tensor) -> Tensor:
-        """The sum over components of what stands in their axes, ``(N, K, D)``, as rows."""
-        return (turned.sum(-2) if self.count == 1 else turned.flatten(-2)) @ self.stack.mT
+    def turn_back(self, along: Tensor) -> Turn:
+        """Returns what takes columns ``(K, D, n)`` times numbers along the axes to sums over components, as rows."""
+        if self.folds:
+            matrix = self.stack * along.flatten()
+            return lambda columns: (matrix @ columns.flatten(0, 1)).mT
+        return lambda columns: self.back(columns * along.unsqueeze(-1))
+
+    def back(self, columns: Tensor) -> Tensor:
+        """Returns the sums over components of columns in their axes, as rows."""
+        return (self.stack @ (columns.sum(0) if len(self.axes) == 1 else columns.flatten(0, 1))).mT
+
+    def parts(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Iterator[Part]:
+        if alpha.ndim:
+            return ByMeans(self.mixture).parts(alpha, variance, rows)
+        return self._parts(alpha, variance, rows)
+
+    def score(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
+        if alpha.ndim:
+            return super().score(alpha, variance, rows)
+        return together(map(attrgetter("score"), self._parts(alpha, variance, self.flat(alpha, rows))), rows)
+
+    def _parts(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Iterator[_Rows]:
+        time, kind = _Time(self, alpha, variance), _Rows if self.location.shape[-1] > _FEW else _FewFeatures
+        return (kind(time, some) for some in at_a_time(rows, self.location.numel()))
 
 
-class _ByAxes(Part):
-    """Rows in the axes of all components."""
+class _Time:
+    """What a time makes of the axes. Rows in them are columns, ``(K or 1, D, n)``, and numbers along them ``(K or 1,
+    D)``."""
 
-    def __init__(self, axes: _Axes, rows: Tensor) -> None:
-        gap = axes.turned(rows) - axes.alpha * axes.place
-        self.joint = axes.joint - 0.5 * (gap * axes.scale).square().sum(-1)
-        self.axes, self.means = axes, axes.place + axes.gain * gap
-        self.share = torch.softmax(self.joint, -1).unsqueeze(-1)
-        self.mean = axes.back(self.share * self.means)
+    def __init__(self, order: ByAxes, alpha: Tensor, variance: Tensor) -> None:
+        self.order, self.noise, spectrum = order, variance, order.spectrum
+        self.scale = torch.rsqrt(alpha**2 * spectrum + variance)
+        self.stretch = alpha * spectrum * self.scale  # from whitened residuals to those of the clean draw
+        self.within = variance * spectrum * self.scale.square()
+        self.place = alpha * order.place * self.scale.unsqueeze(-1)
+        self.logits = order.mixture.logits + self.scale.log().sum(-1)
 
-    def times(self, vector: Tensor) -> Tensor:
-        turned = self.axes.turned(vector)
-        along = (self.means * turned).sum(-1, keepdim=True) - (vector * self.mean).sum(-1)[:, None, None]
-        pull = self.share * along
-        moved = self.axes.back(self.share * self.axes.within * turned + pull * self.means)
-        return moved - pull.sum(-2) * self.mean
+    @cached_property
+    def maps(self) -> tuple[Tensor, Tensor]:
+        """The components' means as functions of the noisy draw: offsets ``(K, D)`` and matrices ``(K, D, D)``."""
+        axes, left = self.order.axes, (self.noise * self.scale.square()).unsqueeze(-1)
+        kept = (axes @ (self.order.place * left)).squeeze(-1)
+        gain = (axes * (self.stretch * self.scale).unsqueeze(-2)) @ axes.mT
+        return kept, gain.expand(*kept.shape, -1)
+
+    @cached_property
+    def clean(self) -> Turn:
+        """From whitened residuals to those of the clean draw."""
+        return self.order.turn_back(self.stretch)
+
+    @cached_property
+    def pull(self) -> Turn:
+        """From whitened residuals to the score."""
+        return self.order.turn_back(-self.scale)
+
+    @cached_property
+    def whitened(self) -> Turn:
+        """From rows to whitened residuals from each component."""
+        order, scale, place = self.order, self.scale.unsqueeze(-1), -self.place
+        if not order.folds:
+            return lambda rows: torch.addcmul(place, order.turned(rows), scale)
+        maps = torch.cat([(order.axes.mT * scale).flatten(0, 1), place.flatten(0, 1)], 1)  # of rows with a 1 behind
+        return lambda rows: (maps @ torch.nn.functional.pad(rows, (0, 1), value=1.0).mT).unflatten(0, scale.shape[:2])
+
+
+class _Rows(Part):
+    def __init__(self, time: _Time, rows: Tensor) -> None:
+        self.time, self.white = time, time.whitened(rows)
+        self.joint = (time.logits.unsqueeze(-1) - 0.5 * self.white.square().sum(-2)).mT
+
+    @cached_property
+    def share(self) -> Tensor:
+        return telling(torch.softmax(self.joint.mT, 0)).mT
+
+    @property
+    def score(self) -> Tensor:
+        """The gradients of the log-density of the noisy rows."""
+        return self.time.pull(_weighed(self.white, self.share))
+
+    @property
+    def covariance(self) -> Callable[[Tensor], Tensor]:
+        time, share = self.time, self.share
+        order, means = time.order, time.order.place + self.white * time.stretch.unsqueeze(-1)
+        mean = order.back(_weighed(means, share))  # made of the same numbers, so that far rows lose no more
+
+        def times(vector: Tensor) -> Tensor:
+            turned = order.turned(vector)
+            pull = share * ((means * turned).sum(-2).mT - (vector * mean).sum(-1, keepdim=True))
+            moved = _weighed(time.within.unsqueeze(-1) * turned, share) + _weighed(means, pull)
+            return order.back(moved) - pull.sum(-1, keepdim=True) * mean
+
+        return times
 
     def average(self, weight: Tensor) -> Tensor:
-        return self.axes.back(weight.unsqueeze(-1) * self.means)
+        return weight @ self.time.order.location + self.time.clean(_weighed(self.white, weight))
 
-    def colored(self, weight: Tensor, noise: Tensor) -> Tensor:
-        return self.axes.back(weight.unsqueeze(-1) * self.axes.within.sqrt() * noise.unsqueeze(-2))
+    def draws(self, weight: Tensor, noise: Tensor) -> Tensor:
+        time = self.time
+        each = self.white * time.stretch.unsqueeze(-1) + time.within.sqrt().unsqueeze(-1) * noise.mT
+        return weight @ time.order.location + time.order.back(_weighed(each, weight))
 
     def images(self, matrix: Tensor) -> Tensor:
-        turned = self.axes.turned(matrix).movedim(0, -1)  # (K or 1, D, M)
-        return (self.means.movedim(1, 0) @ turned).movedim(0, 1)
+        turned = self.time.order.turned(matrix) * self.time.stretch.unsqueeze(-1)  # (K or 1, D, M)
+        return (self.time.order.location @ matrix.mT + (self.white.mT @ turned).movedim(1, 0)).contiguous()
 
     def crossed(self, matrix: Tensor) -> Tensor:
-        turned = self.axes.turned(matrix).movedim(0, -2) * self.axes.within.unsqueeze(-2)
-        return (turned @ self.axes.axes.mT).expand(self.means.shape[1], -1, -1)
+        turned = (self.time.order.turned(matrix) * self.time.within.unsqueeze(-1)).mT
+        return (turned @ self.time.order.axes.mT).expand(len(self.time.order.location), -1, -1)
 
 
-class _ByMeans(Part):
-    """How far the means of the components are from the mean of all, for any structure and batch."""
+class _FewFeatures(_Rows):
+    """Sums of the components' own maps from the noisy to the clean draw, which are fewer numbers than rows turned."""
 
-    def __init__(self, earlier: Earlier, logits: Tensor, rows: Tensor) -> None:
-        evidence, means = earlier.means(rows)
-        self.joint = logits + evidence
-        self.earlier, self.share = earlier, torch.softmax(self.joint, -1).unsqueeze(-2)
-        mean = self.share @ means
-        self.mean, self.apart = mean.squeeze(-2), means - mean
-
-    def times(self, vector: Tensor) -> Tensor:
-        pull = self.share * (self.apart @ vector.unsqueeze(-1)).mT
-        return (self.share @ self.earlier.within(vector) + pull @ self.apart).squeeze(-2)
+    def __init__(self, time: _Time, rows: Tensor) -> None:
+        super().__init__(time, rows)
+        self.rows = rows
 
     def average(self, weight: Tensor) -> Tensor:
-        return (weight.unsqueeze(-2) @ self.apart).squeeze(-2) + weight.sum(-1, keepdim=True) * self.mean
+        kept, gain = self.time.maps
+        found = torch.cat([kept, gain.flatten(1)], 1).mT @ weight.mT
+        features = kept.shape[-1]
+        return (found[:features] + (found[features:].unflatten(0, (features, features)) * self.rows.mT).sum(1)).mT
 
-    def colored(self, weight: Tensor, noise: Tensor) -> Tensor:
-        each = self.earlier.structure.color(noise.unsqueeze(-2).expand(self.apart.shape))
-        return (weight.unsqueeze(-2) @ each).squeeze(-2)
 
-    def images(self, matrix: Tensor) -> Tensor:
-        return (self.apart + self.mean.unsqueeze(-2)) @ matrix.mT
-
-    def crossed(self, matrix: Tensor) -> Tensor:
-        return self.earlier.within(matrix).movedim(0, -2)
+def _weighed(columns: Tensor, weight: Tensor) -> Tensor:
+    """Columns ``(K or 1, D, n)`` times weights ``(n, K)``."""
+    return columns * weight.mT.unsqueeze(-2)

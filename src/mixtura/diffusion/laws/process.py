@@ -26,6 +26,7 @@ spherical, diagonal and low-rank covariances stay so.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -39,9 +40,12 @@ from ...errors import NotClosedForm, refuse
 from ...mixture import Mixture
 from ..beliefs import Belief
 from ..schedules import Schedule
-from .denoising import Denoising, prepared
+from .by_axes import ByAxes
+from .by_coordinates import ByCoordinates
+from .by_means import ByMeans
 from .earlier import Earlier
-from .spread import Part, moments, parts
+from .noised import noised
+from .order import Order, Part
 
 __all__ = ["Process"]
 
@@ -103,22 +107,13 @@ class Process:
             MixtureError: If a time is outside of the schedule.
         """
         times = self.schedule.checked(t)
-        return self._noised(self._led(self.schedule.alpha(times)), self._led(self.schedule.variance(times)))
-
-    def _noised(self, alpha: Tensor, variance: Tensor) -> Mixture:
-        """The law at a time of this signal and variance, ``(*T, *1)``."""
-        alpha, variance = alpha.unsqueeze(-1), variance.unsqueeze(-1)
-        gaussian = self.mixture.components.gaussian
-        mean = alpha.unsqueeze(-1) * gaussian.location
-        structure = gaussian.structure.scaled(alpha).plus_spherical(variance)
-        seen = Gaussian._of(location=mean, structure=expanded(structure, mean.shape[:-2]))
-        return self._as_given(self.mixture.logits.expand(mean.shape[:-1]), seen)
+        return noised(self.mixture, self._led(self.schedule.alpha(times)), self._led(self.schedule.variance(times)))
 
     def score(self, t: Any, x: Tensor) -> Tensor:
         r"""Returns :math:`\nabla\log p_t(x)` of rows ``(*S, *T, *B, *event)``, in their shape."""
         times = self.schedule.checked(t)
         alpha, variance = self._led(self.schedule.alpha(times)), self._led(self.schedule.variance(times))
-        return self._shaped(self._denoising.score(alpha, variance, self._rows(x)))
+        return self._shaped(self._order.score(alpha, variance, self._rows(x, times)))
 
     # -- what a noisy draw says of the clean one
 
@@ -129,20 +124,20 @@ class Process:
 
     def denoise_at(self, alpha: Tensor, variance: Tensor, x: Tensor) -> Tensor:
         """The same for signal and variance ``(*T)`` instead of times: what a sampler asks, who knows them."""
-        return self._shaped(self._denoising.mean(self._led(alpha), self._led(variance), self._rows(x)))
+        return self._shaped(self._order.mean(self._led(alpha), self._led(variance), self._rows(x, alpha)))
 
     def belief(self, t: Any, x: Tensor) -> Belief:
         r"""Returns mean and covariance of :math:`p(x_0|x_t)` for rows at one time, the covariance as its products."""
         time = self.schedule.checked(t)
         alpha, variance = self._led(self.schedule.alpha(time)), self._led(self.schedule.variance(time))
-        mean, times = moments(self.mixture, self.at(time), alpha, variance, self._rows(x))
-        return Belief(self._shaped(mean), lambda v: self._shaped(times(self._rows(v))))
+        mean, times = self._order.moments(alpha, variance, self._rows(x, time))
+        return Belief(self._shaped(mean), lambda v: self._shaped(times(self._rows(v, time))))
 
-    def parts(self, t: Any, x: Tensor) -> list[Part]:
-        """Returns :math:`p(x_0|x_t)` of rows ``(N, *event)`` at one time by component, some rows at a time."""
-        time = self.schedule.checked(t)
-        alpha, variance = self._led(self.schedule.alpha(time)), self._led(self.schedule.variance(time))
-        return parts(self.mixture, self.at(time), alpha, variance, self._rows(x))
+    def parts(self, t: Any, x: Tensor) -> Iterator[Part]:
+        """Yields :math:`p(x_0|x_t)` of rows ``(N, *B, *event)`` at one time by component, some rows at a time."""
+        times = self.schedule.checked(t)
+        alpha, variance = self._led(self.schedule.alpha(times)), self._led(self.schedule.variance(times))
+        return self._order.parts(alpha, variance, self._rows(x, times))
 
     def clean(self, t: Any, x: Tensor) -> Mixture:
         r"""Returns :math:`p(x_0|x_t)` of rows ``(*S, *T, *B, *event)``, a mixture of batch shape ``(*S, *T, *B)``.
@@ -151,18 +146,19 @@ class Process:
             MixtureError: If no noise has come at a time: then :math:`x_0` is known.
         """
         times = self.schedule.checked(t)
-        return self._before(t, x, self.mixture, self.schedule.alpha(times), self.schedule.variance(times))
+        return self._before(times, x, self.mixture, self.schedule.alpha(times), self.schedule.variance(times))
 
     def velocity(self, t: Any, x: Tensor) -> Tensor:
         r"""Returns the velocity of the probability flow, :math:`\alpha' E[x_0|x_t] + \sigma' E[\varepsilon|x_t]`.
 
+        The second term is :math:`-\tfrac12(\sigma^2)'\nabla\log p_t(x)`, and as such finite without noise, too.
+
         Along it, draws of :math:`p_t` stay draws of :math:`p_t`: :math:`dx/dt = f x - \tfrac12 g^2\nabla\log p_t(x)`.
         """
         times, one = self.schedule.checked(t), self.schedule
-        numbers = (one.alpha(times), one.sigma(times), one.alpha_rate(times), one.sigma_rate(times))
-        alpha, sigma, rate, growth = (self._led(number).unsqueeze(-1) for number in numbers)
-        rows, clean = self._rows(x), self._rows(self.denoise(times, x))
-        return self._shaped(rate * clean + growth * (rows - alpha * clean) / sigma)
+        rate, growth = (self._led(number).unsqueeze(-1) for number in (one.alpha_rate(times), one.variance_rate(times)))
+        clean, score = (self._rows(known, times) for known in (self.denoise(times, x), self.score(times, x)))
+        return self._shaped(rate * clean - 0.5 * growth * score)
 
     # -- back in time
 
@@ -175,7 +171,7 @@ class Process:
         late, early, one = self.schedule.checked(t), self.schedule.checked(s), self.schedule
         signal = one.alpha(late) / one.alpha(early)
         variance = -one.variance(late) * torch.expm1(one.log_snr(late) - one.log_snr(early))
-        return self._before(t, x, self.at(early), signal, variance)
+        return self._before(late, x, self.at(early), signal, variance)
 
     # -- what was recorded of the clean draw
 
@@ -199,33 +195,39 @@ class Process:
     # -- inside
 
     @cached_property
-    def _denoising(self) -> Denoising:
-        return prepared(self.mixture, self._noised)
+    def _order(self) -> Order:
+        structure = self.mixture.components.gaussian.structure
+        if self.mixture.batch_shape or not structure.has_axes:
+            return ByMeans(self.mixture)
+        return (ByCoordinates if structure.elementwise else ByAxes)(self.mixture)
 
     def _led(self, number: Tensor) -> Tensor:
         """A number for each time, before the batch: ``(*T, *1)``."""
         number = number.to(self.mixture.device, self.mixture.dtype)
         return number.reshape(number.shape + (1,) * len(self.mixture.batch_shape) * (number.ndim > 0))
 
-    def _rows(self, x: Tensor) -> Tensor:
+    def _rows(self, x: Any, times: Tensor) -> Tensor:
         """Rows as vectors of the mixture's type; numbers are vectors of one feature."""
+        wanted = (*times.shape, *self.mixture.batch_shape, *self.mixture.event_shape)
+        if not isinstance(x, Tensor) or x.shape[max(0, x.ndim - len(wanted)) :] != wanted:
+            came = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+            refuse(
+                "x", f"rows (..., {', '.join(map(str, wanted))}), a tensor" if wanted else "a tensor of numbers", came
+            )
         rows = x.to(self.mixture.dtype)
         return rows if self.mixture.event_shape else rows.unsqueeze(-1)
 
     def _shaped(self, rows: Tensor) -> Tensor:
         return rows if self.mixture.event_shape else rows.squeeze(-1)
 
-    def _as_given(self, logits: Tensor, gaussian: Gaussian) -> Mixture:
-        return self.mixture._of(logits, self.mixture.components.with_gaussian(gaussian))
-
-    def _before(self, t: Any, x: Tensor, law: Mixture, signal: Tensor, variance: Tensor) -> Mixture:
+    def _before(self, times: Tensor, x: Tensor, law: Mixture, signal: Tensor, variance: Tensor) -> Mixture:
         """The law of an earlier value, of which rows are the later: x = signal * earlier + noise."""
         if not bool((variance > 0).all()):
-            refuse("t", "later than the time that is asked for: noise has come between", t)
+            refuse("t", "later than the time that is asked for: noise has come between", times.tolist())
         earlier = Earlier(law.components.gaussian, self._led(signal), self._led(variance))
-        evidence, means = earlier.means(self._rows(x))
+        evidence, means = earlier.means(self._rows(x, times))
         found = Gaussian._of(location=means, structure=expanded(earlier.structure, means.shape[:-2]))
-        return self._as_given(torch.log_softmax(law.logits + evidence, -1), found)
+        return law._of(torch.log_softmax(law.logits + evidence, -1), law.components.with_gaussian(found))
 
 
 def _in_own_axes(family: Any) -> Any:

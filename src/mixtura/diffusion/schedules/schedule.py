@@ -59,7 +59,7 @@ class Schedule(ABC):
 
     def diffusion(self, t: Any) -> Tensor:
         r"""Returns :math:`g_t = \sqrt{(\sigma_t^2)' - 2 f_t \sigma_t^2}` of :math:`dx = f_t x\,dt + g_t\,dw`."""
-        return (_rate(self.variance, t) - 2 * self.drift(t) * self.variance(t)).clamp_min(0).sqrt()
+        return (self.variance_rate(t) - 2 * self.drift(t) * self.variance(t)).clamp_min(0).sqrt()
 
     def log_snr(self, t: Any) -> Tensor:
         r"""Returns :math:`\log(\alpha_t^2/\sigma_t^2)`, which falls with time."""
@@ -79,9 +79,13 @@ class Schedule(ABC):
         r"""Returns :math:`\alpha_t'`."""
         return _rate(self.alpha, t)
 
+    def variance_rate(self, t: Any) -> Tensor:
+        r"""Returns :math:`(\sigma_t^2)'`."""
+        return _rate(self.variance, t)
+
     def sigma_rate(self, t: Any) -> Tensor:
         r"""Returns :math:`\sigma_t' = (\sigma_t^2)'/(2\sigma_t)`."""
-        return 0.5 * _rate(self.variance, t) / self.sigma(t)
+        return 0.5 * self.variance_rate(t) / self.sigma(t)
 
     def noise_scale(self, t: Any) -> Tensor:
         """Returns the scale of the round noise from which samplers start at a late time."""
@@ -101,7 +105,12 @@ class Schedule(ABC):
 
 def as_time(t: Any) -> Tensor:
     """Returns a time as a tensor, in float64 if it was none."""
-    return t if isinstance(t, Tensor) and t.is_floating_point() else torch.as_tensor(t, dtype=torch.float64)
+    if isinstance(t, Tensor) and t.is_floating_point():
+        return t
+    try:
+        return torch.as_tensor(t, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        refuse("t", "a number, or numbers as a tensor", repr(t))
 
 
 def _rate(function: Callable[[Tensor], Tensor], t: Any) -> Tensor:
