@@ -165,6 +165,7 @@ def test_starts_are_found_without_help(name):
     assert fit.log_likelihood > mx.fit(rows, init=truth).log_likelihood - 0.05 * ROWS
 
 
+@pytest.mark.slow
 @each_in_time
 @pytest.mark.parametrize("parametric", [False, True], ids=["resampled", "drawn"])
 def test_standard_errors_agree_with_the_bootstrap(name, parametric):

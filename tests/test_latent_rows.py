@@ -137,6 +137,7 @@ def grid_posterior(y, scale, prior):
     return (p * m).sum() / p.sum(), (p * np.log(v)).sum() / p.sum(), top + np.log(p.sum() * cell)
 
 
+@pytest.mark.slow
 def test_one_normal_through_noise_has_the_posterior_of_the_integral():
     loc, kappa, shape, rate = 0.5, 0.3, 2.5, 2.0
     scale = np.linspace(0.3, 1.5, 12)

@@ -70,6 +70,7 @@ def test_draws_keep_the_distribution():
     assert torch.allclose(filled.mT.cov(), mixture().covariance, rtol=0.05, atol=0.05)
 
 
+@pytest.mark.slow
 def test_intervals_from_draws_cover_at_their_nominal_rate():
     x, y = holed(1200)
     draws = torch.stack([mixture().impute(y, Draw()).values for _ in range(200)])
