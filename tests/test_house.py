@@ -73,6 +73,7 @@ OPTIONAL = {
     "pandas",
     "polars",
     "pyarrow",
+    "pymc",
     "rich",
     "scipy",
     "sklearn",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bands", "interval_lines", "predictive", "traces"]
 
-_BINS, _POINTS = 30, 301
+_BINS, _POINTS, _REPLICATES = 30, 301, 500
 
 
 @style()
@@ -123,7 +123,7 @@ def predictive(idata: Drawn, column: int = 0, ax: Axes | None = None, group: str
     many = variable.values.reshape(-1, *variable.shape[2:])
     if seen.ndim > 1:
         seen, many = seen[:, column], many[..., column]
-    edges = _edges(seen[np.isfinite(seen)])
+    edges, many = _edges(seen[np.isfinite(seen)]), many[:: max(1, len(many) // _REPLICATES)]
     low, middle, high = np.quantile(np.stack([_histogram(one, edges) for one in many]), (0.05, 0.5, 0.95), axis=0)
     ax = new_axes(ax)
     ax.stairs(high, edges, baseline=low, fill=True, color=color(0), alpha=0.25, lw=0, label="rows drawn anew, 90 %")
@@ -146,7 +146,8 @@ def _edges(seen: Any) -> Any:
     """Edges of bins; about whole numbers where all are."""
     if len(seen) and bool((seen == np.round(seen)).all()) and np.ptp(seen) <= 2 * _BINS:
         return np.arange(seen.min(), seen.max() + 2) - 0.5
-    return np.linspace(seen.min(), seen.max(), _BINS + 1)
+    found = np.histogram_bin_edges(seen, "auto")
+    return found if len(found) <= 2 * _BINS else np.linspace(seen.min(), seen.max(), 2 * _BINS + 1)
 
 
 def _histogram(values: Any, edges: Any) -> Any:
