@@ -259,3 +259,11 @@ def test_bad_input_is_refused_in_words(wrong, words):
 def test_structures_that_do_not_move_freely_say_so():
     with pytest.raises(NotClosedForm, match="free to move"):
         GMM(2, covariance_type=mx.components.VEV())
+
+
+def test_contexts_are_taken_in_any_precision():
+    """A context in double precision, or of whole numbers, has the mixture that its like in the module's own has."""
+    gmm = mx.conditional.GMM(features=1, context=2, components=2)
+    context = torch.tensor([[1.0, 2.0], [3.0, -1.0]])
+    for given in (context.double(), context.long()):
+        torch.testing.assert_close(gmm(given).mean, gmm(context).mean)

@@ -96,7 +96,7 @@ class Body(nn.Module):
 
     def forward(self, context: Tensor) -> Tensor:
         batch = self.batch(context)
-        rows = (context.reshape(-1, *self.shape) - self.location) / self.scale
+        rows = (context.reshape(-1, *self.shape).to(self.location.dtype) - self.location) / self.scale
         return self.network(rows).reshape(*batch, -1)
 
 

@@ -36,7 +36,7 @@ class Coverage(NamedTuple):
     width: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Judgement:
     """The scores of mixtures on targets, row by row and in the mean.
 
@@ -64,6 +64,11 @@ class Judgement:
     def crps(self) -> float:
         """The mean continuous ranked probability score, which for vectors is called energy score."""
         return _average(self.weight, self.distance)
+
+    def __repr__(self) -> str:
+        held = ", ".join(f"{one.share:.1%} of {one.level:.0%} intervals held" for one in self.coverage)
+        scores = f"{self.mean_log_density:.4g} nats a row, CRPS {self.crps:.4g}"
+        return f"Judgement({len(self.weight)} rows: {scores}" + f"; {held}" * bool(held) + ")"
 
     def most_surprising(self, count: int = 10) -> Tensor:
         """Returns the numbers of the rows whose target was the least likely, the least likely first."""
@@ -93,8 +98,8 @@ def judge(
     Example:
         >>> mixture = mx.Mixture(torch.ones(1), mx.Normal(torch.zeros(1), torch.ones(1)))
         >>> found = mx.scoring.judge(mixture, torch.randn(1000, generator=torch.Generator().manual_seed(0)))
-        >>> [round(one.share, 1) for one in found.coverage]
-        [0.5, 0.9]
+        >>> found
+        Judgement(1000 rows: -1.448 nats a row, CRPS 0.5753; 50.7% of 50% intervals held, 89.8% of 90% intervals held)
     """
     targets = observed_targets(mixture, y)
     if targets.ndim != len(mixture.event_shape) + 1 or not len(targets):
