@@ -44,6 +44,7 @@ bench: $(VENV)/.with-bench
 	$(BIN)/python -m benchmarks.posterior
 	$(BIN)/python -m benchmarks.small
 	$(BIN)/python -m benchmarks.regressions
+	$(BIN)/python -m benchmarks.conditional
 	$(BIN)/python -m benchmarks.diffusion
 	$(BIN)/python -m benchmarks.optima
 	$(BIN)/python -m benchmarks.condition

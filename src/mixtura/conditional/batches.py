@@ -95,6 +95,18 @@ class Tables:
         return replace(self, context=self.context[index], x=self.x[index], shuffled=shuffled)
 
 
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """What a loader of the user's gives, in the type and on the device that rows are to have."""
+
+    loader: Iterable[tuple[Tensor, Tensor]]
+    like: Tensor
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for context, x in self.loader:
+            yield context.to(self.like), x.to(self.like)
+
+
 def parted(
     target: Target, x: Any, context: Any, validation: Any, size: int, source: Generator | None
 ) -> tuple[Batches, Batches | None]:
@@ -109,11 +121,12 @@ def parted(
         source: The source of randomness.
     """
     if isinstance(x, DataLoader):
-        return _parted_loader(x, context, validation, source)
+        learned, held = _parted_loader(x, context, validation, source)
+        return Loaded(learned, target.like), None if held is None else Loaded(held, target.like)
     y = target.rows(x)
     table = Tables(target.contexts(context, len(y)), y, size, source, shuffled=True)
     if isinstance(validation, DataLoader):
-        return table, validation
+        return table, Loaded(validation, target.like)
     if isinstance(validation, tuple):
         other = target.rows(validation[1])
         return table, Tables(target.contexts(validation[0], len(other)), other, size, None, shuffled=False)

@@ -72,8 +72,8 @@ class Body(nn.Module):
     @torch.no_grad()
     def outputs(self) -> int:
         """Returns the number of features H, by a trial on two contexts of zeros."""
-        training = self.network.training
-        found = self.network.eval()(torch.zeros(2, *self.shape))
+        training, like = self.network.training, next(self.network.parameters(), self.location)
+        found = self.network.eval()(torch.zeros(2, *self.shape).to(like))
         self.network.train(training)
         if not isinstance(found, Tensor) or found.ndim != 2:
             got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__

@@ -89,8 +89,9 @@ class Course:
         return False
 
     def result(self) -> Trained:
-        """Returns the record, with the best state restored."""
+        """Returns the record, with the best state restored, ready to be used."""
         self.module.load_state_dict(self.state)
+        self.module.eval()
         trace, validation = torch.tensor(self.trace), torch.tensor(self.validation)
         return Trained(self.module, self.reason, self.detail, trace, validation, max(0, self.best))
 
