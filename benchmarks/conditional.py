@@ -148,7 +148,7 @@ def _best(run: Callable[[], object], repeats: int = 15) -> float:
     return min(found)
 
 
-def document(one: dict[str, dict[str, Measured]], two: dict[str, dict[str, Measured]], feet: list[str]) -> str:
+def document(found: dict[int, dict[str, dict[str, Measured]]], feet: list[str]) -> str:
     """The table."""
     sizes = f"{ROWS} rows, {CONTEXT} features of the context, {FEATURES} of the target, {COMPONENTS} components"
     head = [
@@ -161,10 +161,12 @@ def document(one: dict[str, dict[str, Measured]], two: dict[str, dict[str, Measu
         "| covariances | measured | Mixtura | Zuko | torch | beside Zuko | beside torch |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    for structure in one:
-        for what, found in (("processor, one thread", one), ("wall, two threads", two)):
-            lines.append(_line(structure, what, [found[structure][subject].seconds * 1000 for subject in SUBJECTS]))
-        lines.append(_line(structure, "peak memory", [one[structure][subject].memory for subject in SUBJECTS]))
+    for structure in STRUCTURES:
+        for threads, measured in found.items():
+            what = "processor, one thread" if threads == 1 else f"wall, {threads} threads"
+            lines.append(_line(structure, what, [measured[structure][subject].seconds * 1000 for subject in SUBJECTS]))
+        memory = next(iter(found.values()))[structure]
+        lines.append(_line(structure, "peak memory", [memory[subject].memory for subject in SUBJECTS]))
     return "\n".join([*head, *lines, "", *feet]) + "\n"
 
 
@@ -179,20 +181,24 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of CONDITIONAL.md")
     parser.add_argument("--rounds", type=int, default=3, help="turns of every subject")
     parser.add_argument("--repeats", type=int, default=7, help="steps in a process")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--worker", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         subject, structure, threads, repeats = options.worker
         print(json.dumps(measured(subject, structure, int(threads), int(repeats))))
         return
-    found = [{s: in_turns(s, threads, options.rounds, options.repeats) for s in STRUCTURES} for threads in (1, 2)]
+    found = {
+        threads: {s: in_turns(s, threads, options.rounds, options.repeats) for s in STRUCTURES}
+        for threads in options.threads
+    }
     (build, whole), (memory, tensor) = built(), wide()
     feet = [
         f"Building the value, once the network has put out its numbers, takes {100 * build / whole:.2g} % of a step "
         "(promise: 5 %).",
         f"The log-density of 100 features, with its gradient, took {memory:.0f} MiB; N x K x D x D has {tensor:.0f}.",
     ]
-    text = document(*found, feet)
+    text = document(found, feet)
     (options.out / "CONDITIONAL.md").write_text(text)
     print(text)
 

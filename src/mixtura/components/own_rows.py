@@ -66,7 +66,8 @@ class _LogDensity(torch.autograd.Function):
         share = g.unsqueeze(-1) * (joint - sure).exp()
         found = slopes(_side_by_side(ctx.gaussian, x), share.reshape(-1, share.shape[-1]))
         pull, *rest = (slope.mT.reshape(*share.shape[:-1], *slope.mT.shape[1:]) for slope in found)
-        return None, -pull.sum(-2), share, pull, *_SERVED[type(ctx.gaussian.structure)].gradients(*rest)
+        rows = -pull.sum(-2) if ctx.needs_input_grad[1] else None
+        return None, rows, share, pull, *_SERVED[type(ctx.gaussian.structure)].gradients(*rest)
 
 
 def _by_expression(gaussian: Gaussian, given: tuple[Tensor, ...], g: Tensor) -> tuple[Tensor | None, ...]:
