@@ -192,7 +192,7 @@ def main() -> None:
         threads: {s: in_turns(s, threads, options.rounds, options.repeats) for s in STRUCTURES}
         for threads in options.threads
     }
-    (build, whole), (memory, tensor) = built(), wide()
+    (memory, tensor), (build, whole) = wide(), built()
     feet = [
         f"Building the value, once the network has put out its numbers, takes {100 * build / whole:.2g} % of a step "
         "(promise: 5 %).",
