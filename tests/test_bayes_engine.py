@@ -60,13 +60,13 @@ def untraceable(u):
 
 @pytest.mark.parametrize("density", [normal, untraceable])
 def test_draws_follow_the_density(density):
-    found = draw(Target(density), 1000, 500, chains=4, seed=3)
+    found = draw(Target(density), 400, 300, chains=2, seed=3)
     assert found.engine == ("compiled" if density is normal else "torch")
     assert bool(found.reason) == (density is untraceable)
     flat = found.values["u"].reshape(-1, 2)
     error = np.array([1.0, 3.0]) / math.sqrt(len(flat) / 4)  # draws of a path resemble each other
     assert np.all(np.abs(flat.mean(0) - [0, 5]) < 5 * error)
-    np.testing.assert_allclose(flat.std(0), [1, 3], rtol=0.15)
+    np.testing.assert_allclose(flat.std(0), [1, 3], rtol=0.25)
 
 
 def test_one_component_has_its_closed_posterior():
@@ -153,7 +153,7 @@ def test_where_the_density_is_zero_a_path_turns_back(density):
     def walled(u):
         return density(u) + torch.where(u[0] > -0.05, 0.0, -math.inf)
 
-    found = draw(Target(walled), 200, 200, seed=1)
+    found = draw(Target(walled), 100, 100, chains=2, seed=1)
     assert found.statistics["diverging"].any() and (found.points[..., 0] > -0.05).all()
 
 
@@ -165,6 +165,16 @@ def test_what_the_density_raises_is_raised():
 
     with pytest.raises(ZeroDivisionError, match="far from the start"):
         draw(Target(broken), 100, 100, seed=1)
+
+
+def test_a_start_that_is_refused_is_refused_in_its_words():
+    class Walled(Target):
+        def start(self, generator=None):
+            raise mx.errors.MixtureError("`potentials` must be possible somewhere near the data")
+
+    for density in (normal, untraceable):
+        with pytest.raises(mx.errors.MixtureError, match="potentials"):
+            draw(Walled(density), 10, 10)
 
 
 def test_a_call_of_another_size_is_an_error():

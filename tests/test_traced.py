@@ -204,6 +204,39 @@ def test_a_point_of_another_size_is_refused():
         density(np.zeros(3))
 
 
+def test_where_the_function_would_raise_the_density_is_not_a_number():
+    def guarded(u):
+        if bool((u < 0).any()):
+            raise ValueError("below zero")
+        return u.log().sum() + u.sum()
+
+    agrees(lambda u: (None, guarded(u)), [], [numbers(3, 0.1, 2, seed) for seed in range(3)])
+    density = compiled(lambda u: (None, (guarded(u))), [], numbers(3, 0.1, 2))
+    assert math.isnan(density(np.array([1.0, -1.0, 2.0]))[0])
+
+
+def test_a_row_that_would_raise_has_no_density():
+    def each(loc, x):
+        if bool((x * loc < 0).any()):
+            raise ValueError("below zero")
+        return (x * loc).log() - x * loc
+
+    terms = [Rows((numbers((N,), 0.1, 2.0),), each)]
+    agrees(lambda u: (u, u.sum()), terms, [numbers(1, 0.1, 2, seed) for seed in range(3)])
+    assert math.isnan(compiled(lambda u: (u, u.sum()), terms, numbers(1, 0.1, 2))(np.array([-1.0]))[0])
+
+
+def test_a_look_at_the_data_is_answered_for_all_rows():
+    x = numbers((N, 2), seed=3)
+    x[4, 1] = math.nan
+
+    def each(loc, x):
+        clean = torch.where(x.isnan(), 0.0, x) if bool(x.isnan().any()) else x
+        return -((clean - loc) ** 2).sum(-1) * (1.0 if bool((x[:, 0] < 9).all()) else 2.0)
+
+    agrees(lambda u: (u, u.sum()), [Rows((x,), each)], [numbers(2, seed=seed) for seed in range(3)])
+
+
 REFUSED = {
     "a decision": (lambda u: u.sum() if u.sum() > 0 else -u.sum(), "decide"),
     "a number taken out": (lambda u: u.sum() * u[0].item(), "decide"),

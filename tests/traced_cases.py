@@ -46,6 +46,8 @@ CASES = {
     "far-exp": (lambda a: torch.exp(a) / 1e200, (-700.0, 700.0), (5,)),
     "far-tanh": (torch.tanh, (-30.0, 30.0), (5,)),
     "far-sigmoid": (torch.sigmoid, (-40.0, 40.0), (5,)),
+    "log-ndtr": (torch.special.log_ndtr, (-60.0, 6.0), (9,)),
+    "ndtr": (torch.special.ndtr, (-6.0, 6.0), (5,)),
     "add-alpha": (lambda a: torch.add(a[0], a[1], alpha=3), ANY, (2, 3)),
     "sub-alpha": (lambda a: torch.sub(a[0], a[1], alpha=3), ANY, (2, 3)),
     "rsub": (lambda a: torch.rsub(a[0], a[1]) + (2.0 - a[0]), ANY, (2, 3)),

@@ -7,7 +7,7 @@ Paths of Hamiltonian motion in u are doubled until they turn back, and a point o
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ...errors import refuse
+from ...errors import MixtureError, refuse
 from . import adapter
 from .bar import sampling_bar
 from .functions import Functions, functions
@@ -96,7 +96,7 @@ def draw(
     found = functions(posterior)
     with sampling_bar(progress, chains * (draws + tune)) as told:
         bar = adapter.progress_type(told)
-        under_way = adapter.sampler(posterior.size, found, lambda own: _start(posterior, own, starts), settings, bar)
+        under_way = adapter.sampler(posterior.size, found, _start(posterior, found, starts), settings, bar)
         interrupted = _waited(under_way, found)
     return _gathered(posterior, adapter.taken(under_way), interrupted, found)
 
@@ -113,10 +113,19 @@ def _settings(
     return adapter.Settings(draws, tune, chains, at_once, target_accept, seed, _MAX_DEPTH)
 
 
-def _start(posterior: Posterior, own: int, starts: torch.Tensor | None) -> np.ndarray:
-    if starts is not None:
-        return starts[own % len(starts)].numpy()
-    return posterior.start(torch.Generator().manual_seed(own % 2**63)).numpy()
+def _start(posterior: Posterior, found: Functions, starts: torch.Tensor | None) -> Callable[[int], np.ndarray]:
+    """Where each chain begins; what is in the way of that is raised when the chains have ended."""
+
+    def start(own: int) -> np.ndarray:
+        if starts is not None:
+            return starts[own % len(starts)].numpy()
+        try:
+            return posterior.start(torch.Generator().manual_seed(own % 2**63)).numpy()
+        except MixtureError as error:
+            found.failures.append(error)
+            raise
+
+    return start
 
 
 def _waited(under_way: Any, found: Functions) -> bool:

@@ -6,6 +6,7 @@ r"""A log-density in torch and its gradient, compiled: a head in the parameters,
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,14 +19,15 @@ from torch import Tensor
 from ..native.machine import address_in
 from .code import FINE, module
 from .columns import Table, table
-from .program import Loop, Program
-from .tape import Node, Tape, Untraceable
+from .program import Loop, Program, evaluated
+from .tape import Node, Tape, Untraceable, chosen
 from .tracing import Tracer
 
 __all__ = ["Density", "Rows", "compiled"]
 
 _NAME = "mixtura.density"
 _MOST_NODES = 40_000
+_MOST_LOOKS = 12
 _LINE = 64
 
 
@@ -88,17 +90,47 @@ def compiled(prepared: Callable[[Tensor], tuple[Any, Tensor]], terms: Sequence[R
 
 
 def _traced(prepared: Callable[[Tensor], Any], terms: Sequence[Rows], example: Tensor) -> tuple[Program, list[Table]]:
+    """The program of a function, where all that it decides by numbers is whether to raise."""
     tape = Tape()
     tracer = Tracer(tape)
+    program = _written(tracer, prepared, terms, example)
+    if len(tracer.looks) > _MOST_LOOKS:
+        raise Untraceable(f"The function looks at numbers {len(tracer.looks)} times to decide how to go on.")
+    for number in range(len(tracer.looks)):
+        _check_raises(Tracer(Tape(), number), prepared, terms, example)
+    return program, [table(loop) for loop in program.loops]
+
+
+def _check_raises(tracer: Tracer, prepared: Callable[[Tensor], Any], terms: Sequence[Rows], example: Tensor) -> None:
+    """With one answer turned the function must raise; what goes on another way is two functions in one."""
+    try:
+        _written(tracer, prepared, terms, example)
+    except Untraceable:
+        raise
+    except Exception:  # whatever a function raises of itself, where it does not like its numbers
+        return
+    raise Untraceable("The function looks at a number to decide how to go on.")
+
+
+def _written(tracer: Tracer, prepared: Callable[[Tensor], Any], terms: Sequence[Rows], example: Tensor) -> Program:
+    tape = tracer.tape
     parameters = [tape.leaf("parameter", i) for i in range(example.numel())]
     u = tracer.know(example.detach().clone(), np.array(parameters, object))
     loops = [_loop(tape, number, term) for number, term in enumerate(terms)]
     with torch.no_grad(), tracer:
         values, head = prepared(u)
-    rows = [_row(tracer, loop, term, values) for loop, term in zip(loops, terms, strict=True)]
     (first,) = tracer.nodes(head).reshape(-1)
-    program = Program.of(tape, parameters, first, loops, rows)
-    return program, [table(loop) for loop in loops]
+    for one in _conditions(tracer, 0):
+        first = first + one
+    rows = [_row(tracer, loop, term, values) for loop, term in zip(loops, terms, strict=True)]
+    return Program.of(tape, parameters, first, loops, rows)
+
+
+def _conditions(tracer: Tracer, since: int) -> list[Node]:
+    """Zero for each look that is answered as it was, and not a number where the function would raise."""
+    zero, nothing = tracer.tape.lifted(0.0), tracer.tape.lifted(math.nan)
+    looks = tracer.looks[since:]
+    return [chosen(truth, zero, nothing) if answer else chosen(truth, nothing, zero) for truth, answer in looks]
 
 
 def _loop(tape: Tape, number: int, term: Rows) -> Loop:
@@ -115,9 +147,11 @@ def _row(tracer: Tracer, loop: Loop, term: Rows, values: Any) -> list[Node]:
         made = np.empty(example.numel(), object)
         made[:] = [next(nodes) for _ in range(example.numel())]
         data.append(tracer.know(example, made.reshape(tuple(example.shape))))
+    tracer.asked = lambda node: evaluated([node], loop)[0].expand(loop.rows)
+    before = len(tracer.looks)
     with torch.no_grad(), tracer:
         found = term.log_prob(values, *data)
-    return list(tracer.nodes(found).reshape(-1))
+    return [*tracer.nodes(found).reshape(-1), *_conditions(tracer, before)]
 
 
 def _column(loop: Loop, place: int) -> Node:

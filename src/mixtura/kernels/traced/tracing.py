@@ -1,7 +1,9 @@
 """What torch does while a function runs, written down on a tape.
 
 The function runs on one example, and each operation of torch is answered twice: by torch, and by its rule on nodes.
-An operation without a rule, or a look at a number, ends it: `Untraceable` names the operation.
+An operation without a rule, or a look at a number, ends it: `Untraceable` names the operation. A look at the data alone
+is answered for all rows together, as torch would; a look at another truth is remembered, and `turned` is the number of
+one that is answered the other way round, to see what comes of it.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .arrays import Array, lifted
 from .rules import RULES
 from .rules.shapes import index, index_put
-from .tape import Tape, Untraceable
+from .tape import ROW, Node, Tape, Untraceable
 
 __all__ = ["Tracer"]
 
@@ -33,9 +35,12 @@ class Tracer(TorchDispatchMode):
         """Spares the import of torch's own compiler, which takes seconds, for what it would not be asked."""
         return False
 
-    def __init__(self, tape: Tape) -> None:
+    def __init__(self, tape: Tape, turned: int = -1) -> None:
         super().__init__()
-        self.tape = tape
+        self.tape, self._turned = tape, turned
+        self.looks: list[tuple[Node, bool]] = []
+        self.asked: Callable[[Node], Tensor] = _unknown
+        self._folds: dict[int, Callable[[Tensor], Tensor]] = {}  # truths that were taken together over entries
         self._arrays: dict[int, tuple[Tensor, Array | None]] = {}  # tensors are held, so no other one takes their place
 
     def know(self, tensor: Tensor, nodes: Array | None) -> Tensor:
@@ -51,6 +56,18 @@ class Tracer(TorchDispatchMode):
         if found is None:
             raise Untraceable("The function uses a place or a count that depends on a number that is not known.")
         return found
+
+    def answer(self, tensor: Tensor, node: Node) -> bool:
+        """A truth that the function looks at; of data alone it is asked of all rows: are there gaps anywhere?"""
+        if not node.truth:
+            _unknown(node)
+        if node.needs != ROW:
+            self.looks.append((node, bool(tensor)))
+            return bool(tensor) != (len(self.looks) - 1 == self._turned)
+        found = self.asked(node) != 0
+        if bool(found.all()) != bool(found.any()) and id(tensor) not in self._folds:
+            _unknown(node)
+        return bool(self._folds.get(id(tensor), torch.any)(found))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -104,6 +121,9 @@ class Tracer(TorchDispatchMode):
         return np.asarray(np.frompyfunc(self.tape.lifted, 1, 1)(made), object)
 
     def _remember(self, func: Any, found: Any, made: Any) -> None:
+        name = func._schema.name.split("::")[-1]
+        if name in _FOLDS:
+            self._folds[id(found)] = _FOLDS[name]
         pairs = zip(found, made, strict=True) if isinstance(found, (list, tuple)) else [(found, made)]
         for tensor, nodes in pairs:
             if nodes is not None and np.shape(nodes) != tuple(tensor.shape):
@@ -114,11 +134,13 @@ class Tracer(TorchDispatchMode):
 _OPTIONS = frozenset({"out", "dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking", "sparse_grad"})
 
 
+def _unknown(node: Node) -> Tensor:
+    raise Untraceable("The function looks at a number to decide how to go on.")
+
+
 def _looked_at(tracer: Tracer, tensor: Tensor) -> Any:
     (node,) = tracer.nodes(tensor).reshape(-1)
-    if node.value is None:
-        raise Untraceable("The function looks at a number to decide how to go on.")
-    return tensor.detach().tolist() if tensor.ndim == 0 else tensor.detach().reshape(()).tolist()
+    return tensor.detach().reshape(()).tolist() if node.value is not None else tracer.answer(tensor, node)
 
 
 def _all_looked_at(tracer: Tracer, tensor: Tensor) -> Tensor:
@@ -131,6 +153,7 @@ def _went_well(tracer: Tracer, tensor: Tensor) -> None:
     """Where a factorisation of the machine code goes wrong, a root is not a number, and so is all that follows."""
 
 
+_FOLDS: dict[str, Callable[[Tensor], Tensor]] = {"any": torch.any, "all": torch.all}
 _ANSWERS: dict[str, Callable[[Tracer, Tensor], Any]] = {
     "_local_scalar_dense": _looked_at,
     "_is_all_true": _all_looked_at,

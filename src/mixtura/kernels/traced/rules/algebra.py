@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, add, array, folded, multiply, subtract, unary
-from ..tape import Untraceable
+from ..tape import Untraceable, chosen
 
 __all__ = ["RULES"]
 
@@ -40,6 +40,14 @@ def _cholesky(a: Array) -> Array:
         made[..., j, j] = pivot
         made[..., j + 1 :, j] = multiply(rest[..., 1:], array(_inverse(pivot))[..., None])
     return made
+
+
+def _checked_cholesky(a: Array, upper: bool = False, check_errors: bool = False) -> tuple[Array, Array]:
+    """The factor, and 1 where there is none."""
+    factor = _cholesky(a)
+    pivots = folded(add, np.diagonal(factor, 0, -2, -1), -1, False)
+    failed = unary(lambda x: chosen(x.differs(x), x.tape.lifted(1.0), x.tape.lifted(0.0)))(pivots)
+    return _turned(factor) if upper else factor, failed
 
 
 def _forward(lower: Array, right: Array, unit: bool) -> Array:
@@ -120,10 +128,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "baddbmm": lambda a, b, c, beta=1, alpha=1: _with(a, _product(b, c), beta, alpha),
     "addmv": lambda a, b, c, beta=1, alpha=1: _with(a, _dot(b, c), beta, alpha),
     "cholesky": lambda a, upper=False: _turned(_cholesky(a)) if upper else _cholesky(a),
-    "linalg_cholesky_ex": lambda a, upper=False, check_errors=False: (
-        _turned(_cholesky(a)) if upper else _cholesky(a),
-        np.zeros(a.shape[:-2]),  # it went well: else a root is not a number, and so is all that follows
-    ),
+    "linalg_cholesky_ex": _checked_cholesky,
     "linalg_solve_triangular": _solve_triangular,
     "triangular_solve": _triangular_solve,
     "cholesky_solve": _cholesky_solve,

@@ -89,6 +89,28 @@ def _logit(a: Array, eps: float | None = None) -> Array:
     return unary(lambda x: x.of("log") - (-x).of("log1p"))(inside)
 
 
+def _log_ndtr(x: Node) -> Node:
+    r"""The logarithm of the normal law's distribution function, of which its tails lose nothing.
+
+    Far below it is :math:`-x^2/2 - \log(-x \sqrt{2\pi}) + \log(1 - 1/x^2 + 3/x^4 - \dots)`. Where a branch is not
+    taken it is computed elsewhere, so that its derivative is finite.
+    """
+    one, far, low = x.tape.lifted(1.0), x < _FAR_BELOW, x < -1
+    inside = chosen(low, one, x)
+    middle = chosen(far, -one, chosen(low, x, -one))
+    below = chosen(far, x, one * _FAR_BELOW)
+    near = (-0.5 * (inside * math.sqrt(0.5)).of("erfc")).of("log1p")
+    between = (0.5 * (-middle * math.sqrt(0.5)).of("erfc")).of("log")
+    inverse, series = 1.0 / (below * below), one
+    for k in range(_TERMS, 0, -1):
+        series = one - (2 * k - 1) * inverse * series
+    tail = series.of("log") - (-below * math.sqrt(2 * math.pi)).of("log") - 0.5 * below * below
+    return chosen(far, tail, chosen(low, between, near))
+
+
+_FAR_BELOW, _TERMS = -30.0, 8
+
+
 def _isfinite(a: Node) -> Node:
     return a.of("abs") < math.inf
 
@@ -157,6 +179,8 @@ _PLAIN = ("exp", "log", "log1p", "expm1", "sqrt", "abs", "sign", "sin", "cos", "
 RULES: dict[str, Callable[..., Any]] = {
     **{name: _special(name) for name in _PLAIN},
     "special_expm1": _special("expm1"),
+    "special_log_ndtr": unary(_log_ndtr),
+    "special_ndtr": unary(lambda x: 0.5 * (x * -math.sqrt(0.5)).of("erfc")),
     "special_digamma": _special("digamma"),
     "sgn": _special("sign"),
     "add": _add,
