@@ -50,6 +50,7 @@ bench: $(VENV)/.with-bench
 	$(BIN)/python -m benchmarks.condition
 	$(BIN)/python -m benchmarks.conditional_densities
 	$(BIN)/python -m benchmarks.diffusion_guidance
+	$(BIN)/python -m benchmarks.bayes
 	$(BIN)/python -m benchmarks.fuzz --cases 2000
 
 clean:

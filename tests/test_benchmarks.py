@@ -16,7 +16,7 @@ pytest.importorskip("sklearn")
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
-from benchmarks import diffusion_guidance, fuzz, limits, optima, small, startup, table, targets  # noqa: E402
+from benchmarks import bayes, diffusion_guidance, fuzz, limits, optima, small, startup, table, targets  # noqa: E402
 from benchmarks.cases import DTYPES, SHAPES, STRUCTURES, Case, grid  # noqa: E402
 from benchmarks.turns import Result, Subject, take_turns  # noqa: E402
 
@@ -175,3 +175,11 @@ def test_a_log_that_was_broken_off_is_counted(tmp_path):
     with log.open("w") as file:
         done = fuzz.run(argparse.Namespace(first=3, cases=2, processes=1, log=file))
     assert [one.line for one in fuzz.read(log, 9)] == [one.line for one in done] and len(fuzz.read(log, 1)) == 1
+
+
+def test_runs_whose_chains_disagree_are_counted_and_left_out():
+    line = {"model": "overlapping", "sampler": "mixtura", "seed": 0, "total": 2.0, "sampling": 1.0, "effective": 50.0}
+    runs = [line | {"rhat": 1.001, "divergences": 0}, line | {"rhat": 1.2, "divergences": 3, "effective": 2.0}]
+    page = bayes.document(runs)
+    assert "| overlapping | Mixtura | 2 | 1 | 2.0 | 1.00 | 50 | 1.2000 | 3 |" in page
+    assert "Not measured here: nutpie on PyMC on overlapping" in page
