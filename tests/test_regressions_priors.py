@@ -161,6 +161,14 @@ def test_gibbs_draws_spread_as_standard_errors():
     assert ((slopes.std(0) / errors).log().abs() < math.log(1.5)).all()
 
 
+def test_draws_go_to_arviz_by_name():
+    pytest.importorskip("arviz")
+    fit = mx.fit(crossing(), 2, family=mx.LinearRegression, method=mx.Gibbs(20, 10, 2), generator=seeded())
+    posterior = fit.to_arviz()["posterior"]
+    assert {"weights", "intercept", "coefficient_0", "scale"} <= {*posterior}
+    assert posterior["coefficient_0"].shape == (2, 20, 2)
+
+
 def test_map_never_lowers_the_posterior_and_a_prior_mends_separation():
     z = torch.linspace(-1, 1, 60, dtype=D)
     x = torch.stack([z, (z > 0.1).double()], -1)

@@ -50,6 +50,10 @@ def parameters(components: Any) -> dict[str, Tensor]:
     """Returns the parameters of components by name: mean and covariance of Gaussians, else the family's own."""
     if components.is_gaussian and components.event_shape:
         return {"mean": components.mean, "covariance": components.covariance}
+    if components.has_lines:
+        slopes = zip(components.covariates, components.coefficients.unbind(-1), strict=True)
+        each = {f"coefficient_{column}": slope for column, slope in slopes}
+        return {"intercept": components.intercept, **each, "scale": components.scale}
     own = {name: value for name, value in components._fields().items() if isinstance(value, Tensor)}
     if len(own) < len([*components.tensors()]):  # some are further inside
         return {"mean": components.mean, "variance": components.variance}
