@@ -64,11 +64,12 @@ class Generalised(Regression):
         u = self.designed(x)
         mean, variance = self.moments(rows, predictor)
         left = r * (rows[..., self.target].unsqueeze(-1) - mean)
-        curvature = self.about_centres(squares(u, r * variance))
-        return curvature, self.pulled(pulls(u, left)), pulls(_powers(u), r), *self.further(u, r, rows)
+        every = squares(u, torch.stack([r * variance, *self.further(r, rows)], -1)).unbind(-3)
+        curvature, *more = map(self.about_centres, every)
+        return curvature, self.pulled(pulls(u, left)), pulls(_powers(u), r), *more
 
-    def further(self, u: Tensor, r: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Returns what else is summed of designs ``(N, Q)`` and rows ``(N, ..., D)``: mostly nothing."""
+    def further(self, r: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+        """Returns the weights ``(N, *B, K)`` of other sums of u u' for rows ``(N, ..., D)``: mostly none."""
         return ()
 
     @property

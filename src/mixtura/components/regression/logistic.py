@@ -22,7 +22,7 @@ from ..base import Component
 from ..binomial import Bernoulli, Binomial
 from ..domains import trials as successes
 from .generalised import Generalised
-from .sums import curved, squares
+from .sums import curved
 
 __all__ = ["LogisticRegression"]
 
@@ -116,9 +116,9 @@ class LogisticRegression(Generalised):
         mean = self.trials_of(x) * p
         return mean, mean * (1 - p)
 
-    def further(self, u: Tensor, r: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
-        """Returns G, the sums of r n u u'."""
-        return (self.about_centres(squares(u, r * self.trials_of(rows))),)
+    def further(self, r: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
+        """Returns the weights of G, r n."""
+        return (r * self.trials_of(rows),)
 
     def certain(self, weight: Tensor, curvature: Tensor, *further: Tensor) -> Tensor:
         sure = torch.maximum(_HARDLY * weight, torch.full_like(weight, _NO_DOUBT))
