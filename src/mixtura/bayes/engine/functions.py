@@ -79,11 +79,11 @@ def _by_machine(posterior: Posterior) -> Functions:
 
 def _compare(density: Callable[[np.ndarray], tuple[float, np.ndarray]], u: Tensor, posterior: Posterior) -> None:
     """Refuses machine code that is not the function, as where something went past torch while it was traced."""
-    found = np.hstack(density(u.numpy()))
-    expected = np.hstack([one.numpy() for one in posterior.value_and_gradient(u)])
-    far = np.abs(found - expected).max() / max(1.0, np.abs(expected).max())
-    if not far <= _CLOSE:
-        raise Untraceable(f"Machine code and torch differ by {far:.1e} of the value at a start.")
+    expected = [one.numpy() for one in posterior.value_and_gradient(u)]
+    for name, one, other in zip(("value", "gradient"), density(u.numpy()), expected, strict=True):
+        far = np.abs(one - other).max() / max(1.0, np.abs(other).max())
+        if not far <= _CLOSE:
+            raise Untraceable(f"Machine code and torch differ by {far:.1e} of the {name} at a start.")
 
 
 def _by_torch(posterior: Posterior, reason: str) -> Functions:
