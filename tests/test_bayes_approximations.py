@@ -11,6 +11,7 @@ from mixtura.bayes import approximations
 from mixtura.bayes.approximations import Ending, Quality
 from mixtura.bayes.approximations.advi import Objective, steady_draws
 from mixtura.bayes.approximations.climb import climb
+from mixtura.bayes.approximations.curvature import along_path
 from mixtura.bayes.approximations.density import by_autograd
 from mixtura.bayes.approximations.psis import smoothed
 from mixtura.bayes.approximations.ranks import RANKS
@@ -63,6 +64,8 @@ def test_mean_field_underestimates_variances_as_it_must(size):
     assert torch.allclose(found.covariance.diagonal() / law, torch.ones(size).double(), atol=1e-3)
     assert (found.covariance.diagonal() < target.scale.square()).all()
     assert found.covariance.equal(found.covariance.diagonal().diag())
+    if size == 20:  # whose start has the exact curvature
+        assert len(found.history) <= 3
 
 
 def test_mean_field_loses_what_the_correlations_hold():
@@ -195,6 +198,28 @@ def test_steady_draws_have_the_moments_of_a_standard_normal(count, size):
     assert z.mean(0).abs().max() < 1e-12
     assert torch.allclose(z.mT @ z / len(z), torch.eye(size).double(), atol=1e-10)
     assert float(z[:, 0].abs().max()) > 1.5
+
+
+def test_what_a_path_learns_of_the_curvature_is_bfgs():
+    r"""H y = s for the last pair, and H is that of the update by matrices, from the identity."""
+    target, start = Normal(4, seed=1, spread=0.0), torch.ones(1, 4).double()
+    way = climb(by_autograd(target.log_density, 7), start, 5)
+    points, gradients = way.points[:, 0], way.gradients[:, 0]
+    factors = along_path(points, gradients)
+    expected = torch.eye(4).double()
+    assert factors.equal(factors.tril()) and len(points) > 4
+    for factor, s, y in zip(factors[1:], points.diff(dim=0), -gradients.diff(dim=0), strict=True):
+        turn = torch.eye(4).double() - torch.outer(s, y) / (s @ y)
+        expected = turn @ expected @ turn.mT + torch.outer(s, s) / (s @ y)
+        assert torch.allclose(factor @ factor.mT, expected, rtol=1e-6, atol=1e-8)
+        assert torch.allclose(factor @ (factor.mT @ y), s, rtol=1e-6, atol=1e-8)
+
+
+def test_more_draws_are_fixed_where_fresh_ones_disagree():
+    """Where it has converged, the bound that was maximised is that of fresh draws."""
+    found = approximate("full", Target(8, SHAPES["heavy"].log_density))
+    assert found.converged and found.fixed_draws > 64
+    assert found.history[-1] - found.elbo <= 0.05 + 2 * found.check.elbo_error
 
 
 def test_climbs_do_not_disturb_each_other():

@@ -209,6 +209,12 @@ def test_a_floor_of_the_weights_keeps_what_draws_say():
     assert abs(found.log - math.log(0.8)) < 4 * found.error
 
 
+def test_an_order_and_a_floor_keep_their_shares_both():
+    model = Model(2, mx.Normal, Dirichlet(torch.ones(2)), fixed={"scale": 1.0}, ordered="loc", min_weight=0.1)
+    found = prior_mass(model.posterior(overlapping()), seeded())
+    assert abs(found.log - math.log(0.8 / 2)) < 4 * found.error
+
+
 def test_components_that_nothing_tells_apart_trade_places():
     x = overlapping()
 

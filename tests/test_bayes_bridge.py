@@ -77,10 +77,10 @@ def test_conjugate_evidence_of_one_normal():
 
 def test_errors_are_those_of_repetitions():
     """Over sixty chains that depend on their past, errors in units of the stated error have variance about 1."""
-    found = [bridge(heavy, chain(seed), seeded(seed))
+    found = [bridge(heavy, chain(seed), seeded(seed + 1000))
              for seed in range(60)]  # fmt: skip
     scores = torch.tensor([one.log_evidence / one.error for one in found])
-    assert 0.5 < float(scores.std()) < 1.6 and abs(float(scores.mean())) < 0.6
+    assert 0.7 < float(scores.std()) < 1.4 and abs(float(scores.mean())) < 0.6
 
 
 def heavy(u):

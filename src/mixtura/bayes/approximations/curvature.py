@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
-__all__ = ["curvature_factor", "inverse_factor", "lowest"]
+__all__ = ["along_path", "curvature_factor", "inverse_factor", "lowest"]
 
 _FLAT = 1e-13  # of rounding only
 
@@ -35,3 +37,29 @@ def inverse_factor(factor: Tensor) -> Tensor:
 def _unit(matrix: Tensor) -> tuple[Tensor, Tensor]:
     scale = matrix.diagonal().abs().sqrt().clamp_min(torch.finfo(matrix.dtype).tiny)
     return matrix / scale.unsqueeze(-1) / scale, scale
+
+
+def along_path(points: Tensor, gradients: Tensor) -> Tensor:
+    """Returns Cholesky factors of the estimates H at each of the iterates, ``(L + 1, P, P)``."""
+    inner = outer = torch.eye(points.shape[-1], dtype=points.dtype)
+    found = [inner]
+    for s, y in zip(points.diff(dim=0), -gradients.diff(dim=0), strict=True):
+        inner, outer = _after(inner, outer, s, y)
+        found.append(inner)
+    upper = torch.linalg.qr(torch.stack(found).mT)[1]
+    return upper.mT * upper.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
+
+
+def _after(inner: Tensor, outer: Tensor, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Returns F and L of :math:`H = F F^\top, H^{-1} = L L^\top` after one more pair.
+
+    With :math:`v = L^\top s \sqrt{s^\top y}/|L^\top s|` these are :math:`F - s(F^\top y - v)^\top/s^\top y` and
+    :math:`L + (y - L v) v^\top/s^\top y`, which rounding cannot make indefinite. A pair that does not bend down tells
+    nothing.
+    """
+    product = float(s @ y)
+    if product <= 1e-12 * float(s.norm() * y.norm()):
+        return inner, outer
+    v = outer.mT @ s
+    v = v * math.sqrt(product) / v.norm()
+    return inner - torch.outer(s, inner.mT @ y - v) / product, outer + torch.outer(y - outer @ v, v) / product

@@ -45,8 +45,8 @@ class Quality(Enum):
     GOOD = "k-hat is below .5: the approximation is close to the posterior, and weighted draws are as good as exact."
     USABLE = "k-hat is between .5 and .7: the approximation is rough; weighted draws correct it."
     POOR = (
-        "k-hat is above .7: the approximation misses part of the posterior (most often its spread is too small), and "
-        "weights cannot mend it. Use rank='full' or NUTS, and do not trust its intervals."
+        "k-hat is above .7: the approximation has thinner tails than the posterior or misses part of it, and weights "
+        "cannot mend that. Where the bound is near the evidence only the tails are meant; else use rank='full' or NUTS."
     )
     UNKNOWN = "Too few draws have weight to tell. Treat the approximation as poor."
 

@@ -25,7 +25,7 @@ from .record import Approximation, check, normal
 __all__ = ["Laplace", "laplace"]
 
 _POLISHES = 5
-_SETTLED = 1e-13
+_SETTLED = 1e-12  # nats
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -26,7 +26,7 @@ from torch import Generator, Tensor
 
 from ...errors import refuse
 from .climb import Paths
-from .curvature import curvature_factor, inverse_factor
+from .curvature import along_path, curvature_factor, inverse_factor
 from .density import Target, hessian, values
 from .ending import Ending
 from .maximum import ascend
@@ -112,7 +112,7 @@ def _best(target: Target, ways: Paths, path: int, unit: Tensor, generator: Gener
     """Returns the Gaussian on one path whose bound is highest, in the units of u."""
     last = int(ways.lengths[path]) + 1
     points, gradients = ways.points[:last, path] * unit, ways.gradients[:last, path] / unit
-    factors = unit.unsqueeze(-1) * _factors(ways.points[:last, path], ways.gradients[:last, path])
+    factors = unit.unsqueeze(-1) * along_path(ways.points[:last, path], ways.gradients[:last, path])
     at = _highest(target, points, gradients, factors, _TRIES, generator).iterate
     exact = _exact_factor(target, points[at])
     last = factors[at : at + 1] if exact is None else torch.stack([factors[at], exact])
@@ -136,32 +136,6 @@ def _exact_factor(target: Target, u: Tensor) -> Tensor | None:
     """Returns the Cholesky factor of the exact inverse, or none where the density does not bend down everywhere."""
     factor = curvature_factor(-hessian(target.log_density, u)[1])
     return None if factor is None else inverse_factor(factor)
-
-
-def _factors(points: Tensor, gradients: Tensor) -> Tensor:
-    """Returns Cholesky factors of the estimates H at each of the iterates, ``(L + 1, P, P)``."""
-    inner = outer = torch.eye(points.shape[-1], dtype=points.dtype)
-    found = [inner]
-    for s, y in zip(points.diff(dim=0), -gradients.diff(dim=0), strict=True):
-        inner, outer = _after(inner, outer, s, y)
-        found.append(inner)
-    upper = torch.linalg.qr(torch.stack(found).mT)[1]
-    return upper.mT * upper.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
-
-
-def _after(inner: Tensor, outer: Tensor, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Returns F and L of :math:`H = F F^\top, H^{-1} = L L^\top` after one more pair.
-
-    With :math:`v = L^\top s \sqrt{s^\top y}/|L^\top s|` these are :math:`F - s(F^\top y - v)^\top/s^\top y` and
-    :math:`L + (y - L v) v^\top/s^\top y`, which rounding cannot make indefinite. A pair that does not bend down tells
-    nothing.
-    """
-    product = float(s @ y)
-    if product <= 1e-12 * float(s.norm() * y.norm()):
-        return inner, outer
-    v = outer.mT @ s
-    v = v * math.sqrt(product) / v.norm()
-    return inner - torch.outer(s, inner.mT @ y - v) / product, outer + torch.outer(y - outer @ v, v) / product
 
 
 def _elbos(target: Target, means: Tensor, factors: Tensor, tries: int, generator: Generator | None) -> Tensor:

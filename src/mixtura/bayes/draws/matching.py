@@ -13,24 +13,15 @@ from torch import Tensor
 
 from ...learning.results.relabel import matching
 from ..posterior import Posterior, reordered
-from ..prior_draws import exchangeable
+from ..trade import symmetric
 from ..variables import Variable
 
 __all__ = ["interchangeable", "matched"]
 
 
 def interchangeable(posterior: Posterior) -> bool:
-    """Tells whether the posterior stays the same when components trade places, as far as its parts say so."""
-    named = posterior.order is not None or posterior.potentials or posterior.rows.possible.known
-    if posterior.components == 1 or named or not _alike(posterior):
-        return False
-    return exchangeable(posterior.variables, posterior.together)
-
-
-def _alike(posterior: Posterior) -> bool:
-    """Whether components share what is held."""
-    held = [value for value in posterior.fixed.values() if value.ndim and len(value) == posterior.components]
-    return all(bool((value == value[:1]).all()) for value in held)
+    """Tells whether the posterior stays the same when components trade places, and nothing orders them."""
+    return posterior.components > 1 and posterior.order is None and symmetric(posterior)
 
 
 def matched(posterior: Posterior, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
