@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from torch import Generator
 
+from ..errors import refuse
 from .bench.setting import Setting
 from .guidance import ExactGuidance, Guidance
 from .metrics import Metric, SlicedWasserstein, Yardstick
@@ -80,6 +81,9 @@ def attribute(
         repeats: How many runs of each are averaged.
         seed: Of the first run; all of a run start from one state of the random numbers.
 
+    Raises:
+        MixtureError: If there are no runs.
+
     Example:
         >>> problem = mx.diffusion.problems.tutorial_2d()
         >>> guidance = mx.diffusion.DiffPIR(problem.observation, problem.y)
@@ -87,6 +91,8 @@ def attribute(
         >>> parts.guidance > 5 * parts.scale
         True
     """
+    if not repeats >= 1:
+        refuse("repeats", "at least 1", repeats)
     setting, metric = setting or Setting(), metric or SlicedWasserstein()
     floors = problem.posterior.sample((19, setting.samples), Generator().manual_seed(seed))
     yardstick = Yardstick(metric, problem.posterior, floors)

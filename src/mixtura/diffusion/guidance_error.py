@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from ..errors import NotClosedForm
+from ..errors import NotClosedForm, refuse
 from .guidance import ExactGuidance, Guidance
 from .laws import Process
 from .models import Exact, Model, model_of
@@ -68,7 +68,7 @@ def guidance_error(
         generator: The source of randomness.
 
     Raises:
-        MixtureError: If a time is outside of the schedule, or without noise.
+        MixtureError: If a time is outside of the schedule, or without noise, there is none, or fewer than two draws.
 
     Example:
         >>> mixture = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([-2.0, 2.0]), torch.ones(2)))
@@ -78,7 +78,12 @@ def guidance_error(
         >>> bool((table.error < table.size).all())
         True
     """
-    stops = places(process.schedule, process.schedule.checked(torch.as_tensor(times, dtype=torch.float64)))
+    when = process.schedule.checked(torch.as_tensor(times, dtype=torch.float64))
+    if when.ndim != 1 or not len(when):
+        refuse("times", "one or more numbers", times)
+    if not rows >= 2:
+        refuse("rows", "at least 2", rows)
+    stops = places(process.schedule, when)
     asked = model_of(process if model is None else model, process.schedule)
     posterior = process.mixture.posterior(guidance.observation, guidance.y)
     truth = ExactGuidance(guidance.observation, guidance.y).guide(Exact(process))

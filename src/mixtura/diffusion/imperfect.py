@@ -69,9 +69,14 @@ class Imperfect(Model):
     def __post_init__(self) -> None:
         if self.process.mixture.batch_shape:
             refuse("process", "of one mixture", f"a batch of shape {tuple(self.process.mixture.batch_shape)}")
-        for name, least in (("size", self.size >= 0), ("length", self.length > 0), ("features", self.features >= 1)):
-            if not least:
-                refuse(name, "at least 0, and above it but for `size`", getattr(self, name))
+        wanted = {
+            "size": (self.size >= 0, "at least 0"),
+            "length": (self.length > 0, "above 0"),
+            "features": (self.features >= 1, "at least 1"),
+        }
+        for name, (met, expected) in wanted.items():
+            if not met:
+                refuse(name, expected, getattr(self, name))
         object.__setattr__(self, "_waves", _Waves.drawn(self))
 
     @property

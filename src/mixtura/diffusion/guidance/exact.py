@@ -58,11 +58,19 @@ class ExactGuidance(Guidance):
     y: Tensor
 
     def guide(self, model: Model) -> Model:
-        known = _Known(model.truth, self.observation, self.y)
+        known = _Known(model.truth, self.observation, _tensor(self.y, model.truth.mixture))
         return known if known.few else known.posterior
 
     def denoise(self, model: Model, x: Tensor, place: Place) -> Tensor:
         return self.guide(model).denoise(x, place)
+
+    def likelihood(self, model: Model, x: Tensor, place: Place) -> Mixture:
+        """Returns :math:`p(y|x_t)` itself."""
+        return model.truth.recorded(place.t, x, self.observation)
+
+
+def _tensor(y: Any, mixture: Mixture) -> Tensor:
+    return torch.as_tensor(y, dtype=mixture.dtype, device=mixture.device)
 
 
 @dataclass(frozen=True, eq=False)

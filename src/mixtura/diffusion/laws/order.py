@@ -23,9 +23,9 @@ from torch import Generator, Tensor
 from ...mixture import Mixture
 from .noised import noised
 
-__all__ = ["LEAST", "Order", "Part", "at_a_time", "telling", "together"]
+__all__ = ["Order", "Part", "at_a_time", "telling", "together"]
 
-LEAST = 64  # rows at a time, for which a matrix is worth its reading
+_LEAST = 64  # rows at a time, for which a matrix is worth its reading
 _NUMBERS = 2**17  # of the components' means that are held at a time: in the cache, and no fresh memory at each step
 
 
@@ -108,7 +108,11 @@ class Order(ABC):
         flat = self.flat(alpha, rows)
 
         def times(vectors: Tensor) -> Tensor:
-            several, each, begin = vectors.reshape(-1, *flat.shape), [], 0
+            several, each, begin = (
+                vectors.reshape(vectors.shape[: vectors.ndim - rows.ndim].numel(), *flat.shape),
+                [],
+                0,
+            )
             for part in self.parts(alpha, variance, flat):  # anew: what a part knows of its rows is more than the rows
                 end, by = begin + len(part.share), part.covariance
                 each.append(torch.stack([by(v) for v in several[:, begin:end]]))
@@ -125,7 +129,7 @@ class Order(ABC):
 
 def at_a_time(rows: Tensor, each: int) -> tuple[Tensor, ...]:
     """Returns as many rows at a time as stay in the cache, where each takes so many numbers."""
-    return rows.split(max(LEAST, _NUMBERS // max(1, each)))
+    return rows.split(max(_LEAST, _NUMBERS // max(1, each)))
 
 
 def together(found: Iterable[Tensor], rows: Tensor) -> Tensor:

@@ -108,8 +108,9 @@ def measure(
     if floors < 2:
         refuse("floors", "at least 2", floors)
     wanted = tuple(mixture.event_shape)
-    if not len(samples) or tuple(samples.shape[1:]) != wanted:
-        refuse("samples", f"one or more rows of shape {wanted}, as the mixture's", f"shape {tuple(samples.shape)}")
+    if not isinstance(samples, Tensor) or not len(samples) or tuple(samples.shape[1:]) != wanted:
+        came = f"shape {tuple(samples.shape)}" if isinstance(samples, Tensor) else type(samples).__name__
+        refuse("samples", f"a tensor of one or more rows of shape {wanted}, as the mixture's", came)
     return Yardstick(metric, mixture, mixture.sample((floors, len(samples)), generator))(samples)
 
 
