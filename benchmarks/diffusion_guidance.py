@@ -164,8 +164,8 @@ coordinates, of which d_y directions are recorded, a new mixture, A, errors and 
 {samples} rows in {steps} steps of DDIM with η = 1, at equal distances of the log signal-to-noise ratio, from N(0, I).
 
 Each cell is the median over problems, and in brackets of how many of them the samples could be exact (p > 0.05 against
-19 sets of exact samples); the last line has their number, which is less at d = 800, for time. The floor is what exact
-samples of the same number give. `exact-kernel` errs in its start alone, `exact` in start and discretisation, all others
+19 sets of exact samples); the last line has their number. The floor is what exact samples of the same
+number give. `exact-kernel` errs in its start alone, `exact` in start and discretisation, all others
 in how they learn of y, too.
 
 | rule | what stands for p(y \\| x_t) |
