@@ -488,3 +488,19 @@ def test_parameters_by_name_make_the_same_components(name):
     shapes = {key: one.shape for key, one in family.arguments(component.width).items()}
     assert {key: tuple(value.shape[1:]) for key, value in found.items()} == shapes
     torch.testing.assert_close(family.made(found, component.width).log_prob(x), component.log_prob(x))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_sums_about_other_effects_are_the_sums_restated(name):
+    """Exactly for lines; for the others as far as the curvature tells, so by a gap that shrinks with its square."""
+    component, x = KINDS[name], ROWS[name]
+    r, push = torch.rand(240, 2, generator=seeded(), dtype=D), torch.randn(component.effect.shape, generator=seeded(1))
+    wrong = []
+    for size in (1e-2, 1e-3):
+        other = component._replace(effect=component.effect + size * push.double())
+        sums = Statistics(torch.zeros((), dtype=D), r.sum(0), component.statistics(x, r))
+        pairs = zip(other.restated(sums, component).moments, other.statistics(x, r), strict=True)
+        slope = 1 if not name.startswith("linear") else slice(None)
+        gaps = [(mine - theirs).abs().max().item() / theirs.abs().max().item() for mine, theirs in pairs]
+        wrong.append(max(gaps[slope]) if name.startswith("linear") else gaps[slope])
+    assert wrong[1] < (1e-12 if name.startswith("linear") else max(0.03 * wrong[0], 1e-12)), wrong
