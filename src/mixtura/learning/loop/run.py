@@ -76,7 +76,8 @@ def run(
 def _iterate(
     method: Method, rows: Rows, state: State, floor: Tensor, runs: list[Run], report: Report | None, watch: Watch | None
 ) -> None:
-    alive, ahead = list(range(len(runs))), extrapolation(method, state, runs, rows.observation.exact)
+    as_drawn = rows.observation.exact or rows.observation.selects  # of those that were recorded
+    alive, ahead = list(range(len(runs))), extrapolation(method, state, runs, as_drawn)
     for iteration in range(method.max_iterations + 1):
         now = method.at(iteration)
         statistics = now.expect(state, rows)
