@@ -30,6 +30,7 @@ class Target:
     log_density: object
     size: int = 2
     alike: tuple = ()
+    machine: object = None
 
     def prepared(self, u):
         return None, self.log_density(u)

@@ -497,3 +497,14 @@ def test_what_stands_before_rows_is_machine_code_as_well(name: str, structure: m
     posterior = Model(2, family, observation=observation, priors=prior).posterior(x)
     served = functions(posterior)
     assert (served.engine, served.reason) == ("compiled", "")
+
+
+def test_machine_code_serves_torch_with_values_gradients_and_curvature() -> None:
+    posterior = OVERLAPPING.posterior(drawn())
+    quick = posterior.quickened()
+    assert quick.machine is not None and posterior.machine is None
+    u = points(posterior)
+    for mine, theirs in zip(quick.value_and_gradient(u), posterior.value_and_gradient(u), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
+    curvature = torch.autograd.functional.hessian(quick.log_density, u[0])
+    torch.testing.assert_close(curvature, torch.autograd.functional.hessian(posterior.log_density, u[0]))

@@ -87,6 +87,7 @@ class Evidence:
 def evidence(model: Model, x: Any, sampler: Sampler, generator: Generator | None, rows: Mapping[str, Any]) -> Evidence:
     """Estimates the log-evidence of a model; see `Model.evidence`."""
     posterior, trade = comparable(model, x, rows)
+    posterior = posterior.quickened()
     draws = sampler(posterior, generator)
     images = Trade(posterior).images if trade else None
     draws = Trade(posterior).relabelled(draws) if trade else draws

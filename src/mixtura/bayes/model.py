@@ -169,12 +169,12 @@ class Model:
             >>> found.converged
             True
         """
-        posterior = self.posterior(x, **rows)
+        posterior = self.posterior(x, **rows).quickened()
         return maximum(posterior, posterior.log_density_in_parameters, starts, generator=generator)
 
     def laplace(self, x: Any, *, starts: int = 8, generator: Generator | None = None, **rows: Any) -> Laplace:
         """Returns the Gaussian at the mode of the unconstrained numbers, and the evidence by it; see `map`."""
-        return laplace(self.posterior(x, **rows), starts, generator=generator)
+        return laplace(self.posterior(x, **rows).quickened(), starts, generator=generator)
 
     def advi(
         self,
@@ -203,11 +203,11 @@ class Model:
             >>> found.reason.name, found.draws(5)["loc"].shape
             ('CONVERGED', torch.Size([5, 2]))
         """
-        return advi(self.posterior(x, **rows), rank, steps, generator)
+        return advi(self.posterior(x, **rows).quickened(), rank, steps, generator)
 
     def pathfinder(self, x: Any, *, paths: int = 8, generator: Generator | None = None, **rows: Any) -> Pathfinder:
         """Returns a mixture of Gaussians from the ways to modes; draws are weighted by importance; see `map`."""
-        return pathfinder(self.posterior(x, **rows), paths, generator=generator)
+        return pathfinder(self.posterior(x, **rows).quickened(), paths, generator=generator)
 
     # -- the evidence
 

@@ -11,16 +11,14 @@ back, a thousand times slower, and `Functions.reason` says why.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ...kernels.compiled import traced_module
-from ...kernels.traced.tape import Untraceable
+from .machine import Untraceable, machine
 
 if TYPE_CHECKING:
     from ..posterior import Posterior
@@ -31,7 +29,6 @@ FINE, RECOVERABLE, FATAL = 0, 1, -1
 _NUMBERS = ctypes.POINTER(ctypes.c_double)
 _LOGP = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, _NUMBERS, _NUMBERS, _NUMBERS, ctypes.c_void_p)
 _EXPAND = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_uint64, ctypes.c_uint64, _NUMBERS, _NUMBERS, ctypes.c_void_p)
-_CLOSE = 1e-7  # of value and gradient, relative: rounding over many rows, not a wrong formula
 
 
 @dataclass(frozen=True)
@@ -66,24 +63,9 @@ def functions(posterior: Posterior) -> Functions:
 
 
 def _by_machine(posterior: Posterior) -> Functions:
-    traced = traced_module("density")
-    if traced is None:
-        raise Untraceable("llvmlite, which makes machine code, is not there or not understood.")
+    density = posterior.machine or machine(posterior)
     copied: Any = traced_module("copied")
-    example, *others = (posterior.start(torch.Generator().manual_seed(seed)) for seed in range(3))
-    density = traced.compiled(posterior.prepared, posterior.alike, example)
-    for u in others:
-        _compare(density, u, posterior)
     return Functions(density.address, copied.copying(), density.data.ctypes.data, "compiled", "", (density,))
-
-
-def _compare(density: Callable[[np.ndarray], tuple[float, np.ndarray]], u: Tensor, posterior: Posterior) -> None:
-    """Refuses machine code that is not the function, as where something went past torch while it was traced."""
-    expected = [one.numpy() for one in posterior.value_and_gradient(u)]
-    for name, one, other in zip(("value", "gradient"), density(u.numpy()), expected, strict=True):
-        far = np.abs(one - other).max() / max(1.0, np.abs(other).max())
-        if not far <= _CLOSE:
-            raise Untraceable(f"Machine code and torch differ by {far:.1e} of the {name} at a start.")
 
 
 def _by_torch(posterior: Posterior, reason: str) -> Functions:
