@@ -255,8 +255,11 @@ def test_refusals(mixture, line):
         (lambda: metrics.SlicedWasserstein(slices=0), "`slices` must be at least 1"),
         (lambda: metrics.MMD(-1.0), "`scale` must be positive"),
         (lambda: metrics.measure(x, mixture, metrics.MMD(), floors=1), "`floors` must be at least 2"),
-        (lambda: metrics.measure(x, line, metrics.MMD()), r"`samples` must be one or more rows of shape \(1,\)"),
-        (lambda: metrics.measure(x[:0], mixture, metrics.MMD()), "`samples` must be one or more rows"),
+        (
+            lambda: metrics.measure(x, line, metrics.MMD()),
+            r"must be a tensor of one or more rows of shape \(1,\)",
+        ),
+        (lambda: metrics.measure(x[:0], mixture, metrics.MMD()), "`samples` must be a tensor of one or more rows"),
         (lambda: metrics.coverage(scaled(1), problems.tutorial_2d(), 0), "`simulations` must be at least 1"),
         (lambda: metrics.Yardstick(metrics.MMD(), line, x[None]), "`exact` must be two or more sets"),
         (lambda: metrics.Yardstick(metrics.MMD(), line, line.sample((3, 5)))(x[:4, :1]), "`samples` must be 5 rows"),

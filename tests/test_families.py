@@ -113,7 +113,7 @@ def test_densities_and_draws_at_parameters_of_any_size(name, dtype):
         assert bool((components.support.check(x) & x.isfinite()).all()), given
         if not components.support.is_discrete:
             assert bool(mixture.score(x).isfinite().all()), given
-        held = [mpmath.mpf(getattr(components, one).item()) for one in getattr(kind, "arguments", ("loc", "scale"))]
+        held = [mpmath.mpf(getattr(components, one).item()) for one in (kind.arguments or ("loc", "scale"))]
         for value, found in zip(x.tolist(), mixture.log_prob(x).tolist(), strict=True):
             expected = exact(*held, mpmath.mpf(value))
             assert abs(found - expected) <= tolerance * (1 + abs(expected)), (given, value, found, expected)

@@ -159,7 +159,10 @@ class TorchComponent(Component):
         below = torch.zeros_like(x, dtype=torch.bool) if low is None else x <= low
         above = torch.zeros_like(x, dtype=torch.bool) if high is None else x >= high
         inside = torch.where(below | above | x.isnan(), self.mean.nan_to_num(0.0, 0.0, 0.0).detach(), x)
-        within = torch.where(above, 1.0, self.distribution.cdf(inside))
+        try:
+            within = torch.where(above, 1.0, self.distribution.cdf(inside))
+        except NotImplementedError as error:  # torch's own, which says nothing
+            raise NotClosedForm(f"torch has no distribution function of {type(self.distribution).__name__}.") from error
         return torch.where(below, 0.0, within).masked_fill(x.isnan(), torch.nan)
 
     def tensors(self) -> Iterator[Tensor]:
