@@ -236,7 +236,7 @@ print("well")
 """
 
 
-@pytest.mark.parametrize("program", [SMOKE, STOPPED], ids=["smoke", "stopped"])
+@pytest.mark.parametrize("program", [SMOKE, pytest.param(STOPPED, marks=pytest.mark.slow)], ids=["smoke", "stopped"])
 def test_in_a_process_of_its_own(program):
     ran = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=300)
     assert ran.stdout == "well\n", ran.stderr[-2000:]

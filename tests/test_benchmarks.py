@@ -30,6 +30,7 @@ def outcome(tmp_path_factory):
     return json.loads((out / "results.json").read_text())["cells"], (out / "RESULTS.md").read_text()
 
 
+@pytest.mark.slow
 def test_every_task_is_measured_for_all_that_have_it(outcome):
     cells, _ = outcome
     measured = {(r["task"], r["subject"]) for cell in cells for r in cell if r["times"]}
@@ -42,6 +43,7 @@ def test_every_task_is_measured_for_all_that_have_it(outcome):
     }
 
 
+@pytest.mark.slow
 def test_subjects_find_the_same(outcome):
     cells, _ = outcome
     for cell in cells:
@@ -49,6 +51,7 @@ def test_subjects_find_the_same(outcome):
         np.testing.assert_allclose(values, values[:1] * len(values), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_what_a_subject_has_not_is_an_empty_cell_with_a_reason(outcome):
     cells, page = outcome
     missing = next(r for cell in cells for r in cell if r["subject"] == "torch_mixture" and r["task"] == "em")

@@ -220,6 +220,7 @@ def here():
     return mx.fit(mx.datasets.old_faithful(), 3, generator=torch.Generator().manual_seed(0)).log_likelihood
 
 
+@pytest.mark.slow
 def test_code_is_kept_once_without_numba_and_made_anew_where_it_is_damaged(tmp_path):
     first = fitted(tmp_path)
     assert "numba" not in first.stderr.split() and float(first.stdout) == pytest.approx(here())

@@ -64,6 +64,7 @@ def test_of_two_writers_the_second_is_refused(writer, tmp_path):
     assert names(tmp_path) == ["other", "r"] and names(tmp_path / "r") == FILES
 
 
+@pytest.mark.slow
 def test_what_appears_meanwhile_is_not_replaced(writer, tmp_path):
     first = writer(tmp_path / "r")
     (tmp_path / "r").mkdir()
@@ -84,6 +85,7 @@ def test_what_a_killed_process_left_is_cleaned_by_the_next(writer, tmp_path, aga
     assert names(tmp_path) == [again]
 
 
+@pytest.mark.slow
 def test_what_a_living_process_has_is_left_alone(writer, tmp_path):
     first = writer(tmp_path / "r")
     before = names(tmp_path)
