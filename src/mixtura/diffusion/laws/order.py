@@ -26,7 +26,7 @@ from .noised import noised
 __all__ = ["Order", "Part", "at_a_time", "telling", "together"]
 
 _LEAST = 64  # rows at a time, for which a matrix is worth its reading
-_NUMBERS = 2**17  # of the components' means that are held at a time: in the cache, and no fresh memory at each step
+_NUMBERS = 2**19  # of the components' means that are held at a time: about what caches keep, and work for two threads
 
 
 class Part(ABC):
