@@ -14,6 +14,7 @@ FAMILIES: dict[str, tuple[Family, int | None]] = {
     "normal": (mx.Normal.template(), None),
     "normal-tied": (mx.Normal.template(structure=mx.Full(tied=True)), None),
     "full": (mx.Gaussian.template(), 3),
+    "full-of-one": (mx.Gaussian.template(), 1),
     "tied-full": (mx.Gaussian.template(structure=mx.Full(tied=True)), 3),
     "diagonal": (mx.Gaussian.template(structure=mx.Diagonal()), 3),
     "tied-diagonal": (mx.Gaussian.template(structure=mx.Diagonal(tied=True)), 3),

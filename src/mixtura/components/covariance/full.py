@@ -65,15 +65,17 @@ class Full(Structure):
             refuse("factor", "lower triangular", "numbers above the diagonal")
 
     def arguments(self, features: int) -> dict[str, Argument]:
-        scale = Argument(constraints.positive, (features,), self.tied)
-        return {"scale": scale, "correlation": Argument(constraints.corr_cholesky, (features, features), self.tied)}
+        scale = {"scale": Argument(constraints.positive, (features,), self.tied)}
+        if features == 1:  # which nothing can be correlated with
+            return scale
+        return scale | {"correlation": Argument(constraints.corr_cholesky, (features, features), self.tied)}
 
     def made(self, values: Mapping[str, Tensor]) -> Self:
-        return self._replace(factor=values["scale"].unsqueeze(-1) * values["correlation"])
+        return self._replace(factor=values["scale"].unsqueeze(-1) * values.get("correlation", 1.0))
 
     def read(self, features: int) -> dict[str, Tensor]:
         scale, correlation = correlation_factor(self.given)
-        return {"scale": scale, "correlation": correlation}
+        return {"scale": scale, "correlation": correlation} if features > 1 else {"scale": scale}
 
     def log_volume(self, features: int) -> Tensor:
         r"""With :math:`R = L L^\top` the correlations, :math:`\sum_d (D \log s_d + (D - d) \log L_{dd}) + D \log 2`."""
