@@ -396,6 +396,7 @@ BAD = {
     "held": (lambda: Model(2, mx.Normal, fixed={"scale": -1.0}).posterior(drawn()), "positive"),
     "twice": (lambda: Model(2, mx.Normal, fixed={"loc": 0.0}, priors={"loc": Normal(0.0, 1.0)}), "both"),
     "weights": (lambda: Model(2, mx.Normal, weights=Normal(0.0, 1.0)).posterior(drawn()), "weights"),
+    "method": (lambda: Model(2, mx.Normal).sample(drawn(), method="gibbs"), "one of nuts"),
     "components": (lambda: Model(0, mx.Normal), "at least 1"),
     "floor": (lambda: Model(3, mx.Normal, min_weight=0.5), "below 1/3"),
     "potential": (lambda: Model(2, mx.Normal, potentials=[lambda sd: sd]).posterior(drawn()), "weights, loc, scale"),

@@ -119,6 +119,7 @@ class Model:
         tune: int = 1000,
         chains: int = 4,
         target_accept: float = 0.8,
+        method: str = "nuts",
         generator: Generator | None = None,
         progress: bool = False,
         **rows: Any,
@@ -131,6 +132,7 @@ class Model:
             tune: Draws of each chain before them.
             chains: How many chains.
             target_accept: The acceptance that the step size is made for: nearer to one where there are divergences.
+            method: How to draw; "nuts" is the one there is.
             generator: The source of randomness.
             progress: Whether to show a bar, with divergences.
             rows: What else is known of the rows; see `posterior`.
@@ -139,7 +141,7 @@ class Model:
 
         Raises:
             ImportError: If nutpie or ArviZ is not installed.
-            MixtureError: If the rows cannot be used, or no start is possible.
+            MixtureError: If the rows cannot be used, no start is possible, or there is no such method.
 
         Example:
             >>> model = mx.bayes.Model(2, mx.Normal, ordered="loc")
@@ -147,7 +149,9 @@ class Model:
             >>> idata.posterior["loc"].mean(("chain", "draw")).values.round()
             array([2., 4.])
         """
-        return sampled(self.posterior(x, **rows), draws, tune, chains, target_accept, generator, progress)
+        if method not in _SAMPLERS:
+            refuse("method", f"one of {', '.join(_SAMPLERS)}", method, "See `advi`, `laplace` and `pathfinder`, too.")
+        return _SAMPLERS[method](self.posterior(x, **rows), draws, tune, chains, target_accept, generator, progress)
 
     # -- what follows without draws
 
@@ -241,3 +245,6 @@ class Model:
             MixtureError: If the rows cannot be used, or components that may trade places have nothing to be ordered by.
         """
         return evidence(self, x, by_nuts(draws, tune, chains, target_accept), generator, rows)
+
+
+_SAMPLERS = {"nuts": sampled}
