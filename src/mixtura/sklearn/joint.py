@@ -44,7 +44,6 @@ class MixtureRegressor(DistributionRegressor):
         random_state: The source of randomness for the starts.
 
     Attributes:
-        mixture_: The joint `mixtura.Mixture` of the features, in their order, and then the targets.
         converged_: Whether the best run converged.
         n_iter_: The number of updates of the best run.
         n_features_in_, feature_names_in_: The columns seen in `fit`.
@@ -96,7 +95,7 @@ class MixtureRegressor(DistributionRegressor):
 
     @property
     def mixture_(self) -> Mixture:
-        """The fitted mixture of features and targets."""
+        """The fitted mixture of the features, in their order, and then the targets."""
         check_is_fitted(self)
         return self._mixture
 
