@@ -24,6 +24,7 @@ import mixtura as mx
 from mixtura.bayes import Model, Posterior
 from mixtura.bayes.bijections import Centred, Floored, Ordered, Pinned
 from mixtura.bayes.engine.functions import functions
+from mixtura.bayes.trade import symmetric
 from mixtura.errors import MixtureError, NotClosedForm
 
 
@@ -367,11 +368,34 @@ def test_a_density_by_hand_is_the_familys() -> None:
 
 
 def test_an_order_leaves_one_of_many_copies() -> None:
-    assert OVERLAPPING.posterior(drawn()).log_copies == pytest.approx(np.log(6))
+    assert OVERLAPPING.posterior(drawn()).one_of_copies
     given = {"loc": Normal(torch.tensor([0.0, 10.0, 20.0]), 5.0)}
     uneven = Model(3, mx.Normal, priors=given, ordered="loc").posterior(drawn())
-    with pytest.raises(NotClosedForm, match="no known constant"):
-        _ = uneven.log_copies
+    assert not uneven.one_of_copies
+
+
+def test_what_stands_behind_a_prior_belongs_to_no_component() -> None:
+    """Of as many features as components, the centre of a prior has one number a feature, and keeps its place."""
+    centre = Normal(torch.tensor([3.5, 70.0]), torch.tensor([1.0, 10.0]))
+    prior = mx.bayes.Hierarchical(Normal, loc=centre, scale=torch.tensor([1.0, 10.0]))
+    x, z = mx.datasets.old_faithful(), torch.randn(272, 2, generator=torch.Generator().manual_seed(0))
+    model = Model(2, mx.Gaussian, priors={"mean": prior}, ordered=("mean", 1), slopes={"weights": None})
+    posterior = model.posterior(x, covariates=z)
+    assert posterior.dims["mean_loc"] == ("feature",)
+    assert posterior.dims["mean"] == posterior.dims["scale"] == ("component", "feature")
+    assert posterior.dims["weights_slope"] == ("component", "covariate")
+    assert posterior.one_of_copies
+    draws = mx.bayes.prior_draws(posterior.variables, posterior.together, 50, torch.Generator().manual_seed(0))
+    ordered = posterior.in_order(draws)
+    assert torch.equal(ordered["mean_loc"], draws["mean_loc"]) and bool((ordered["mean"][..., 1].diff() > 0).all())
+    assert not torch.equal(ordered["weights"], draws["weights"])
+
+
+def test_priors_that_only_take_turns_are_not_those_that_may_trade() -> None:
+    """Three components whose weights' prior is the same under turns, and not under an exchange of two."""
+    turning = Model(3, mx.Normal, potentials=[lambda weights: 9 * (weights * weights.roll(1) ** 2).sum()])
+    assert not symmetric(turning.posterior(drawn()))
+    assert symmetric(Model(3, mx.Normal, potentials=[lambda weights: 9 * weights.prod()]).posterior(drawn()))
 
 
 def test_vectors_are_ordered_by_one_coordinate() -> None:
@@ -393,6 +417,10 @@ BAD = {
         "broadcasts",
     ),
     "number": (lambda: Model(2, mx.Normal, priors={"loc": 1.0}).posterior(drawn()), "fixed"),
+    "order of what is held": (
+        lambda: Model(2, mx.Normal, fixed={"loc": 0.0}, ordered="loc").posterior(drawn()),
+        "fixed",
+    ),
     "held": (lambda: Model(2, mx.Normal, fixed={"scale": -1.0}).posterior(drawn()), "positive"),
     "twice": (lambda: Model(2, mx.Normal, fixed={"loc": 0.0}, priors={"loc": Normal(0.0, 1.0)}), "both"),
     "weights": (lambda: Model(2, mx.Normal, weights=Normal(0.0, 1.0)).posterior(drawn()), "weights"),
@@ -475,7 +503,7 @@ def test_a_wishart_prior_keeps_its_density_in_scales_and_correlations(structure:
 def test_conjugate_priors_can_be_drawn_from() -> None:
     prior = mx.NormalInverseWishart(torch.tensor([3.0]), 2.0, torch.eye(1), 12.0)
     posterior = Model(2, mx.Normal, priors=prior, ordered="loc").posterior(drawn())
-    assert posterior.log_copies == pytest.approx(np.log(2))
+    assert posterior.one_of_copies
     draws = mx.bayes.prior_draws(posterior.variables, posterior.together, 4000, torch.Generator().manual_seed(0))
     assert draws["loc"].mean().item() == pytest.approx(3.0, abs=0.05)
     assert draws["scale"].square().mean().item() == pytest.approx(0.1, abs=0.01)

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -403,6 +404,21 @@ class TestInterruption:
         result = run("fit", FAITHFUL, "--out", tmp_path / "r")
         assert result.exit_code == 130 and "nothing was written" in result.stderr
         assert names(tmp_path) == []
+
+    def test_a_library_in_c_may_answer_with_an_error_of_its_own(self, monkeypatch, tmp_path):
+        """As matplotlib does: it was interrupted where it asks Python for an array, and says the array is wrong."""
+
+        def translated(*_):
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt:
+                raise RuntimeError("Invalid affine transformation matrix") from None
+
+        monkeypatch.setattr("mixtura.cli.question.read", translated)
+        handler = signal.getsignal(signal.SIGINT)
+        result = run("fit", FAITHFUL, "--out", tmp_path / "r")
+        assert result.exit_code == 130 and "nothing was written" in result.stderr and "affine" in result.stderr
+        assert names(tmp_path) == [] and signal.getsignal(signal.SIGINT) is handler
 
 
 class TestMissingExtras:

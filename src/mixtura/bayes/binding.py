@@ -153,6 +153,8 @@ class _Binding:
         name, coordinate = (given, 0) if isinstance(given, str) else given
         argument = self.arguments.get(name)
         width = argument.shape[0] if argument and argument.shape else None
+        if name in self.model.fixed:
+            refuse("ordered", "a parameter that is learned", f"{name}, which is fixed")
         if argument is not None and (argument.shared or len(argument.shape) > 1):
             refuse("ordered", "a parameter with one number for each component and coordinate", name)
         if not 0 <= coordinate < (width or 1):
@@ -175,13 +177,14 @@ class _Binding:
         own = law(default_weights(count) if self.model.weights is None else self.model.weights, "weights")
         check_support("weights", own, constraints.simplex)
         map = Floored(floor) if floor else Centred()
-        yield from self._variable("weights", (count,), own, self.model.weights, map)
+        yield from self._variable("weights", (count,), ("component",), own, self.model.weights, map)
 
     def _of_argument(self, name: str, argument: Argument) -> Iterator[Variable]:
         given = self._priors.get(name)
         own = law(self._default(name, argument) if given is None else given, f"priors[{name!r}]")
         check_support(name, own, argument.support)
-        yield from self._variable(name, self._shape(argument), own, given, self._bijection(name, own))
+        dims = "tied" if argument.shared else "component", *self._inner_dims(name, argument.shape)
+        yield from self._variable(name, self._shape(argument), dims, own, given, self._bijection(name, own))
 
     def _default(self, name: str, argument: Argument) -> Any:
         if name not in self.one:
@@ -212,30 +215,37 @@ class _Binding:
         real = entry(own.support) is constraints.real
         map = AffineTransform(torch.zeros_like(unit), unit) if real else onto(own.support)
         shape = (self.model.components, self.covariates.shape[1], *argument.shape)
-        yield from self._variable(f"{name}_slope", shape, own, given, map)
+        dims = "component", "covariate", *self._inner_dims(name, argument.shape)
+        yield from self._variable(f"{name}_slope", shape, dims, own, given, map)
 
     def _reach(self, name: str) -> Tensor | float:
         """How far covariates may well move a parameter: a location by a scale of the data, anything else by one."""
         real = name in self.one and self.arguments[name].support is constraints.real
         return spread(name, self.one, self.width) if real else 1.0
 
-    def _variable(self, name: str, shape: tuple[int, ...], own: Law, given: Any, map: Transform) -> Iterator[Variable]:
+    def _variable(
+        self, name: str, shape: tuple[int, ...], dims: tuple[str, ...], own: Law, given: Any, map: Transform
+    ) -> Iterator[Variable]:
         """A variable, after those that its prior hangs on."""
         behind = {inner: f"{name}_{inner}" for inner in own.hyper}
         for inner, prior in own.hyper.items():
-            yield from self._variable(behind[inner], prior.shape, prior, prior, onto(prior.support))
+            hyper, named = prior.shape, self._inner_dims(behind[inner], prior.shape)
+            yield from self._variable(behind[inner], hyper, named, prior, prior, onto(prior.support))
         _check_shape(name, own, shape)
         ascending = self._ordered is not None and name == self._ordered[0]
         words = f"{own!r}" + ", ascending" * ascending + " (weak, by the data)" * (given is None)
-        yield Variable(name, shape, own, map, self._dims(name, shape), behind, words)
+        yield Variable(name, shape, own, map, dims, behind, words)
 
     def _shape(self, argument: Argument) -> tuple[int, ...]:
         return (1 if argument.shared else self.model.components, *argument.shape)
 
-    def _dims(self, name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
-        """What the dimensions of a variable are called, by their sizes."""
-        known = {"component": self.model.components, "covariate": self.covariates.shape[1], "feature": self.features}
-        return tuple(_named(name, shape, known))
+    def _inner_dims(self, name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
+        """Names of the dimensions behind those of components and covariates: features, once and again, or by number."""
+        features = iter(("feature", "feature_"))
+        return tuple(
+            next(features, f"{name}_{place}") if size == self.features else f"{name}_{place}"
+            for place, size in enumerate(shape)
+        )
 
     # -- what is held
 
@@ -278,16 +288,3 @@ def _held(name: str, given: Any, support: Any, shape: tuple[int, ...]) -> Tensor
     if not bool(support.check(value).all()):
         refuse(f"fixed[{name!r}]", in_words(support), given)
     return value
-
-
-def _named(name: str, shape: tuple[int, ...], known: Mapping[str, int | None]) -> Iterator[str]:
-    """Names for dimensions: the first of components, further ones by the sizes that are known."""
-    own = name == "weights" or bool(shape)
-    left = [dim for dim in known if dim != "component"]
-    for place, size in enumerate(shape):
-        if place == 0 and own and size in (known["component"], 1):
-            yield "component" if size == known["component"] else "tied"
-            continue
-        found = next((dim for dim in left if known[dim] == size), None)
-        left = [dim for dim in left if dim != found] if found else left
-        yield found or ("feature_" if size == known["feature"] else f"{name}_{place}")

@@ -31,7 +31,7 @@ from .approximations import Bridge, bridge, pathfinder
 from .bijections import onto
 from .engine import draw
 from .posterior import Posterior
-from .prior_draws import exchangeable, prior_draws
+from .prior_draws import prior_draws
 from .starts import from_prior
 from .trade import Trade, symmetric
 from .variables import Variable
@@ -130,12 +130,11 @@ def prior_mass(posterior: Posterior, generator: Generator | None) -> PriorMass:
     Raises:
         MixtureError: If no draw of the prior is allowed.
     """
-    trading = posterior.order is not None and exchangeable(posterior.variables, posterior.together)
-    log_copies = posterior.log_copies if trading else 0.0
-    weights = _allowed(posterior, _FIRST_DRAWS, trading, generator)
+    log_copies = math.lgamma(posterior.components + 1) if posterior.one_of_copies else 0.0
+    weights = _allowed(posterior, _FIRST_DRAWS, generator)
     if bool((weights == 0).all()):
         return PriorMass(-log_copies, 0.0)
-    weights = _allowed(posterior, _DRAWS, trading, generator)
+    weights = _allowed(posterior, _DRAWS, generator)
     total = float(weights.logsumexp(0))
     if total == -math.inf:
         refuse("potentials", "possible somewhere in the prior", f"none of {_DRAWS} draws of it")
@@ -144,13 +143,12 @@ def prior_mass(posterior: Posterior, generator: Generator | None) -> PriorMass:
     return PriorMass(total - math.log(_DRAWS) - log_copies, error)
 
 
-def _allowed(posterior: Posterior, draws: int, trading: bool, generator: Generator | None) -> Tensor:
+def _allowed(posterior: Posterior, draws: int, generator: Generator | None) -> Tensor:
     """Returns potentials of draws of the prior, ``(draws,)``; minus infinity where no real numbers reach."""
     values = prior_draws(posterior.variables, posterior.together, draws, generator)
-    values = posterior.in_order(values) if trading else values
-    held = {name: value.expand(draws, *value.shape) for name, value in posterior.fixed.items()}
+    values = posterior.in_order(values) if posterior.one_of_copies else values
     weights = torch.where(posterior.unconstrain(values).isfinite().all(-1), 0.0, -torch.inf).double()
-    return sum((one.log_prob({**held, **values}, 1) for one in posterior.potentials), weights)
+    return sum((one.log_prob(posterior.whole(values), 1) for one in posterior.potentials), weights)
 
 
 def comparable(model: Model, x: Any, rows: Mapping[str, Any]) -> tuple[Posterior, bool]:
@@ -179,7 +177,7 @@ def _in_order(model: Model, free: Posterior, x: Any, rows: Mapping[str, Any]) ->
 
 
 def _can_be_ordered(one: Variable) -> bool:
-    own = one.dims[:1] == ("component",) and len(one.shape) <= 2 and not one.name.endswith("_slope")
+    own = one.of_components and len(one.shape) <= 2 and not one.name.endswith("_slope")
     return own and one.name != "weights" and not onto(one.law.support).event_dim
 
 

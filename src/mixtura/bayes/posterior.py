@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from math import lgamma
 from typing import Any
 
 import torch
@@ -22,7 +21,6 @@ from torch import Tensor
 
 from ..components import Family
 from ..data import Rows
-from ..errors import NotClosedForm
 from ..mixture import Mixture
 from .laws import numbers
 from .potentials import Potential
@@ -119,8 +117,9 @@ class Posterior:
         That takes some tenths of a second, and pays for whoever asks thousands of times. A point is then asked about
         within microseconds for a hundred rows, by one thread, on a CPU.
         """
+        found = machine_or_none(self)  # which finds a start: the copy has it, too
         new = copy(self)
-        new.__dict__["machine"] = machine_or_none(self)
+        new.__dict__["machine"] = found
         return new
 
     def log_density_in_parameters(self, u: Tensor) -> Tensor:
@@ -215,20 +214,18 @@ class Posterior:
             return dict(values)
         name, coordinate = self.order
         key = values[name] if coordinate is None else values[name][..., coordinate]
-        return {own: reordered(value, key.argsort(-1)) for own, value in values.items()}
+        own = {name: reordered(values[name], key.argsort(-1)) for name in self.of_components if name in values}
+        return {**values, **own}
 
     @cached_property
-    def log_copies(self) -> float:
-        """The logarithm of how many copies of each mixture there are where only one is kept: log K!, or 0.
+    def one_of_copies(self) -> bool:
+        """Whether an order keeps one of K! copies of each mixture, whose priors are the same."""
+        return self.order is not None and exchangeable(self.variables, self.together)
 
-        Raises:
-            NotClosedForm: If components stand in an order and their priors differ, so that nobody knows.
-        """
-        if self.order is None:
-            return 0.0
-        if exchangeable(self.variables, self.together):
-            return lgamma(self.components + 1)
-        raise NotClosedForm("Priors that differ between components and are cut off by an order have no known constant.")
+    @property
+    def of_components(self) -> tuple[str, ...]:
+        """The variables of which every component has a value of its own, by name."""
+        return tuple(one.name for one in self.variables if one.of_components)
 
     @property
     def components(self) -> int:
@@ -244,8 +241,6 @@ class Posterior:
 
 
 def reordered(value: Tensor, order: Tensor) -> Tensor:
-    """Returns values ``(*S, K, ...)`` in the order ``(*S, K)``; what components share, and what has none, as it is."""
-    place = order.ndim - 1
-    if value.ndim <= place or value.shape[place] != order.shape[-1]:
-        return value
-    return torch.take_along_dim(value, order.reshape(*order.shape, *(1,) * (value.ndim - order.ndim)), place)
+    """Returns values ``(*S, K, ...)`` with components in the order ``(*S, K)``."""
+    wide = order.reshape(*order.shape, *(1,) * (value.ndim - order.ndim))
+    return torch.take_along_dim(value, wide, order.ndim - 1)

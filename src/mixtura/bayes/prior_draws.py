@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from .together import Together
-from .variables import Variable, log_prior
+from .variables import Variable, log_prior, traded
 
 __all__ = ["exchangeable", "prior", "prior_draws"]
 
@@ -38,10 +38,9 @@ def prior_draws(
 def exchangeable(variables: Sequence[Variable], together: Sequence[Together]) -> bool:
     """Tells whether components may trade all their values and the prior stays what it is, by its own density."""
     values = prior_draws(variables, together, 1, torch.Generator().manual_seed(0))
-    names = {one.name for one in variables if one.dims[:1] == ("component",)}
-    turned = {name: value.roll(1, 1) if name in names else value for name, value in values.items()}
-    here, there = (prior(variables, together, at) for at in (values, turned))
-    return bool(torch.isclose(here, there, rtol=1e-9, atol=1e-9).all())
+    here = prior(variables, together, values)
+    others = [prior(variables, together, other) for other in traded(variables, values)]
+    return all(bool(torch.isclose(here, there, rtol=1e-9, atol=1e-9).all()) for there in others)
 
 
 def prior(variables: Sequence[Variable], together: Sequence[Together], values: Mapping[str, Tensor]) -> Tensor:

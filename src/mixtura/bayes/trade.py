@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from ..learning.results.relabel import matching
-from .posterior import Posterior
+from .posterior import Posterior, reordered
 from .prior_draws import exchangeable, prior_draws
+from .variables import traded
 
 __all__ = ["Trade", "symmetric"]
 
@@ -31,11 +32,6 @@ class Trade:
 
     posterior: Posterior
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The variables that belong to components."""
-        return tuple(one.name for one in self.posterior.variables if one.dims[:1] == ("component",))
-
     def images(self, u: Tensor) -> Tensor:
         """Returns points ``(S, P)`` under every permutation, ``(K!, S, P)``."""
         orders = permutations(range(self.posterior.components))
@@ -46,16 +42,13 @@ class Trade:
         """Returns draws ``(chains, draws, P)`` with components in the places in which they agree with each other."""
         u = draws.reshape(-1, draws.shape[-1])
         values = self.posterior.constrain(u)
-        features = torch.cat([_feature(values[name]) for name in self.names], -1)
+        features = torch.cat([_feature(values[name]) for name in self.posterior.of_components], -1)
         return self._moved(values, matching(features)).reshape(draws.shape)
 
     def _moved(self, values: dict[str, Tensor], order: Tensor) -> Tensor:
         """Returns the real numbers ``(S, P)`` behind values with components in an order ``(S, K)``."""
-        moved = dict(values)
-        for name in self.names:
-            wide = order.reshape(*order.shape, *(1,) * (values[name].ndim - 2))
-            moved[name] = torch.take_along_dim(values[name], wide, 1)
-        return self.posterior.unconstrain(moved)
+        own = {name: reordered(values[name], order) for name in self.posterior.of_components}
+        return self.posterior.unconstrain({**values, **own})
 
 
 def _feature(value: Tensor) -> Tensor:
@@ -74,8 +67,6 @@ def symmetric(posterior: Posterior) -> bool:
 
 def _potentials_alike(posterior: Posterior) -> bool:
     values = prior_draws(posterior.variables, posterior.together, _DRAWS, torch.Generator().manual_seed(0))
-    moved = {one.name for one in posterior.variables if one.dims[:1] == ("component",)}
-    turned = {name: value.roll(1, 1) if name in moved else value for name, value in values.items()}
-    held = {name: value.expand(_DRAWS, *value.shape) for name, value in posterior.fixed.items()}
-    pairs = [[one.log_prob({**held, **at}, 1) for at in (values, turned)] for one in posterior.potentials]
-    return all(torch.allclose(here.exp(), there.exp(), rtol=1e-6, equal_nan=True) for here, there in pairs)
+    here, *others = [posterior.whole(one) for one in (values, *traded(posterior.variables, values))]
+    pairs = [(one.log_prob(here, 1), one.log_prob(there, 1)) for one in posterior.potentials for there in others]
+    return all(torch.allclose(one.exp(), other.exp(), rtol=1e-6, equal_nan=True) for one, other in pairs)

@@ -7,7 +7,7 @@ With the bijection b from real numbers u onto the prior's support, the density o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -17,7 +17,7 @@ from torch.distributions.transforms import Transform
 
 from .laws import Law
 
-__all__ = ["Variable", "log_prior", "total"]
+__all__ = ["Variable", "log_prior", "total", "traded"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +41,11 @@ class Variable:
     dims: tuple[str, ...]
     behind: Mapping[str, str]
     words: str
+
+    @property
+    def of_components(self) -> bool:
+        """Whether every component has a value of its own."""
+        return self.dims[:1] == ("component",)
 
     @property
     def inner(self) -> tuple[int, ...]:
@@ -68,6 +73,14 @@ class Variable:
     def given(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Returns the parameters of the law itself, by its own names."""
         return {own: values[name] for own, name in self.behind.items()}
+
+
+def traded(variables: Sequence[Variable], values: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """Yields values ``(S, ...)`` whose components took turns, and with the first two exchanged: all else follows."""
+    own = {one.name: one.shape[0] for one in variables if one.of_components}
+    count = max(own.values(), default=1)
+    for order in ([*range(1, count), 0], [1, 0, *range(2, count)][:count]):
+        yield {name: value[:, order] if name in own else value for name, value in values.items()}
 
 
 def log_prior(variable: Variable, values: Mapping[str, Tensor]) -> Tensor:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
+from click import ClickException
 from typer.core import TyperGroup
 
 from ..errors import NotClosedForm
+from .interruption import Interruption
 
 __all__ = ["Guarded", "said"]
 
@@ -44,17 +46,26 @@ class Guarded(TyperGroup):
     """Commands whose expected errors end with a message and exit status 1, and Ctrl-C with 130."""
 
     def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            raise  # `mixtura ... | head` has read enough; typer ends quietly
-        except KeyboardInterrupt:
-            typer.secho("Interrupted; nothing was written.", err=True)
-            raise typer.Exit(130) from None
-        except _EXPECTED as error:
-            typer.secho("Error: ", fg="red", bold=True, err=True, nl=False)
-            typer.echo(said(str(error)), err=True)
-            raise typer.Exit(1) from error
+        with Interruption() as interruption:
+            try:
+                return super().invoke(ctx)
+            except (BrokenPipeError, ClickException, typer.Exit, typer.Abort):
+                raise  # typer says these itself; `mixtura ... | head` has read enough and ends quietly
+            except KeyboardInterrupt:
+                _interrupted()
+            except Exception as error:
+                if interruption.came:
+                    _interrupted(f" It ended with: {error}")
+                if not isinstance(error, _EXPECTED):
+                    raise
+                typer.secho("Error: ", fg="red", bold=True, err=True, nl=False)
+                typer.echo(said(str(error)), err=True)
+                raise typer.Exit(1) from error
+
+
+def _interrupted(how: str = "") -> NoReturn:
+    typer.secho(f"Interrupted; nothing was written.{how}", err=True)
+    raise typer.Exit(130) from None
 
 
 def said(message: str) -> str:

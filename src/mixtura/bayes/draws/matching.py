@@ -26,10 +26,10 @@ def interchangeable(posterior: Posterior) -> bool:
 
 def matched(posterior: Posterior, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Returns draws ``(S, ...)`` with components in an order that agrees over draws."""
-    own = [one for one in posterior.variables if one.dims[:1] == ("component",)]
+    own = [one for one in posterior.variables if one.of_components]
     features = torch.cat([_features(one, values[one.name]) for one in own], -1)
     order = matching(features)
-    names = {name for name, dims in posterior.dims.items() if dims[:1] == ("component",)} | {"covariance"}
+    names = {one.name for one in own} | {"covariance"}
     return {name: reordered(value, order) if name in names else value for name, value in values.items()}
 
 

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 from ...errors import refuse
 from ..posterior import Posterior
-from ..prior_draws import exchangeable, prior_draws
+from ..prior_draws import prior_draws
 
 __all__ = ["from_prior"]
 
@@ -50,7 +50,7 @@ def from_prior(posterior: Posterior, draws: int, generator: Generator | None = N
 def _possible(posterior: Posterior, some: int, generator: Generator | None) -> tuple[Values, Tensor]:
     """Draws that neither order nor walls forbid, and their log-weights."""
     values = prior_draws(posterior.variables, posterior.together, some, generator)
-    if posterior.order is not None and exchangeable(posterior.variables, posterior.together):
+    if posterior.one_of_copies:
         values = posterior.in_order(values)
     log_weight = torch.where(_inside(posterior, values), 0.0, -torch.inf)
     every = posterior.whole(values)
