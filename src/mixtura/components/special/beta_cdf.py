@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ...errors import NotClosedForm
+from .elementwise import Elementwise
 from .log_terms import log_beta_power
 
 __all__ = ["beta_below"]
@@ -30,10 +31,10 @@ def beta_below(a: Tensor, b: Tensor, x: Tensor, y: Tensor) -> Tensor:
         >>> beta_below(*(torch.tensor(value) for value in (2.0, 3.0, 0.25, 0.75)))
         tensor(0.2617)
     """
-    return _Below.apply(*torch.broadcast_tensors(a, b, x, y))  # type: ignore[return-value]
+    return _Below.of(a, b, x, y)
 
 
-class _Below(torch.autograd.Function):
+class _Below(Elementwise):
     @staticmethod
     def forward(a: Tensor, b: Tensor, x: Tensor, y: Tensor) -> Tensor:
         exact = (t.double() for t in (a, b, x, y))
@@ -42,11 +43,6 @@ class _Below(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def vmap(info: Any, dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
-        moved = (t if dim is None else t.movedim(dim, 0) for t, dim in zip(inputs, dims, strict=True))
-        return _Below.apply(*torch.broadcast_tensors(*moved)), 0  # type: ignore[return-value]
 
     @staticmethod
     def backward(ctx: Any, *incoming: Tensor) -> tuple[Tensor | None, ...]:

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from ...errors import NotClosedForm
+from .elementwise import Elementwise
 from .log_terms import log1p_rest, log_gamma_of_one_more
 
 __all__ = ["gamma_above", "gamma_below"]
@@ -42,7 +43,7 @@ def gamma_below(a: Tensor, x: Tensor) -> Tensor:
         >>> gamma_below(torch.tensor([1.0, 100.0]), torch.tensor([2.0, 90.0]))
         tensor([0.8647, 0.1582])
     """
-    return _Share.apply(*torch.broadcast_tensors(a, x), False)  # type: ignore[return-value]
+    return _Share.of(a, x, False)
 
 
 def gamma_above(a: Tensor, x: Tensor) -> Tensor:
@@ -53,10 +54,10 @@ def gamma_above(a: Tensor, x: Tensor) -> Tensor:
         >>> gamma_above(torch.tensor([1.0, 1e-8]), torch.tensor([2.0, 0.003]))
         tensor([1.3534e-01, 5.2349e-08])
     """
-    return _Share.apply(*torch.broadcast_tensors(a, x), True)  # type: ignore[return-value]
+    return _Share.of(a, x, True)
 
 
-class _Share(torch.autograd.Function):
+class _Share(Elementwise):
     @staticmethod
     def forward(a: Tensor, x: Tensor, above: bool) -> Tensor:
         a, exact = a.double(), x.double()
@@ -72,11 +73,6 @@ class _Share(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, bool], output: Tensor) -> None:
         a, x, ctx.above = inputs
         ctx.save_for_backward(a, x)
-
-    @staticmethod
-    def vmap(info: Any, dims: tuple[int | None, ...], a: Tensor, x: Tensor, above: bool) -> tuple[Tensor, int]:
-        first, second = (t if dim is None else t.movedim(dim, 0) for t, dim in zip((a, x), dims[:2], strict=True))
-        return _Share.apply(*torch.broadcast_tensors(first, second), above), 0  # type: ignore[return-value]
 
     @staticmethod
     def backward(ctx: Any, *incoming: Tensor) -> tuple[Tensor | None, ...]:

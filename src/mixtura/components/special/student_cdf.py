@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ...errors import NotClosedForm
 from .beta_cdf import beta_below
+from .elementwise import Elementwise
 
 __all__ = ["student_below"]
 
@@ -30,10 +31,10 @@ def student_below(t: Tensor, dof: Tensor) -> Tensor:
         >>> student_below(torch.tensor([-1.0, 0.0, 1.0]), torch.tensor(1.0))
         tensor([0.2500, 0.5000, 0.7500])
     """
-    return _Below.apply(*torch.broadcast_tensors(t, dof))  # type: ignore[return-value]
+    return _Below.of(t, dof)
 
 
-class _Below(torch.autograd.Function):
+class _Below(Elementwise):
     @staticmethod
     def forward(t: Tensor, dof: Tensor) -> Tensor:
         tail = _tail(t.double().abs(), dof.double())
@@ -42,11 +43,6 @@ class _Below(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def vmap(info: Any, dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Tensor, int]:
-        moved = (t if dim is None else t.movedim(dim, 0) for t, dim in zip(inputs, dims, strict=True))
-        return _Below.apply(*torch.broadcast_tensors(*moved)), 0  # type: ignore[return-value]
 
     @staticmethod
     def backward(ctx: Any, *incoming: Tensor) -> tuple[Tensor | None, ...]:
