@@ -30,10 +30,10 @@ def triangle(rows, tied):
     return lambda scale, below: UnitTriangle(scale, below, tied=tied)
 
 
-def given(batch, tied):
+def given(batch, tied, components=K):
     """Rows and parameters of a mixture for each of them; the scales are of many sizes."""
-    shared = 1 if tied else K
-    x, logits, mean = random(*batch, D), random(*batch, K, seed=1), random(*batch, K, D, seed=2)
+    shared, count = 1 if tied else components, components
+    x, logits, mean = random(*batch, D), random(*batch, count, seed=1), random(*batch, count, D, seed=2)
     scale, below = random(*batch, shared, D, seed=3).exp(), random(*batch, shared, D * (D - 1) // 2, seed=4)
     return [tensor.requires_grad_() for tensor in (x, logits, mean, scale, below)]
 
@@ -62,6 +62,21 @@ def test_densities_and_gradients_are_those_of_torch(make, tied, batch):
     torch.testing.assert_close(one, other)
     slopes = [torch.autograd.grad((d * weights).sum(), tensors, materialize_grads=True) for d in (one, other)]
     torch.testing.assert_close(*slopes)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("make", [spherical, diagonal, triangle])
+@pytest.mark.parametrize("components", [1, 16, 19])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_compiled_loops_serve_any_number_of_components(make, tied, components, dtype):
+    """Vectors of components, and what is left after the last whole one, beside torch's own distributions."""
+    tensors, structure = given((1000,), tied, components), make((1000,), tied)
+    exact = torch.autograd.grad(by_torch(structure, *tensors).sum(), tensors, materialize_grads=True)
+    ours = [tensor.detach().to(dtype).requires_grad_() for tensor in tensors]
+    found = torch.autograd.grad(density(structure, *ours).sum(), ours, materialize_grads=True)
+    for one, other in zip(found, exact, strict=True):
+        near = {torch.float32: 1e-3, torch.float64: 1e-9}[dtype] * other.abs().amax().clamp_min(1)
+        assert (one.double() - other).abs().amax() <= near
 
 
 @pytest.mark.parametrize("make", [spherical, diagonal, triangle])

@@ -75,7 +75,7 @@ class _Exponential(torch.autograd.Function):
 
     @staticmethod
     def forward(number: Tensor) -> Tensor:
-        return number.clamp(-_FAR, _FAR).exp()
+        return number.clamp(-_FAR, _FAR).exp_()
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -23,6 +23,8 @@ __all__ = [
     "lanes",
     "largest",
     "log",
+    "masked_load",
+    "masked_store",
     "root",
     "spread",
     "total",
@@ -87,6 +89,23 @@ def _suffix(kind: Any) -> str:
 def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """a b + c, rounded once."""
     return intrinsic(builder, f"llvm.fma.{_suffix(a.type)}", a.type, a, b, c)
+
+
+def _aligned(kind: Any) -> Any:
+    """As numbers of an array are, in bytes."""
+    return ir.Constant(ir.IntType(32), 8 if isinstance(kind.element, ir.DoubleType) else 4)
+
+
+def masked_load(builder: Any, pointer: Any, mask: Any, other: Any) -> Any:
+    """The numbers at a pointer where the mask says so, others elsewhere; of the rest nothing is read."""
+    name, kind = f"llvm.masked.load.{_suffix(other.type)}.p0", other.type
+    return intrinsic(builder, name, kind, pointer, _aligned(kind), mask, other)
+
+
+def masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
+    """Writes numbers to a pointer where the mask says so."""
+    name, kind = f"llvm.masked.store.{_suffix(value.type)}.p0", value.type
+    intrinsic(builder, name, ir.VoidType(), value, pointer, _aligned(kind), mask)
 
 
 def root(builder: Any, a: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from ..own_rows import OwnRows, Slopes
@@ -13,6 +12,7 @@ from .layouts import Array
 from .own_rows_loops import Sizes
 from .own_rows_loops import distances as distances_of
 from .own_rows_loops import slopes as slopes_of
+from .vector import REGISTER_BYTES
 
 __all__ = ["distance", "slopes"]
 
@@ -37,10 +37,9 @@ def slopes(own: OwnRows, share: Tensor) -> Slopes:
     """The slopes in means, scales and triangles."""
     means, scales, triangles = (like.new_empty(like.shape) for like in (own.mean, own.scale, own.below))
     arrays, found = _flat(own.x, own.mean, own.scale, own.below, share), _flat(means, scales, triangles)
-    none = np.zeros(share.shape[-1], arrays[0].dtype)
 
     def run(begin: int, stop: int) -> None:
-        arguments = *arrays, begin, stop, *_settings(own), none, *found
+        arguments = *arrays, begin, stop, *_settings(own), *found
         slopes_of(*arguments)
 
     in_threads(run, len(own.x), _threads(own))
@@ -50,7 +49,8 @@ def slopes(own: OwnRows, share: Tensor) -> Slopes:
 def _settings(own: OwnRows) -> tuple[Sizes, Any]:
     _, features, components = own.mean.shape
     shared = own.scale.shape[-1]
-    sizes = Sizes(features, own.depth, components, shared, int(shared == components))
+    lanes = REGISTER_BYTES // own.x.element_size()
+    sizes = Sizes(features, own.depth, components, shared, int(shared == components), lanes)
     return sizes, _flat(own.x)[0].dtype.type(own.most)
 
 

@@ -27,11 +27,13 @@ __all__ = [
     "lanes",
     "largest",
     "load_panel",
+    "load_some",
     "log",
     "number",
     "root",
     "splat",
     "store",
+    "store_some",
     "total",
     "transpose",
     "where_less",
@@ -104,6 +106,38 @@ def store(typing_context, array, index, value):
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value), code
+
+
+def _first(builder: Any, count: Any, kind: Any) -> Any:
+    """The lanes before a count."""
+    place = ir.VectorType(ir.IntType(64), kind.count)
+    return builder.icmp_signed("<", ir.Constant(place, list(range(kind.count))), native.spread(builder, count, place))
+
+
+@define
+def load_some(typing_context, array, index, count, other):
+    """A vector of the numbers of a flat array from an index on, as many as are counted; another number in all else."""
+    kind = Vector(array.dtype, REGISTER_BYTES * 8 // array.dtype.bitwidth)
+
+    def code(context, builder, signature, args):
+        vector = context.get_value_type(kind)
+        pointer = address(context, builder, signature, args, vector)
+        rest = native.spread(builder, context.cast(builder, args[3], other, array.dtype), vector)
+        return native.masked_load(builder, pointer, _first(builder, args[2], vector), rest)
+
+    return kind(array, types.intp, types.intp, other), code
+
+
+@define
+def store_some(typing_context, array, index, value, count):
+    """Write the first lanes of a vector into a flat array, from an index on: as many as are counted."""
+
+    def code(context, builder, signature, args):
+        pointer = address(context, builder, signature, args, args[2].type)
+        native.masked_store(builder, args[2], pointer, _first(builder, args[3], args[2].type))
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value, types.intp), code
 
 
 def _exchange(count: int, span: int) -> tuple[list[int], list[int]]:
