@@ -18,8 +18,9 @@ help:
 demo: $(VENV)/.with-all
 	$(BIN)/mixtura demo
 
+# Workers take neighbours, so that what a file compiles or fits once is not done by each of them.
 test: $(VENV)/.with-dev
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 # Exit status 5 means that no test is marked slow: nothing to do, nothing wrong.
 slow: $(VENV)/.with-dev
