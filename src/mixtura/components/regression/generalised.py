@@ -23,6 +23,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from ...kernels.regressions import RegressionSums
 from ..base import Labels
 from ..statistics import Statistics
 from .regression import Regression
@@ -67,6 +68,9 @@ class Generalised(Regression):
         every = squares(u, torch.stack([r * variance, *self.further(r, rows)], -1)).unbind(-3)
         curvature, *more = map(self.about_centres, every)
         return curvature, self.pulled(pulls(u, left)), pulls(_powers(u), r), *more
+
+    def moments_of(self, found: RegressionSums) -> tuple[Tensor, ...]:
+        return self.about_centres(found.gram), self.pulled(found.pull), found.powers
 
     def further(self, r: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         """Returns the weights ``(N, *B, K)`` of other sums of u u' for rows ``(N, ..., D)``: mostly none."""

@@ -14,17 +14,17 @@ which becomes none. Where rows do not vary along a direction of the effects, it 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from ...errors import refuse
-from ..base import Component, Labels
+from ...kernels.regressions import Given, RegressionLaw, RegressionSums
+from ..base import Component
 from ..normal import Normal
 from ..statistics import Statistics
-from .passes import passed
 from .regression import Regression
 from .sums import pulls, solved, squares
 
@@ -76,6 +76,7 @@ class LinearRegression(Regression):
         return super().parameters + self.batch_shape[-1]
 
     narrows = True
+    compiled = RegressionLaw.LINEAR
 
     @property
     def span(self) -> int:
@@ -114,9 +115,12 @@ class LinearRegression(Regression):
     def sums_add(self) -> bool:
         return True
 
-    def expect(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
-        found = passed(self, logits, x, weight, labels) if x.dtype == torch.float64 and len(x) else None
-        return super().expect(logits, x, weight, labels) if found is None else found
+    def given(self, law: RegressionLaw, logits: Tensor) -> Given:
+        known, scale = super().given(law, logits), self.scale.double().reshape(-1, self.batch_shape[-1])
+        return replace(known, logits=known.logits - scale.log() - _HALF_LOG_TWO_PI, precision=1 / scale)
+
+    def moments_of(self, found: RegressionSums) -> tuple[Tensor, ...]:
+        return self.about_centres(found.gram), self.pulled(found.pull), found.square
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         """Returns G ``(*B, K, Q, Q)``, f ``(*B, K, Q)`` and S ``(*B, K)``, about the current predictor."""

@@ -11,13 +11,14 @@ any doubt along the direction that is surest; the component has collapsed where 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from ...errors import NotClosedForm, refuse
+from ...kernels.regressions import Given, RegressionLaw, RegressionSums
 from ..base import Component
 from ..binomial import Bernoulli, Binomial
 from ..domains import trials as successes
@@ -56,6 +57,7 @@ class LogisticRegression(Generalised):
 
     total_count: int
     trials: int | None
+    compiled = RegressionLaw.LOGISTIC
 
     def __init__(
         self,
@@ -115,6 +117,12 @@ class LogisticRegression(Generalised):
         p = torch.sigmoid(predictor)
         mean = self.trials_of(x) * p
         return mean, mean * (1 - p)
+
+    def given(self, law: RegressionLaw, logits: Tensor) -> Given:
+        return replace(super().given(law, logits), trials=self.trials, total_count=self.total_count)
+
+    def moments_of(self, found: RegressionSums) -> tuple[Tensor, ...]:
+        return *super().moments_of(found), self.about_centres(found.by_trials)
 
     def further(self, r: Tensor, rows: Tensor) -> tuple[Tensor, ...]:
         """Returns the weights of G, r n."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from ...kernels.regressions import RegressionLaw
 from ..base import Component
 from ..poisson import Poisson
 from .generalised import Generalised
@@ -42,6 +43,7 @@ class PoissonRegression(Generalised):
     """
 
     response = constraints.nonnegative_integer
+    compiled = RegressionLaw.POISSON
 
     def __init__(self, intercept: Tensor | None, coefficients: Tensor, target: int = -1) -> None:
         self._seal(intercept, coefficients, target)

@@ -25,8 +25,10 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from ...errors import NotClosedForm, refuse
-from ..base import Component
+from ...kernels.regressions import Given, RegressionLaw, RegressionSums, regression_sums, serves_regressions
+from ..base import Component, Labels
 from ..exponential_family import _pair
+from ..statistics import Statistics
 
 __all__ = ["Regression", "moved"]
 
@@ -36,6 +38,7 @@ class Regression(Component):
     """K regressions of one column of a row on others, with batch shape ``(*B, K)``."""
 
     response: ClassVar[Any] = constraints.real  # where the target may lie
+    compiled: ClassVar[RegressionLaw | None] = None  # the law of the target, where a compiled pass knows it
 
     effect: Tensor
     centre: Tensor
@@ -196,6 +199,25 @@ class Regression(Component):
         return self._replace(effect=effect)
 
     # -- sums over rows
+
+    def expect(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
+        """Returns the sums of one block, by a compiled pass where there is one."""
+        if self.compiled is None or not serves_regressions(x, labels):
+            return super().expect(logits, x, weight, labels)
+        found = regression_sums(self.given(self.compiled, logits), x, weight)
+        found = RegressionSums(*(one.reshape(self.batch_shape[:-1] + one.shape[1:]) for one in found))
+        return Statistics(found.log_likelihood, found.weight, self.moments_of(found))
+
+    def given(self, law: RegressionLaw, logits: Tensor) -> Given:
+        """Returns what a compiled pass is to know, about the `reference`; the batch becomes restarts."""
+        count, covariates = self.batch_shape[-1], self.covariates
+        level, slope = self._level(self.reference), self.coefficients
+        flat = slope.reshape(-1, count, len(covariates)), logits.reshape(-1, count)
+        return Given(law, covariates, self.target, self.reference, level.reshape(-1, count), *flat, self.constant)
+
+    def moments_of(self, found: RegressionSums) -> tuple[Tensor, ...]:
+        """Returns the moments of the family from the sums of a compiled pass."""
+        raise NotImplementedError
 
     def designed(self, x: Tensor) -> Tensor:
         """Returns the design u of rows ``(N, D)`` about the `reference`, ``(N, Q)``, in double precision."""

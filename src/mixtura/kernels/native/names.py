@@ -9,7 +9,7 @@ from typing import Any
 from llvmlite import ir
 
 from .arithmetic import magnitude
-from .values import REAL, converted
+from .values import INT, REAL, converted
 
 __all__ = ["NAMED", "named"]
 
@@ -41,6 +41,7 @@ def _finite(builder: Any, value: Any) -> Any:
 NAMED |= {
     abs: magnitude,
     float: lambda builder, value: converted(builder, value, REAL),
+    int: lambda builder, value: value if value.type == INT else builder.fptosi(value, INT),
     math.isfinite: _finite,
     math.sqrt: _of_numbers("llvm.sqrt.f64"),
     math.exp: _of_numbers("exp"),

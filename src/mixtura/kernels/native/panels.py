@@ -23,10 +23,12 @@ __all__ = [
     "largest",
     "load_panel",
     "log",
+    "smallest",
     "softmax",
     "splat",
     "store",
     "total",
+    "where_negative",
 ]
 
 WIDTH = lanes.lanes(8)[0]
@@ -63,6 +65,18 @@ def splat(builder: Any, value: Any, like: Any) -> Any:
 def fma(builder: Any, a: Any, b: Any, c: Any) -> Any:
     """a b + c, rounded once; a may be a number."""
     return lanes.fma(builder, a if a.type == b.type else splat(builder, a, b), b, c)
+
+
+@named
+def smallest(builder: Any, a: Any, b: Any) -> Any:
+    """The smaller of two numbers in each lane; the first where one is none."""
+    return builder.select(builder.fcmp_ordered(">", a, b), b, a)
+
+
+@named
+def where_negative(builder: Any, sign: Any, a: Any, b: Any) -> Any:
+    """The lanes of one value where those of the first are below zero, of the other elsewhere."""
+    return builder.select(builder.fcmp_ordered("<", sign, splat(builder, REAL(0.0), sign)), a, b)
 
 
 @named

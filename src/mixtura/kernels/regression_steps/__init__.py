@@ -1,0 +1,1 @@
+"""Passes over rows of regressions, compiled: laws of a linear predictor, and sums of a tile of rows."""
