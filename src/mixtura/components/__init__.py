@@ -4,6 +4,8 @@ from .argument import Argument
 from .base import Component, Labels
 from .binomial import Bernoulli, Binomial
 from .categorical import Categorical, Multinomial
+from .composed.gated import Gated
+from .composed.gated_family import GatedFamily
 from .composed.product import Product
 from .composed.union import Beside
 from .covariance.diagonal import Diagonal
@@ -57,6 +59,8 @@ __all__ = [
     "Family",
     "Full",
     "Gamma",
+    "Gated",
+    "GatedFamily",
     "Gaussian",
     "Geometric",
     "InverseGamma",

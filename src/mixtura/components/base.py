@@ -26,6 +26,7 @@ from .covariance.structure import Structure
 from .family import Family, family
 from .statistics import Statistics
 from .transforms import transformed
+from .weighing import Weighing
 
 if TYPE_CHECKING:
     from .gaussian import Gaussian
@@ -42,7 +43,7 @@ _BLOCK_BYTES = 1 << 20  # of the log joint of a block: what a core's cache holds
 _FEWEST_ROWS = 256
 
 
-class Component(ByMoments, ABC):
+class Component(ByMoments, Weighing, ABC):
     """K distributions of one family, with batch shape ``(*B, K)``.
 
     A new family is one file that defines the abstract members, and one line in the table of families.

@@ -11,7 +11,7 @@ A new family of components is one file: the component's class, and below it a cl
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -191,6 +191,15 @@ class Family(ABC):
     def reads(self) -> tuple[str, ...] | None:
         """The columns of a table that it reads, by name, where it names them all; none where it takes what comes."""
         return None
+
+    def described(self, rows: Rows, on: Sequence[int]) -> tuple[int, ...]:
+        """Returns the columns of rows that it describes, by number, where weights hang on some: all others, mostly."""
+        return tuple(column for column in range(rows.features) if column not in on)
+
+    @property
+    def covariates(self) -> list[int]:
+        """The columns that it takes as given, once they are known by number: mostly none."""
+        return []
 
     def clustered(self, clusters: Family) -> Family:
         """Returns what K-means learns in its place: clusters, unless they would say nothing of what it explains."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,7 +24,7 @@ from mixtura.data.possible import EVERY, Possible
 from mixtura.data.weights import check_weight
 from mixtura.errors import refuse
 
-__all__ = ["Block", "Rows", "TensorRows", "reblock"]
+__all__ = ["Block", "Rows", "TensorRows"]
 
 
 class _Adds(Protocol):
@@ -263,6 +263,20 @@ class Rows(ABC):
         mine = {"observation": self.observation, "possible": self.possible, "_drawn_shape": self._drawn_shape}
         return TensorRows(x, weight, self.columns)._known(**{**mine, **known})
 
+    def only(self, columns: Sequence[int]) -> Rows:
+        """The same rows with some of their columns, in this order: numbers of one, else a table."""
+        return _SomeColumns(self, columns)
+
+    def number(self, column: int | str) -> int:
+        """The number of a column, by number, from the end too, or by name."""
+        if isinstance(column, int):
+            if not -self.features <= column < self.features:
+                refuse("columns", f"between 0 and {self.features - 1}", column)
+            return column % self.features
+        if column not in (self.columns or ()):
+            refuse("columns", f"among {', '.join(self.columns or ()) or 'columns that have no names'}", repr(column))
+        return (self.columns or ()).index(column)
+
     @property
     def weighted(self) -> bool:
         """Whether rows have weights."""
@@ -329,6 +343,27 @@ class TensorRows(Rows):
             yield Block(self._x[part], None if self._weight is None else self._weight[part])
 
 
+class _SomeColumns(Rows):
+    """Some columns of rows that are read as they are."""
+
+    def __init__(self, rows: Rows, columns: Sequence[int]) -> None:
+        one = len(columns) == 1
+        self._rows, self._kept = rows, columns[0] if one else list(columns)
+        self.columns = tuple(rows.columns[c] for c in columns) if rows.columns else None
+        self.event_shape, self.dtype, self.device = torch.Size(() if one else (len(columns),)), rows.dtype, rows.device
+        self.possible, self.in_memory = rows.possible, rows.in_memory
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def weight(self) -> Tensor | None:
+        return self._rows.weight
+
+    def _blocks(self, size: int) -> Iterator[Block]:
+        return (replace(block, x=block.x[:, self._kept]) for block in self._rows._blocks(size))
+
+
 _SHAPES = "N numbers, shape (N,), or a table of N rows, shape (N, D)"
 
 
@@ -344,33 +379,6 @@ def check_names(columns: tuple[str, ...] | None, event_shape: tuple[int, ...]) -
     if columns is not None and len(columns) != math.prod(event_shape):
         expected = f"one name for each of the {math.prod(event_shape)} columns of x"
         refuse("columns", expected, f"{len(columns)} names: {', '.join(columns)}", "Name every column once.")
-
-
-def reblock(pieces: Iterable[Block], size: int) -> Iterator[Block]:
-    """The same rows in blocks of `size`, holding never more than one piece and one block."""
-    held: list[Block] = []
-    missing = size
-    for piece in pieces:
-        while len(piece.x) >= missing:
-            head, piece = _split(piece, missing)
-            yield _join([*held, head])
-            held, missing = [], size
-        if len(piece.x):
-            held.append(piece)
-            missing -= len(piece.x)
-    if held:
-        yield _join(held)
-
-
-def _split(block: Block, at: int) -> tuple[Block, Block]:
-    return block.take(slice(at)), block.take(slice(at, None))
-
-
-def _join(blocks: list[Block]) -> Block:
-    if len(blocks) == 1:
-        return blocks[0]
-    weights = [block.weight for block in blocks if block.weight is not None]
-    return Block(torch.cat([block.x for block in blocks]), torch.cat(weights) if weights else None)
 
 
 def _inside(index: Tensor, block: Block) -> Tensor:

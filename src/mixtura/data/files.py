@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from mixtura.data import arrow
-from mixtura.data.blocks import Block, Rows, TensorRows, reblock
+from mixtura.data.blocks import Block, Rows, TensorRows
 from mixtura.data.dialect import Dialect, dialect_of, refuse_encoding
 from mixtura.data.dtypes import common
 from mixtura.data.names import choose
+from mixtura.data.pieces import reblock
 from mixtura.data.row_numbers import leave_out, numbering
 from mixtura.data.weights import as_weight, check_weight, check_weights
 from mixtura.errors import refuse

@@ -18,7 +18,7 @@ from torch import Generator, Tensor
 if TYPE_CHECKING:
     from .value import Mixture
 
-__all__ = ["labels", "locate"]
+__all__ = ["labels", "labels_of", "locate"]
 
 _BLOCK = 2**16  # draws that stay in the cache
 _PARTS = 64  # for each component, at least
@@ -33,6 +33,14 @@ def labels(mixture: Mixture, sample_shape: Sequence[int], generator: Generator |
     each = (*mixture.batch_shape, shape.numel())
     uniform = torch.rand(*each, dtype=torch.double, device=mixture.device, generator=generator)
     return locate(cumulative, uniform).movedim(-1, 0).reshape(shape + mixture.batch_shape)
+
+
+def labels_of(logits: Tensor, count: int, generator: Generator | None) -> Tensor:
+    """Draws so many component indices by log-weights ``(K,)``, or by those of each, ``(count, K)``."""
+    cumulative = torch.softmax(logits.detach().double(), -1).cumsum(-1)
+    uniform = torch.rand(count, dtype=torch.double, device=logits.device, generator=generator)
+    each = uniform.reshape(*cumulative.shape[:-1], -1)
+    return locate(cumulative / cumulative[..., -1:], each).reshape(count)
 
 
 def locate(cumulative: Tensor, draws: Tensor) -> Tensor:

@@ -72,8 +72,7 @@ class Mixture(Distribution):
         return new
 
     def _seal(self, logits: Tensor, components: Component, columns: tuple[str, ...] | None = None) -> None:
-        self.logits = logits
-        self.components = components
+        self.logits, self.components = components.weighed(logits)
         self.columns = columns
         super().__init__(components.batch_shape[:-1], components.event_shape, validate_args=False)
         self._sealed = True

@@ -56,12 +56,12 @@ class ComponentsPrior(Value, ABC):
         return self.alone(template).draw(generator)
 
     def of_parts(self, count: int) -> tuple[ComponentsPrior | None, ...]:
-        """Returns the priors of the parts of a product of so many families.
+        """Returns the priors of so many parts: of a product of families, or of gated components and their gate.
 
         Raises:
             MixtureError: If it is not a prior of so many parts.
         """
-        refuse("prior", f"a JointPrior of {count} parts, for a Product", self)
+        refuse("prior", f"a JointPrior of {count} parts, for a Product or Gated components", self)
 
 
 def _no_rows(components: Component) -> Statistics:

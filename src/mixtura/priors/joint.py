@@ -1,4 +1,4 @@
-"""Priors on the parts of a product of families, independent of each other."""
+"""Priors on the parts of a product of families, or on gated components and their gate, independent of each other."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ __all__ = ["JointPosterior", "JointPrior"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class JointPrior(ConjugatePrior):
-    """Priors on the parts of a `Product`, independent of each other.
+    """Priors on the parts of a `Product`, or on `Gated` components and their gate, independent of each other.
 
     Arguments:
-        parts: For each part its prior, or none for maximum likelihood.
+        parts: For each part its prior, or none for maximum likelihood; of `Gated` components two, theirs and that of
+            the gate, `NormalCoefficients`.
 
     Example:
         >>> mx.priors.JointPrior((None, mx.Conjugate.beta(1.0, 1.0))).parts[1].strength
@@ -52,9 +53,9 @@ class JointPrior(ConjugatePrior):
 
     def log_prob(self, components: Component) -> Tensor:
         """Returns the sum of the parts' log-densities."""
-        product = _product(components)
-        zero = torch.zeros(product.batch_shape[:-1], dtype=torch.float64, device=product.device)
-        pairs = zip(self.of_parts(len(product.parts)), product.parts, strict=True)
+        parts = components.factors
+        zero = torch.zeros(components.batch_shape[:-1], dtype=torch.float64, device=components.device)
+        pairs = zip(self.of_parts(len(parts)), parts, strict=True)
         return sum((law.log_prob(part) for law, part in pairs if law is not None), zero)
 
 

@@ -75,6 +75,11 @@ class WeightsPrior(Value, ABC):
         """Whether there is a most probable value of the weights, whatever the rows: what MAP estimates need."""
         return False
 
+    @property
+    def flat(self) -> bool:
+        """Whether it says nothing."""
+        return False
+
     def mode(self, weight: Tensor) -> Tensor:
         """Returns the most probable log-weights given how many rows each component holds, both ``(*B, K)``.
 
@@ -156,6 +161,10 @@ class DirichletPrior(WeightsPrior):
     @property
     def has_mode(self) -> bool:
         return bool((self.concentration >= 1).all())
+
+    @property
+    def flat(self) -> bool:
+        return bool((self.concentration == 1).all())
 
     def mode(self, weight: Tensor) -> Tensor:
         """Returns the most probable log-weights given how many rows each component holds, both ``(*B, K)``."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ...data import Rows
     from ..covariance.structure import Structure
 
-__all__ = ["Product"]
+__all__ = ["Product", "expanded"]
 
 Columns = tuple[Any, ...]  # numbers of columns; in a template, perhaps names
 
@@ -104,6 +104,10 @@ class Product(Component):
     @property
     def parameters(self) -> int:
         return sum(part.parameters for part in self.parts)
+
+    @property
+    def factors(self) -> tuple[Any, ...]:
+        return self.parts
 
     @property
     def support(self) -> Any:
@@ -248,7 +252,7 @@ class Product(Component):
                 continue
             parts.append(part)
             columns.append(tuple(free.index(int(one)) for one in group if one not in given))
-        return self._of(parts=tuple(_expanded(parts, evidence)), columns=tuple(columns)), evidence
+        return self._of(parts=tuple(expanded(parts, evidence)), columns=tuple(columns)), evidence
 
     # -- inside
 
@@ -304,10 +308,10 @@ class ProductFamily(Family):
         """Returns the family with columns by number, checked against those of the rows."""
         if not rows.event_shape:
             refuse("x", "a table of columns, for a product of families", "one column of numbers")
-        columns = tuple(tuple(_number(one, rows) for one in group) for group in self.columns)
+        columns = tuple(tuple(map(rows.number, group)) for group in self.columns)
         _check_columns(columns, rows.features)
         groups = zip(self.parts, columns, strict=True)
-        parts = tuple(part.across(len(group)).bind(rows, summary.of(_index(group))) for part, group in groups)
+        parts = tuple(part.across(len(group)).bind(rows.only(group), summary.of(_index(group))) for part, group in groups)
         return replace(self, parts=parts, columns=columns)
 
     def arguments(self, features: int | None) -> dict[str, Argument]:
@@ -358,21 +362,13 @@ def _index(group: Sequence[Any]) -> Any:
     return group[0] if len(group) == 1 else list(group)
 
 
-def _number(column: int | str, rows: Any) -> int:
-    if isinstance(column, int):
-        return column
-    if not rows.columns or column not in rows.columns:
-        refuse("columns", f"among {', '.join(rows.columns or ()) or 'unnamed columns'}", repr(column))
-    return rows.columns.index(column)
-
-
 def _check_columns(groups: Sequence[Columns], features: int) -> None:
     listed = [one for group in groups for one in group]
     if sorted(map(str, listed)) != sorted(map(str, range(features))):
         refuse("columns", f"each of the columns 0 to {features - 1} in exactly one group", listed)
 
 
-def _expanded(parts: list[Component], evidence: Tensor) -> list[Component]:
+def expanded(parts: list[Component], evidence: Tensor) -> list[Component]:
     """Broadcasts parts that were not conditioned against those that now have a sample's batch shape."""
     return [part if part.batch_shape == evidence.shape else _spread(part, evidence.shape) for part in parts]
 

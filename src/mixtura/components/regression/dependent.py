@@ -18,7 +18,7 @@ from .sums import solved
 if TYPE_CHECKING:
     from ...data import Block, Rows
 
-__all__ = ["refuse_dependent"]
+__all__ = ["refuse_dependent", "refuse_related"]
 
 _ROUNDING = 1e-12
 _INVOLVED = 1e-3  # the least part in an eigenvector
@@ -53,6 +53,10 @@ class _Moments:
         mean, square = self.mean + share * step, self.square + other.square + between
         return _Moments(self.count + other.count, total, mean, square, largest)
 
+    def rounding(self, rows: Rows) -> Tensor:
+        """The lengths of columns that are rounding."""
+        return 4 * torch.finfo(rows.dtype).eps * self.largest * self.weight.sqrt()
+
     def about(self, intercept: bool) -> Tensor:
         """The squares about the mean, or about zero without an intercept."""
         return self.square if intercept else self.square + self.weight * self.mean.unsqueeze(-1) * self.mean
@@ -64,26 +68,33 @@ def refuse_dependent(rows: Rows, covariates: list[int], target: int, intercept: 
     effects = len(covariates) + intercept
     if found.count <= effects:
         refuse("x", f"at least {effects + 1} rows, for {effects} coefficients", f"{found.count} that count")
-    square = found.about(intercept)
-    none = 4 * torch.finfo(rows.dtype).eps * found.largest * found.weight.sqrt()  # lengths that are rounding
-    length = square.diagonal().sqrt()
-    flat = [c for c, much in zip(covariates, (length > none).tolist(), strict=False) if not much]
-    if flat:
-        came = f"column {', '.join(map(rows.named, flat))}, the same in every row"
-        refuse("features", "covariates that vary", came, "Leave constant columns out with columns=.")
-    _refuse_covariates(rows, covariates, square[:-1, :-1], (none / length)[:-1])
-    if length[-1] > 0:
+    square, none = found.about(intercept), found.rounding(rows)
+    _refuse_covariates(rows, covariates, square[:-1, :-1], none[:-1])
+    if square[-1, -1] > 0:
         _refuse_target(rows, target, square, none[-1])
 
 
-def _refuse_covariates(rows: Rows, covariates: list[int], square: Tensor, none: Tensor) -> None:
+def refuse_related(rows: Rows, covariates: list[int], argument: str) -> None:
+    """Raises a `MixtureError` where covariates do not vary, or determine each other."""
+    found = rows.reduce(lambda block: _Moments.of(block, covariates))
+    _refuse_covariates(rows, covariates, found.square, found.rounding(rows), argument)
+
+
+def _refuse_covariates(
+    rows: Rows, covariates: list[int], square: Tensor, rounding: Tensor, argument: str = "features"
+) -> None:
     length = square.diagonal().sqrt()
+    flat = [c for c, much in zip(covariates, (length > rounding).tolist(), strict=True) if not much]
+    if flat:
+        came = f"column {', '.join(map(rows.named, flat))}, the same in every row"
+        refuse(argument, "covariates that vary", came, "Leave constant columns out with columns=.")
+    none = rounding / length
     values, vectors = torch.linalg.eigh(square / length / length.unsqueeze(-1))
     if len(covariates) > 1 and values[0] <= len(covariates) * max(_ROUNDING, none.square().max().item()):
         parts = vectors[:, 0].abs().tolist()
         involved = [c for c, part in zip(covariates, parts, strict=True) if part > _INVOLVED]
         came = f"columns {', '.join(map(rows.named, involved))}, which satisfy a linear equation"
-        refuse("features", "covariates that do not determine each other", came, _DROP)
+        refuse(argument, "covariates that do not determine each other", came, _DROP)
 
 
 def _refuse_target(rows: Rows, target: int, square: Tensor, none: Tensor) -> None:

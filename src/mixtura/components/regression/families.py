@@ -9,7 +9,7 @@ those of one component; lines that cross have no such rows, so the others take a
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -87,7 +87,7 @@ class RegressionFamily(Family):
         count = summary.mean.numel()
         if not rows.event_shape or count <= len(self.apart):
             refuse("x", f"a table of covariates and a target, for {self.kind.__name__} components", f"{count} columns")
-        bound = self._numbered(lambda one: _number(one, rows, count))
+        bound = self._numbered(rows.number)
         apart = bound.apart
         every = tuple(one for one in range(count) if one not in apart)
         features = every if bound.features is None else tuple(map(int, bound.features))
@@ -95,6 +95,12 @@ class RegressionFamily(Family):
             came = f"{', '.join(map(rows.named, features))} of {count} columns"
             refuse("features", "all columns beside the target, each once", came, "Choose columns with columns=[...].")
         return replace(bound, features=features)
+
+    def described(self, rows: Rows, on: Sequence[int]) -> tuple[int, ...]:
+        """Returns the columns of rows that it names; all of them where it names no features."""
+        if self.features is None:
+            return tuple(range(rows.features))
+        return tuple(sorted({rows.number(one) for one in (*self.features, *self.apart)}))
 
     def _numbered(self, number: Callable[[Column], int]) -> Self:
         """The family with columns by number."""
@@ -288,15 +294,3 @@ def _left(u: Tensor, y: Tensor, r: Tensor, effect: Tensor) -> Tensor:
     e = y[:, None, None] - torch.einsum("nq,bkq->nbk", u, effect)
     total = (r * e.square()).sum((0, 2)) / r.sum((0, 2))
     return total.unsqueeze(-1).expand(effect.shape[:-1])
-
-
-def _number(column: Column, rows: Rows, count: int) -> int:
-    if isinstance(column, int):
-        if not -count <= column < count:
-            refuse("features", f"columns between 0 and {count - 1}", column)
-        return column % count
-    if count != rows.features:
-        refuse("features", "by number among the columns of a part of a product", repr(column))
-    if not rows.columns or column not in rows.columns:
-        refuse("features", f"among {', '.join(rows.columns or ()) or 'columns that have no names'}", repr(column))
-    return rows.columns.index(column)

@@ -67,13 +67,13 @@ class Freeze:
             free = torch.ones_like(logits, dtype=torch.bool)
             free[..., list(self.components)] = False
             components = components.with_frozen(old.components, free)
-        return Mixture._of(logits, components)
+        return Mixture._of(logits, components.with_weights_of(old.components) if self.weights else components)
 
     def parameters(self, mixture: Mixture) -> int:
         """Returns how many parameters are not free."""
         count = mixture.logits.shape[-1]
         held = mixture.components.held_parameters(self.components, self.means, self.covariances)
-        return self.weights * (count - 1) + held
+        return self.weights * (count - 1 + mixture.components.weight_parameters) + held
 
     @property
     def _moments(self) -> bool:

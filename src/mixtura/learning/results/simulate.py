@@ -7,6 +7,7 @@ from torch import Generator, Tensor
 
 from ...data import Rows, TensorRows
 from ...mixture import Mixture
+from ...mixture.draws import labels_of
 
 __all__ = ["simulated"]
 
@@ -31,7 +32,7 @@ def simulated(mixture: Mixture, rows: Rows, generator: Generator | None = None) 
 
 
 def _labels(mixture: Mixture, rows: Rows, generator: Generator | None) -> Tensor:
-    labels = mixture.sample_labels((len(rows),), generator)
+    labels = labels_of(mixture.components.weights_at(mixture.logits, rows.tensor()), len(rows), generator)
     for index, component in rows.possible.groups():
         if component is not None:
             labels[index] = component
