@@ -192,9 +192,12 @@ class Family(ABC):
         """The columns of a table that it reads, by name, where it names them all; none where it takes what comes."""
         return None
 
-    def described(self, rows: Rows, on: Sequence[int]) -> tuple[int, ...]:
-        """Returns the columns of rows that it describes, by number, where weights hang on some: all others, mostly."""
-        return tuple(column for column in range(rows.features) if column not in on)
+    def among(self, rows: Rows, on: Sequence[int]) -> tuple[Self, tuple[int, ...]]:
+        """Returns which columns of rows it describes where weights hang on some, and itself as numbered among these.
+
+        Mostly these are all columns but those that weights hang on.
+        """
+        return self, tuple(column for column in range(rows.features) if column not in on)
 
     @property
     def covariates(self) -> list[int]:
@@ -204,6 +207,10 @@ class Family(ABC):
     def clustered(self, clusters: Family) -> Family:
         """Returns what K-means learns in its place: clusters, unless they would say nothing of what it explains."""
         return clusters
+
+    def inner(self) -> Family:
+        """Returns the family as a part of another one; an error where it speaks of a whole mixture."""
+        return self
 
     def across(self, columns: int) -> Family:
         """Returns the family for so many columns of a product: a family on numbers takes them as independent."""

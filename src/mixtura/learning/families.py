@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch.distributions import Distribution
 
 from .. import components as every
 from ..components import Component, Family, Gaussian, Structure
-from ..data import is_table
+from ..data import Rows, is_table
 from ..errors import refuse
 
-__all__ = ["families", "read_by"]
+__all__ = ["asked_of", "families", "read_by"]
 
 
 def families(family: Any, structures: Iterable[Structure]) -> list[Family]:
@@ -31,10 +31,15 @@ def families(family: Any, structures: Iterable[Structure]) -> list[Family]:
 
 
 def read_by(kinds: Iterable[Family], x: Any, columns: Any) -> Any:
-    """Returns which columns of a table to read: those given, else those that a family names."""
-    if columns is not None or not is_table(x):
+    """Returns which columns of a table to read: those given, else those that a family names; of rows all are read."""
+    if columns is not None or not is_table(x) or isinstance(x, Rows):
         return columns
     return next((one.reads for one in kinds if one.reads is not None), None)
+
+
+def asked_of(options: Mapping[str, Any], x: Any, columns: Any) -> Any:
+    """Returns which columns of a table to read for fits with these options."""
+    return read_by([_family(options.get("family"))], x, columns)
 
 
 def _family(family: Any) -> Family:

@@ -46,7 +46,8 @@ class Gated(Component):
         intercept: The log-weights where covariates are zero, up to what all have in common, with shape ``(*B, K)``.
         coefficients: The coefficients of the covariates, with shape ``(*B, K, P)``.
         on: The P columns of a row that weights hang on.
-        columns: The columns of a row that the components describe; the first ones by default. The two may share some.
+        columns: The columns of a row that the components describe, in rising order; the first ones by default. The two
+            may share some.
 
     A fit takes ``family=mx.Gated.template(mx.LinearRegression.template(target="y"), on="z")``: weights that hang on z,
     with any family. Of regressions without ``on``, weights hang on their covariates: a mixture of experts.
@@ -298,8 +299,10 @@ class Gated(Component):
 def _check(
     parts: Component, intercept: Tensor, coefficients: Tensor, on: tuple[int, ...], columns: tuple[int, ...]
 ) -> None:
-    if len(columns) != parts.event_shape.numel():
-        refuse("columns", f"{parts.event_shape.numel()} of them, for these components", columns)
+    if parts.gated:
+        refuse("parts", "components that are not gated", parts)
+    if len(columns) != parts.event_shape.numel() or list(columns) != sorted({*columns}):
+        refuse("columns", f"{parts.event_shape.numel()} of them in rising order, for these components", columns)
     if intercept.shape != parts.batch_shape:
         refuse("intercept", f"of shape {tuple(parts.batch_shape)}", tuple(intercept.shape))
     if coefficients.shape != (*parts.batch_shape, len(on)) or not on:

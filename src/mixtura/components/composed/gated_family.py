@@ -35,24 +35,27 @@ class GatedFamily(Family, of=[Gated]):
         of: The family of the components.
         on: The columns that weights hang on; those that are known as covariates of the components if none are given.
         columns: Those that the components describe, once they are known by number.
+        called: How those that weights hang on were called, then.
     """
 
     of: Any = None
     on: Any = None
     columns: tuple[int, ...] = ()
+    called: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.of is None:
             refuse("family", "what the components are, such as mx.LinearRegression", None)
-        object.__setattr__(self, "of", given(self.of))
+        object.__setattr__(self, "of", given(self.of).inner())
         if self.on is not None:
             object.__setattr__(self, "on", (self.on,) if isinstance(self.on, (int, str)) else tuple(self.on))
 
     @property
     def title(self) -> str:
-        """The title of the components, and the columns that weights hang on where they have names."""
-        on = [] if self.on is None else [one for one in self.on if isinstance(one, str)]
-        return f"Gated({self.of.title}{', on ' + ', '.join(on) if on else ''})"
+        """The title of the components, and the columns that weights hang on as they were named."""
+        on = self.called if self.columns else map(str, self.on or ())
+        shown = ", ".join(on)
+        return f"Gated({self.of.title}{f', on {shown}' if shown else ''})"
 
     # -- which rows it takes
 
@@ -88,20 +91,23 @@ class GatedFamily(Family, of=[Gated]):
         if not rows.event_shape:
             refuse("x", "a table of columns, for Gated components", "one column of numbers")
         on = () if self.on is None else tuple(map(rows.number, self.on))
-        own = self.of.described(rows, on)
+        of, own = self.of.among(rows, on)
         if not own:
             refuse("on", "not all columns: some are left for the components", ", ".join(map(rows.named, on)))
         part = rows.only(own)
-        of = self.of.across(len(own)).bind(part, summary.of(own[0] if len(own) == 1 else list(own)))
+        of = of.across(len(own)).bind(part, summary.of(own[0] if len(own) == 1 else list(own)))
         on = on or tuple(own[c] for c in of.covariates)
-        return replace(self, of=of, on=_checked(on, own, rows), columns=own)
+        called = tuple(map(str, self.on or ()))
+        return replace(self, of=of, on=_checked(on, own, rows), columns=own, called=called)
 
     def check(self, rows: Rows) -> None:
         self.of.check(rows.only(self.columns))
         refuse_related(rows, list(self.on), "on")
 
-    def across(self, columns: int) -> Family:
-        refuse("family", "no Gated components inside of others", self.title, "Gate the product of families instead.")
+    def inner(self) -> Family:
+        refuse(
+            "family", "one that is not gated, inside of another", self.title, "Gate the whole: mx.Gated.template(...)."
+        )
 
     def clustered(self, clusters: Family) -> Family:
         advice = "mx.ClassificationEM is what K-means is for these: each row goes to the one that explains it."
@@ -126,7 +132,7 @@ class GatedFamily(Family, of=[Gated]):
 
     def _own(self, x: Tensor) -> Tensor:
         """The columns of rows that the components describe; of one, numbers."""
-        return x[..., list(self.columns)] if len(self.columns) > 1 else x[..., self.columns[0]]
+        return x[..., list(self.columns)] if len(self.columns) > 1 else x[..., next(iter(self.columns))]
 
 
 def _checked(on: Sequence[int], own: Sequence[int], rows: Rows) -> tuple[int, ...]:

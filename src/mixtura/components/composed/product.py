@@ -67,6 +67,8 @@ class Product(Component):
             refuse("columns", f"groups of {widths} columns", groups)
         if len({part.batch_shape for part in parts}) > 1:
             refuse("parts", "of one batch shape", [tuple(part.batch_shape) for part in parts])
+        if any(part.gated for part in parts):
+            refuse("parts", "components that are not gated", parts, "Gate the product.")
         _check_columns(groups, sum(widths))
         object.__setattr__(self, "parts", parts)
         object.__setattr__(self, "columns", groups)
@@ -83,7 +85,7 @@ class Product(Component):
             >>> mx.Product.template((mx.Normal, "mass"), (mx.Poisson, ["eggs", "chicks"])).columns
             (('mass',), ('eggs', 'chicks'))
         """
-        parts = tuple(given(one) for one, _ in groups)
+        parts = tuple(given(one).inner() for one, _ in groups)
         columns = tuple((which,) if isinstance(which, (int, str)) else tuple(which) for _, which in groups)
         return ProductFamily(cls, parts, columns)
 
@@ -311,8 +313,15 @@ class ProductFamily(Family):
         columns = tuple(tuple(map(rows.number, group)) for group in self.columns)
         _check_columns(columns, rows.features)
         groups = zip(self.parts, columns, strict=True)
-        parts = tuple(part.across(len(group)).bind(rows.only(group), summary.of(_index(group))) for part, group in groups)
+        parts = tuple(
+            part.across(len(group)).bind(rows.only(group), summary.of(_index(group))) for part, group in groups
+        )
         return replace(self, parts=parts, columns=columns)
+
+    def among(self, rows: Rows, on: Sequence[int]) -> tuple[Self, tuple[int, ...]]:
+        groups = [[rows.number(one) for one in group] for group in self.columns]
+        own = sorted({*chain.from_iterable(groups)})
+        return replace(self, columns=tuple(tuple(map(own.index, group)) for group in groups)), tuple(own)
 
     def arguments(self, features: int | None) -> dict[str, Argument]:
         """Returns the parameters of the parts, each with the numbers of its columns behind its name."""

@@ -55,6 +55,8 @@ class Beside(Component):
     def __init__(self, first: Component, second: Component) -> None:
         if first.event_shape != second.event_shape or first.batch_shape[:-1] != second.batch_shape[:-1]:
             refuse("second", f"components on rows of shape {tuple(first.event_shape)}", repr(second))
+        if first.gated or second.gated:
+            refuse("first", "components that are not gated, as the others", (first, second), "Gate the union.")
         for name, value in (("first", first), ("second", second), ("places", None)):
             object.__setattr__(self, name, value)
 
@@ -73,7 +75,7 @@ class Beside(Component):
             >>> fit.mixture.assign(torch.tensor([0.0, 4.0]))
             tensor([0, 1])
         """
-        return BesideFamily(cls, given(family), Uniform.template(low=low, high=high, fixed=True))
+        return BesideFamily(cls, given(family).inner(), Uniform.template(low=low, high=high, fixed=True))
 
     def verify(self) -> None:
         super().verify()
@@ -305,6 +307,10 @@ class BesideFamily(Family, of=[Beside]):
     def structured(self, structure: Structure) -> Family:
         first = self.first.structured(structure)
         return self if first is self.first else replace(self, first=first)
+
+    def among(self, rows: Rows, on: Sequence[int]) -> tuple[Self, tuple[int, ...]]:
+        first, own = self.first.among(rows, on)
+        return replace(self, first=first), own
 
     def bind(self, rows: Rows, summary: Any) -> Family:
         """Returns the family with both bound to the data."""

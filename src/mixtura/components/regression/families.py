@@ -96,11 +96,12 @@ class RegressionFamily(Family):
             refuse("features", "all columns beside the target, each once", came, "Choose columns with columns=[...].")
         return replace(bound, features=features)
 
-    def described(self, rows: Rows, on: Sequence[int]) -> tuple[int, ...]:
-        """Returns the columns of rows that it names; all of them where it names no features."""
-        if self.features is None:
-            return tuple(range(rows.features))
-        return tuple(sorted({rows.number(one) for one in (*self.features, *self.apart)}))
+    def among(self, rows: Rows, on: Sequence[int]) -> tuple[Self, tuple[int, ...]]:
+        """Returns the columns of rows that it names, all where it names no features, and itself numbered among them."""
+        one = self._numbered(rows.number)
+        named = range(rows.features) if one.features is None else (*one.features, *one.apart)
+        own = sorted(map(int, {*named}))
+        return one._numbered(lambda column: own.index(int(column))), tuple(own)
 
     def _numbered(self, number: Callable[[Column], int]) -> Self:
         """The family with columns by number."""

@@ -15,10 +15,10 @@ sure one is :math:`d_k = 2 G^{-1} s_k` with :math:`G = \sum_n R_n u_n u_n^\top`,
 likelihood. What all components have in common says nothing: effects sum to zero over components.
 
 Where the rows of components lie apart along some direction of the covariates there are no most likely effects: they
-grow for ever, and weights tend to 0 and 1. With N the weight of all rows, :math:`2 N \min_d d^\top H d /
-d^\top (I \otimes G) d` over effects that sum to zero is the number of rows that leave any doubt along the direction that
-is surest. Where it is less than :math:`10^{-3}`, or than :math:`10^{-6} N`, that is a collapse; a prior on the
-coefficients bounds them.
+grow for ever, and weights tend to 0 and 1. With N the weight of all rows,
+:math:`2 N \min_d d^\top H d / d^\top (I \otimes G) d` over effects that sum to zero is the number of rows that leave any
+doubt along the direction that is surest. Where it is less than :math:`10^{-3}`, or than :math:`10^{-6} N`, that is a
+collapse; a prior on the coefficients bounds them.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Gate(Value):
         own, r, z = self.to(torch.float64), r.double(), z.double()
         gap = z - own.centre.reshape(-1, z.shape[-1])[0]
         u = torch.cat([torch.ones_like(gap[:, :1]), gap], -1)
-        weight = own.log_weights(z.reshape(len(z), *(1,) * (r.ndim - 2), -1)).exp()
+        weight = own.log_weights(z.reshape(len(z), *(1,) * (r.ndim - 2), z.shape[-1])).exp()
         row = r.sum(-1, keepdim=True)
         spread = (row * weight).unsqueeze(-1) * (torch.eye(r.shape[-1]).to(r) - weight.unsqueeze(-2))
         return pulls(u, r - row * weight), squares(u, spread), squares(u, row)

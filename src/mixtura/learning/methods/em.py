@@ -21,11 +21,11 @@ from ...mixture.prior import Prior
 from ..expectation.labels import soft
 from ..loop.leaps import gathered
 from ..loop.method import Method
-from ..loop.traces import Report, Run, small_change
+from ..loop.traces import Report, Run, State, small_change
 from ..search.small_flight import leap
 from .freeze import Freeze
 
-__all__ = ["EM", "check_limits"]
+__all__ = ["EM", "check_limits", "check_weights"]
 
 _FLAT = Prior()  # under which the most probable value is the most likely one
 
@@ -95,6 +95,10 @@ class EM(Method):
             )
         return replace(self, frozen=freeze)
 
+    def begin(self, start: State, rows: Rows) -> State:
+        check_weights(self.prior, start.components)
+        return super().begin(start, rows)
+
     def held(self, new: Mixture, old: Mixture) -> Mixture:
         return new if self.frozen is None else self.frozen.kept(new, old)
 
@@ -134,6 +138,13 @@ class EM(Method):
 
 
 _PLAIN = {EM}  # methods whose update is that of EM, and whose labels are soft
+
+
+def check_weights(prior: Prior | None, components: Component) -> None:
+    """Refuses a prior on weights that hang on columns of a row."""
+    if prior is not None and components.gated and not prior.weights.flat:
+        advice = "mx.priors.JointPrior((None, mx.priors.NormalCoefficients(2.5))) is one on what they hang on."
+        refuse("concentration", "1 where weights hang on columns", prior.concentration, advice)
 
 
 def check_limits(max_iterations: int, tolerance: float) -> None:

@@ -33,7 +33,7 @@ from ..loop.reason import Reason
 from ..loop.run import run
 from ..loop.traces import Report, Run, State
 from ..results.fit import Fit
-from .em import EM
+from .em import EM, check_weights
 from .freeze import Freeze
 
 __all__ = ["OnlineEM", "OnlineFit", "Running"]
@@ -145,6 +145,7 @@ class OnlineEM(Method):
         return replace(self, seen=self.seen + iteration)
 
     def begin(self, start: State, rows: Rows) -> Running:
+        check_weights(self.prior, start.components)
         return start if isinstance(start, Running) else Running(start)
 
     def expected(self, state: State) -> Mixture:

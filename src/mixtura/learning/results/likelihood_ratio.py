@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 from ...data import Rows
 from ...errors import refuse
 from ..expectation.recorded import recorded
+from ..families import asked_of
 from ..fit import fit
 from .simulate import simulated
 
@@ -75,7 +76,7 @@ def likelihood_ratio_test(
     """
     if not replicates >= 1:
         refuse("replicates", "at least 1", replicates)
-    rows = recorded(x, columns, sample_weight, observation)
+    rows = recorded(x, asked_of(options, x, columns), sample_weight, observation)
     options = {**options, "generator": generator}
     smaller = fit(rows, components, **options)
     statistic = 2 * (fit(rows, components + 1, **options).log_likelihood - smaller.log_likelihood)

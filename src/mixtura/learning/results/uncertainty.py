@@ -20,7 +20,7 @@ import torch
 from torch import Generator, Tensor
 
 from ...data import Block, Rows
-from ...errors import refuse
+from ...errors import NotClosedForm, refuse
 from ...mixture import Mixture
 from ..expectation.expect import log_density
 from ..fit import learn
@@ -70,6 +70,18 @@ class Uncertainty(StandardErrors):
 
     mixture: Mixture
     covariance: Tensor
+
+    @property
+    def weights(self) -> Tensor:
+        """Standard errors of the weights, with shape ``(K,)``.
+
+        Raises:
+            NotClosedForm: If weights hang on columns of a row: then those of rows have errors, and no others.
+        """
+        if self.mixture.components.gated:
+            asked = "of(lambda mixture: mixture.condition(columns, values).weights)"
+            raise NotClosedForm(f"Weights that hang on columns have standard errors given their values: ask {asked}.")
+        return super().weights
 
     def of(self, function: Function) -> Tensor:
         """Returns the standard errors of a function of the mixture, in the shape of its value.
@@ -183,7 +195,8 @@ def _rebuilt(mixture: Mixture, flat: Tensor) -> Mixture:
     """Returns the mixture with its tensors taken from one flat vector, weights normalised."""
     pieces = iter(flat.split([tensor.numel() for tensor in (mixture.logits, *mixture.components.tensors())]))
     logits = torch.log_softmax(next(pieces), -1)
-    return Mixture._of(logits, mixture.components.map(lambda tensor: next(pieces).reshape(tensor.shape)))
+    components = mixture.components.map(lambda tensor: next(pieces).reshape(tensor.shape))
+    return Mixture._of(logits, components, mixture.columns)
 
 
 def _gradient(value: Tensor, flat: Tensor) -> Tensor:

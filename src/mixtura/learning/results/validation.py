@@ -25,6 +25,7 @@ from ...mixture import Mixture
 from ...mixture.columns import rows_of
 from ..expectation.expect import as_read, log_density
 from ..expectation.recorded import recorded
+from ..families import asked_of
 from ..fit import fit
 
 __all__ = ["CrossValidation", "HeldOut", "cross_validate", "held_out"]
@@ -143,7 +144,7 @@ def cross_validate(
         2
     """
     counts = (components,) if isinstance(components, int) else tuple(components)
-    rows = recorded(x, columns, sample_weight, observation, labels, min(counts))
+    rows = recorded(x, asked_of(options, x, columns), sample_weight, observation, labels, min(counts))
     if not 2 <= folds <= len(rows):
         refuse("folds", f"between 2 and {len(rows)}, the number of rows", folds)
     device = "cpu" if generator is None else generator.device
