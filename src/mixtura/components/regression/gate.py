@@ -15,9 +15,9 @@ sure one is :math:`d_k = 2 G^{-1} s_k` with :math:`G = \sum_n R_n u_n u_n^\top`,
 likelihood. What all components have in common says nothing: effects sum to zero over components.
 
 Where the rows of components lie apart along some direction of the covariates there are no most likely effects: they
-grow for ever, and weights tend to 0 and 1. With N the weight of all rows,
-
-doubt along the direction that is surest. Where it is less than :math:`10^{-3}`, or than :math:`10^{-6} N`, that is a
+grow for ever, and weights tend to 0 and 1. With N the weight of all rows, the least of
+:math:`2 N d^\top H d / d^\top (I \otimes G) d` over effects that sum to zero is the number of rows that leave any doubt
+along the direction that is surest. Where it is less than :math:`10^{-3}`, or than :math:`10^{-6} N`, that is a
 collapse; a prior on the coefficients bounds them.
 """
 
