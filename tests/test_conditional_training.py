@@ -273,20 +273,73 @@ def test_transforms_of_torch_see_through_it():
     torch.testing.assert_close(each, gmm(context).log_prob(x))
 
 
-def test_several_processes_train_it():
-    context, x = bent()
-    gmm, alone = network(), network()
+def free_address():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    torch.distributed.init_process_group("gloo", init_method=address, rank=0, world_size=1)
-    try:
-        for one in (torch.nn.parallel.DistributedDataParallel(gmm), alone):
-            (-one(context).log_prob(x).mean()).backward()
-    finally:
-        torch.distributed.destroy_process_group()
-    for mine, theirs in zip(gmm.parameters(), alone.parameters(), strict=True):
-        torch.testing.assert_close(mine.grad, theirs.grad)
+        return f"tcp://127.0.0.1:{free.getsockname()[1]}"
+
+
+def steps_of_one_process(rank, processes, address, folder):
+    """Some steps on this process' share of the rows; what comes of them is kept."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=processes)
+    gmm = started()
+    run_steps(torch.nn.parallel.DistributedDataParallel(gmm), *(rows[rank::processes] for rows in bent()))
+    torch.distributed.destroy_process_group()
+    torch.save(gmm.state_dict(), folder / str(rank))
+
+
+def started():
+    gmm, (context, x) = network().double(), bent()
+    gmm.initialize(x.double(), "kmeans", context, seeded())
+    return gmm
+
+
+def run_steps(module, context, x):
+    steps = torch.optim.Adam(module.parameters(), lr=1e-2)
+    for _ in range(5):
+        steps.zero_grad()
+        (-module(context).log_prob(x.double()).mean()).backward()
+        steps.step()
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does_from_all_rows(tmp_path):
+    given = 2, free_address(), tmp_path
+    torch.multiprocessing.spawn(steps_of_one_process, given, nprocs=2)
+    alone, before = started(), started().state_dict()
+    run_steps(alone, *bent())
+    for name, expected in alone.state_dict().items():
+        for rank in "01":
+            torch.testing.assert_close(torch.load(tmp_path / rank)[name], expected)
+    assert not torch.equal(before["components_head.linear.weight"], alone.state_dict()["components_head.linear.weight"])
+
+
+@pytest.mark.filterwarnings("ignore")  # what Lightning says of itself
+def test_lightning_trains_it():
+    """As any module: what Lightning calls is a loss, and an optimiser."""
+    lightning = pytest.importorskip("lightning", reason="Lightning is not installed")
+
+    class Task(lightning.LightningModule):
+        def __init__(self, gmm):
+            super().__init__()
+            self.gmm = gmm
+
+        def training_step(self, batch, number):
+            context, x = batch
+            return -self.gmm(context).log_prob(x).mean()
+
+        def configure_optimizers(self):
+            return torch.optim.Adam(self.parameters(), lr=1e-2)
+
+    context, x = bent()
+    gmm = network()
+    gmm.initialize(x, "kmeans", context, seeded())
+    before = density(gmm, context, x)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = lightning.Trainer(max_epochs=10, accelerator="cpu", enable_checkpointing=False, **quiet)
+    trainer.fit(Task(gmm), DataLoader(TensorDataset(context, x), batch_size=50))
+    assert density(gmm, context, x) > before + 0.5
 
 
 @pytest.mark.slow
@@ -298,8 +351,10 @@ def test_it_is_compiled_without_a_break():
     def loss(context, x):
         return -gmm(context).log_prob(x).mean()
 
-    whole = torch.compile(loss, backend="eager", fullgraph=True)
+    whole = torch.compile(loss, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(whole(context, x), loss(context, x))
+    slopes = [torch.autograd.grad(one(context, x), list(gmm.parameters())) for one in (whole, loss)]
+    torch.testing.assert_close(*slopes)
 
 
 @pytest.mark.slow
