@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 import mixtura as mx
 from mixtura.conditional import GMM, MixtureDensityNetwork
-from mixtura.errors import MixtureError
+from mixtura.errors import MixtureError, NotClosedForm
 
 
 def seeded(seed=0):
@@ -215,15 +215,73 @@ def test_errors_of_observation_are_undone():
     torch.testing.assert_close(scale, torch.tensor([0.1, 0.1]), rtol=0.5, atol=0)
 
 
-def test_errors_of_single_rows_are_refused_with_another_way():
-    context, x = bent()
-    errors = mx.observation.AdditiveNoise(scale=torch.rand(400, 2), per_row=True)
-    with pytest.raises(MixtureError, match="the same for all rows.*convolve"):
-        network().fit(x, context, observation=errors)
-    gmm, own = network(), torch.rand(400, 2) + 0.1
-    law = gmm(context).convolve(mx.Diagonal(own.square().unsqueeze(-2), tied=True))
-    one = gmm(context[3]).convolve(mx.Diagonal(own[3].square(), tied=True))
-    torch.testing.assert_close(law.log_prob(x)[3], one.log_prob(x[3]))
+def noisy(rows, seed=0):
+    """The bent rows with errors of each row's own, some of them gaps."""
+    context, x = bent(rows, seed)
+    errors = 0.05 + torch.rand(x.shape, generator=seeded(seed + 2))
+    recorded = x + errors * torch.randn(x.shape, generator=seeded(seed + 3))
+    recorded[torch.rand(x.shape, generator=seeded(seed + 4)) < 0.2] = torch.nan
+    return context, recorded, [mx.observation.AdditiveNoise(scale=errors, per_row=True), mx.observation.Missing()]
+
+
+@pytest.mark.parametrize("covariance", ["full", "spherical", "lowrank"])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_a_row_is_foretold_through_its_own_errors(covariance, gaps):
+    """Row by row beside `Mixture.observed`, to which the errors of one row are errors of all; and where none differ."""
+    (context, x, (noise, missing)), still = noisy(40), partial(torch.optim.SGD, lr=0.0)
+    x = x if gaps else x.nan_to_num(0.5)
+    seen = [noise, missing] if gaps else noise
+    gmm = network(covariance_type=covariance)
+    gmm.begin(network(1, covariance_type=covariance).initialize(torch.randn(60, 2, generator=seeded()), "random"))
+    trained = gmm.fit(x, context, validation=(context, x), epochs=1, optimizer=still, observation=seen)
+    each = []
+    for one, row, scale in zip(context, x, noise.scale, strict=True):
+        own = mx.observation.AdditiveNoise(scale=scale)
+        each.append(gmm(one).observed([own, missing] if gaps else own).log_prob(row))
+    assert trained.log_density == pytest.approx(torch.stack(each).mean().item(), rel=1e-5)
+
+
+def test_errors_by_row_and_gaps_are_undone():
+    (context, x, seen), held = noisy(3000), bent(3000, 7)
+    torch.manual_seed(0)
+    gmm = GMM(2, 1, components=1, hidden_features=(16,))
+    gmm.fit(x, context, validation=0, epochs=40, observation=seen, generator=seeded())
+    with torch.no_grad():
+        scale = gmm(context).variance.sqrt().mean(0)
+    torch.testing.assert_close(scale, torch.tensor([0.1, 0.1]), rtol=0.5, atol=0)
+    blind = GMM(2, 1, components=1, hidden_features=(16,))
+    blind.fit(x, context, validation=0, epochs=40, observation=seen[1], generator=seeded())
+    assert density(gmm, *held) > density(blind, *held) + 1
+
+
+def test_held_out_rows_have_errors_of_their_own():
+    context, x, seen = noisy(200)
+    held = noisy(50, 7)
+    trained = network().fit(x, context, validation=(held[0], held[1], held[2]), epochs=2, observation=seen)
+    assert trained.validation.isfinite().all()
+    with pytest.raises(MixtureError, match="`scale` must be one for all or one for each of the 50 rows"):
+        network().fit(x, context, validation=held[:2], epochs=2, observation=seen)
+    loader = DataLoader(TensorDataset(context, x.nan_to_num(0.0)), batch_size=50)
+    with pytest.raises(MixtureError, match="the same for all rows of a DataLoader"):
+        network().fit(loader, observation=seen, epochs=1)
+
+
+def test_limits_that_differ_from_row_to_row_say_what_they_are():
+    context, x = bent(50)
+    limits = mx.observation.Censored(lower=torch.rand(50, 2, generator=seeded()) - 2, per_row=True)
+    with pytest.raises(NotClosedForm, match="differs from row to row"):
+        started().float().fit(x, context, observation=limits, epochs=1)
+
+
+def test_many_gaps_in_a_large_batch_are_those_of_single_rows():
+    gmm, context = GMM(8, 3, components=16), torch.randn(300, 3, generator=seeded())
+    x = torch.randn(300, 8, generator=seeded(1))
+    x[torch.rand(x.shape, generator=seeded(2)) < 0.2] = torch.nan
+    gaps = mx.observation.Missing()
+    with torch.no_grad():
+        whole = gmm(context).observed(gaps).log_prob(x)
+        alone = torch.stack([gmm(one).observed(gaps).log_prob(row) for one, row in zip(context, x, strict=True)])
+    torch.testing.assert_close(whole, alone)
 
 
 # -- with what it works

@@ -126,6 +126,17 @@ class Observation(Value, ABC):
         components = self.observed(mixture.components)
         return mixture._of(mixture.logits.expand(components.batch_shape), components)
 
+    def own_log_prob(self, mixture: Mixture, y: Tensor) -> Tensor:
+        """Returns log-densities ``(N,)`` of rows that each have their own mixture, and perhaps errors; resolved only.
+
+        Arguments:
+            mixture: The mixtures of clean rows, of batch shape ``(N,)``.
+            y: What was recorded of them, ``(N, *event)``.
+        """
+        if self.side:
+            raise NotClosedForm(f"{type(self).__name__} that differs from row to row has no mixtures of single rows.")
+        return self.apply(mixture).log_prob(y)
+
     def sample(self, x: Tensor, generator: Generator | None = None, labels: Tensor | None = None) -> Tensor:
         """Draws what is recorded of clean rows ``(N, *event)``.
 

@@ -1,6 +1,6 @@
 """Where training takes its batches from: tables in memory, or a loader of the user's; and what of it is held out.
 
-A batch is a pair: contexts, or none, and rows of the target.
+A batch is a pair: contexts, and a block of rows of the target, which says how they were recorded.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, IterableDataset, random_split
 
-from ..components.observation import EXACT, Observation
-from ..data import rows
+from ..components.observation import Frame, Observation
+from ..components.observation_sequence import as_one
+from ..data import Block, rows
 from ..errors import refuse
 
 __all__ = ["Batches", "Target", "parted", "some_rows"]
 
+_GAPS = "Drop or fill these rows, or say that NaN means a gap: observation=mx.observation.Missing()."
 _SOME = 10_000  # rows of a loader from which a start is found
 
-Batches = Iterable[tuple[Tensor, Tensor]]
-"""Pairs of contexts and rows, as often as they are gone through."""
+Batches = Iterable[tuple[Tensor, Block]]
+"""Pairs of contexts and blocks of rows, as often as they are gone through."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +43,25 @@ class Target:
     checked: Callable[[Tensor], Any]
     seen: Observation
 
-    def rows(self, x: Any) -> Tensor:
-        """Returns rows of any form as a tensor; refused unless they have the target's features, all finite."""
-        table = rows(x).through(self.seen)
-        if table.observation.side:
-            advice = "In a loop of your own, convolve each row's mixture with its own errors."
-            refuse("observation", "the same for all rows", "errors of single rows", advice)
+    def block(self, x: Any, seen: Observation) -> Block:
+        """Returns rows of any form as one block; refused unless they have the target's features, finite where exact."""
+        table = rows(x).through(seen)
         y = table.tensor()
         if y[:1].numel() != self.shape.numel():
             refuse("x", f"rows of {self.shape.numel()} features", f"{y[:1].numel()}")
-        if self.seen is EXACT and not bool(y.isfinite().all()):
+        if table.observation.exact and not bool(y.isfinite().all()):
             row = (~y.isfinite()).reshape(len(y), -1).any(1).nonzero()[0].item()
-            refuse("x", "finite", f"NaN or infinity in row {row}", "Drop or fill these rows.")
-        return y.reshape(len(y), *self.shape).to(self.like)
+            refuse("x", "finite", f"NaN or infinity in row {row}", _GAPS)
+        return Block(y.reshape(len(y), *self.shape).to(self.like), observation=table.observation.to(self.like))
+
+    @property
+    def shared(self) -> Observation:
+        """What stands between draw and record of rows that are not known yet; refused if each has its own."""
+        frame = Frame(self.shape, None, None, self.like.dtype, self.like.device)
+        found = self.seen.resolve(frame)
+        if found.side:
+            refuse("observation", "the same for all rows of a DataLoader", "errors of single rows", "Give tables.")
+        return found
 
     def contexts(self, context: Any, count: int) -> Tensor:
         """Returns contexts of any form as a tensor; refused unless there is one for each row, all numbers finite."""
@@ -72,27 +80,27 @@ class Tables:
 
     Attributes:
         context: The contexts ``(N, *shape)``.
-        x: The rows of the target ``(N, *event)``.
+        block: The rows of the target, ``(N, *event)``.
         size: Rows in a batch.
         source: The source of randomness.
         shuffled: Whether the order is a new one each time.
     """
 
     context: Tensor
-    x: Tensor
+    block: Block
     size: int
     source: Generator | None
     shuffled: bool
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        count = len(self.x)
+    def __iter__(self) -> Iterator[tuple[Tensor, Block]]:
+        count = len(self.block)
         order = torch.randperm(count, generator=self.source) if self.shuffled else torch.arange(count)
         for index in order.split(self.size):
-            yield self.context[index], self.x[index]
+            yield self.context[index], self.block.take(index)
 
     def some(self, index: Tensor, shuffled: bool) -> Tables:
         """Returns some of the rows."""
-        return replace(self, context=self.context[index], x=self.x[index], shuffled=shuffled)
+        return replace(self, context=self.context[index], block=self.block.take(index), shuffled=shuffled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +109,11 @@ class Loaded:
 
     loader: Iterable[tuple[Tensor, Tensor]]
     like: Tensor
+    seen: Observation
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Block]]:
         for context, x in self.loader:
-            yield context.to(self.like), x.to(self.like)
+            yield context.to(self.like), Block(x.to(self.like), observation=self.seen)
 
 
 def parted(
@@ -116,36 +125,46 @@ def parted(
         target: What is to be learned from rows.
         x: The rows of the target, or a loader of pairs of contexts and rows.
         context: The contexts of the rows.
-        validation: The share of rows to hold out, a pair of contexts and rows, or a loader of such pairs.
+        validation: The share of rows to hold out; contexts and rows, and how these were recorded where it is otherwise;
+            or a loader of pairs.
         size: Rows in a batch.
         source: The source of randomness.
     """
     if isinstance(x, DataLoader):
         learned, held = _parted_loader(x, context, validation, source)
-        return Loaded(learned, target.like), None if held is None else Loaded(held, target.like)
-    y = target.rows(x)
-    table = Tables(target.contexts(context, len(y)), y, size, source, shuffled=True)
+        return _loaded(target, learned), None if held is None else _loaded(target, held)
+    table = _table(target, size, context, x, target.seen, source)
     if isinstance(validation, DataLoader):
-        return table, Loaded(validation, target.like)
+        return table, _loaded(target, validation)
     if isinstance(validation, tuple):
-        other = target.rows(validation[1])
-        return table, Tables(target.contexts(validation[0], len(other)), other, size, None, shuffled=False)
-    held = _held_out(len(y), validation)
-    order = torch.randperm(len(y), generator=source)
+        other, y, *seen = validation
+        held_out = _table(target, size, other, y, as_one(*seen) if seen else target.seen, None)
+        return table, replace(held_out, shuffled=False)
+    held = _held_out(len(table.block), validation)
+    order = torch.randperm(len(table.block), generator=source)
     return table.some(order[held:], True), table.some(order[:held], False) if held else None
 
 
-def some_rows(batches: Batches) -> tuple[Tensor, Tensor]:
+def _table(target: Target, size: int, context: Any, x: Any, seen: Observation, source: Generator | None) -> Tables:
+    block = target.block(x, seen)
+    return Tables(target.contexts(context, len(block)), block, size, source, shuffled=True)
+
+
+def _loaded(target: Target, loader: Any) -> Loaded:
+    return Loaded(loader, target.like, target.shared)
+
+
+def some_rows(batches: Batches) -> tuple[Tensor, Block]:
     """Returns contexts and rows of the first batches, of a table all."""
     if isinstance(batches, Tables):
-        return batches.context, batches.x
-    found: list[tuple[Tensor, Tensor]] = []
-    for context, x in batches:
-        found.append((context, x))
+        return batches.context, batches.block
+    found: list[tuple[Tensor, Block]] = []
+    for context, block in batches:
+        found.append((context, block))
         if sum(len(one) for _, one in found) >= _SOME:
             break
-    contexts, x = zip(*found, strict=True)
-    return torch.cat(contexts), torch.cat(x)
+    contexts, blocks = zip(*found, strict=True)
+    return torch.cat(contexts), replace(blocks[0], x=torch.cat([block.x for block in blocks]))
 
 
 def _held_out(count: int, share: Any) -> int:

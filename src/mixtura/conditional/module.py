@@ -20,7 +20,7 @@ from torch import Generator, Tensor, nn
 from ..components import Family
 from ..components.observation import EXACT, Observation
 from ..components.observation_sequence import as_one
-from ..data import check_data, rows
+from ..data import Block, check_data, rows
 from ..errors import refuse
 from ..learning import EM, Fit
 from ..learning import fit as learn
@@ -198,8 +198,8 @@ class ConditionalMixture(nn.Module):
         Arguments:
             x: The rows of the target, in any form that `mx.fit` takes, or a ``DataLoader`` of pairs (context, x).
             context: The contexts of the rows, in the same forms, or a tensor ``(N, *shape)``.
-            validation: What tells when to stop: the share of rows to hold out, 0 for none; or a pair (context, x) or a
-                ``DataLoader`` of other rows.
+            validation: What tells when to stop: the share of rows to hold out, 0 for none; or other rows, as a pair
+                (context, x), a triple (context, x, observation) or a ``DataLoader``.
             epochs: The most passes over the rows.
             batch_size: Rows in a step.
             optimizer: From parameters to an optimiser, such as ``functools.partial(torch.optim.Adam, lr=1e-3)``. By
@@ -208,8 +208,9 @@ class ConditionalMixture(nn.Module):
                 half of them steps are shortened.
             progress: Whether to show a progress bar.
             generator: The source of randomness of what is held out and of the order of rows.
-            observation: How the rows were observed, the same for all: one of `mixtura.observation`, such as
-                ``Missing()`` where NaN stands for what was not recorded. The mixtures are then those of clean rows.
+            observation: How the rows were observed: one of `mixtura.observation` or a sequence of them, such as
+                ``[AdditiveNoise(scale=errors, per_row=True), Missing()]`` for errors of each row and NaN where nothing
+                was recorded. The mixtures are then those of clean rows. Of a ``DataLoader`` it is the same for all.
 
         Returns:
             A `Trained`: traces, the reason with advice, and the module in its best state. Without a context, the
@@ -233,9 +234,9 @@ class ConditionalMixture(nn.Module):
         target = Target(self.event_shape, self.weights_head.start, self.checked, seen)
         batches, held = parted(target, x, context, validation, batch_size, generator)
         if not bool(self.begun):
-            self._begin_somewhere(*some_rows(batches), seen, generator)
+            self._begin_somewhere(*some_rows(batches), generator)
         optimizer = partial(torch.optim.Adam, lr=_RATE) if optimizer is None else optimizer
-        return train(self, batches, held, seen, optimizer, epochs, early_stopping, progress)
+        return train(self, batches, held, optimizer, epochs, early_stopping, progress)
 
     def _by_em(self, x: Any, context: Any, seen: Observation, generator: Generator | None, progress: bool) -> Fit:
         _without(context)
@@ -244,12 +245,13 @@ class ConditionalMixture(nn.Module):
         self.begin(found.mixture)
         return found
 
-    def _begin_somewhere(self, context: Tensor, x: Tensor, seen: Observation, generator: Generator | None) -> None:
+    def _begin_somewhere(self, context: Tensor, block: Block, generator: Generator | None) -> None:
         """Starts at a clustering of rows, or, where there are only records of them, at the fit that undoes errors."""
-        if seen is EXACT:
-            self.initialize(x, "kmeans", context, generator)
+        if block.observation.exact:
+            self.initialize(block.x, "kmeans", context, generator)
         else:
-            self.begin(learn(x, self.components, observation=seen, family=self.family, generator=generator).mixture)
+            asked: dict[str, Any] = {"family": self.family, "generator": generator}
+            self.begin(learn(block.x, self.components, observation=block.observation, **asked).mixture)
             self.take_units(context)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..components.observation import Observation
+from ..data import Block
 from ..errors import refuse
 from ..learning import Reason
 from ..learning.loop.progress import progress_report
@@ -100,7 +100,6 @@ def train(
     module: nn.Module,
     batches: Batches,
     held: Batches | None,
-    seen: Observation,
     optimizer: Optimizer,
     epochs: int,
     patience: int,
@@ -111,7 +110,7 @@ def train(
     course.keep()
     try:
         with progress_report(progress, epochs) as report:
-            _epochs(course, batches, held, seen, optimizer(module.parameters()), epochs, report)
+            _epochs(course, batches, held, optimizer(module.parameters()), epochs, report)
     except KeyboardInterrupt:
         course.interrupted()
     return course.result()
@@ -121,14 +120,13 @@ def _epochs(
     course: Course,
     batches: Batches,
     held: Batches | None,
-    seen: Observation,
     steps: torch.optim.Optimizer,
     epochs: int,
     report: Report | None,
 ) -> None:
     for epoch in range(epochs):
-        learned = _epoch(course.module, batches, seen, steps)
-        foretold = learned if held is None else _log_density(course.module, held, seen)
+        learned = _epoch(course.module, batches, steps)
+        foretold = learned if held is None else _log_density(course.module, held)
         if not course.noted(learned, foretold):
             return
         if course.tired:
@@ -138,25 +136,30 @@ def _epochs(
             report(epoch + 1, foretold)
 
 
-def _epoch(module: nn.Module, batches: Batches, seen: Observation, steps: torch.optim.Optimizer) -> float:
+def _epoch(module: nn.Module, batches: Batches, steps: torch.optim.Optimizer) -> float:
     """One pass of steps; returns the mean log-density of the rows while it was under way."""
     module.train()
     total, count = 0.0, 0
-    for context, x in batches:
+    for context, block in batches:
         steps.zero_grad()
-        density = module(context).observed(seen).log_prob(x).mean()
+        density = _densities(module, context, block).mean()
         (-density).backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), _LONGEST)
         steps.step()
-        total, count = total + density.detach() * len(x), count + len(x)
+        total, count = total + density.detach() * len(block), count + len(block)
     return float(total / count) if count else refuse("x", "at least one batch", "none")
 
 
 @torch.no_grad()
-def _log_density(module: nn.Module, batches: Batches, seen: Observation) -> float:
+def _log_density(module: nn.Module, batches: Batches) -> float:
     """The mean log-density of rows."""
     module.eval()
     total, count = 0.0, 0
-    for context, x in batches:
-        total, count = total + module(context).observed(seen).log_prob(x).sum(), count + len(x)
+    for context, block in batches:
+        total, count = total + _densities(module, context, block).sum(), count + len(block)
     return float(total / count)
+
+
+def _densities(module: nn.Module, context: Tensor, block: Block) -> Tensor:
+    """The log-density of each row, as it was recorded."""
+    return block.observation.own_log_prob(module(context), block.x)

@@ -11,7 +11,7 @@ from ..components import Component, Gaussian
 from ..components.observation import Frame
 from ..errors import refuse
 
-__all__ = ["add_up", "aligned", "lead", "of_label", "weighted"]
+__all__ = ["add_up", "aligned", "by_row", "lead", "of_label", "weighted"]
 
 
 def add_up(parts: Sequence[tuple[Tensor, ...]]) -> list[Tensor]:
@@ -63,6 +63,11 @@ def aligned(tensor: Tensor, components: Component) -> Tensor:
     inner = (1,) * (len(components.batch_shape) - 1)
     rows = tensor.shape[:1] if tensor.shape[0] > 1 else ()
     return tensor.reshape(*rows, *inner, *tensor.shape[1:])
+
+
+def by_row(tensor: Tensor, components: Component) -> Tensor:
+    """A tensor led by ``(R, C)`` beside components ``(N, K)`` of which each row has its own: as it is."""
+    return tensor
 
 
 def of_label(tensor: Tensor, labels: Tensor) -> Tensor:

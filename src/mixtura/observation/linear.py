@@ -23,13 +23,13 @@ from ..components.observation import EXACT, Frame, Observation, over
 from ..errors import refuse
 from ..kernels import Drawn
 from ..mixture import Mixture
-from .base import add_up, aligned, of_label, weighted
+from .base import add_up, aligned, by_row, of_label, weighted
 from .clean_draws import drawn_sums
 from .clean_posterior import clean_posterior
 from .clean_sums import carried_back, expected_sums, finished
 from .matrices import added, apply, square_root, whole
 from .recorded_law import recorded_law, trusted_law
-from .seen_rows import pieces
+from .seen_rows import SeenRows, pieces
 
 __all__ = ["Linear"]
 
@@ -149,6 +149,14 @@ class Linear(Observation):
     def density(self, components: Component, y: Tensor) -> Tensor:
         rows = y if components.event_shape else y.unsqueeze(-1)
         return trusted_law(self, components).log_prob(rows)
+
+    def own_log_prob(self, mixture: Mixture, y: Tensor) -> Tensor:
+        if not self.side:
+            return super().own_log_prob(mixture, y)
+        gaussian, rows = mixture.components.gaussian_law, self._refused_gaps(y.reshape(len(y), -1))
+        if self._has_gaps(rows):
+            return torch.logsumexp(mixture.logits + SeenRows.of(self, gaussian, rows, by_row).log_prob, -1)
+        return Mixture._of(mixture.logits, trusted_law(self, gaussian, by_row)).log_prob(rows)
 
     def moments(self, components: Component) -> tuple[Tensor, Tensor]:
         recorded = self.law(components)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,10 @@ from ..components import Component
 from ..components.covariance.posterior import refuse_singular
 from .base import aligned
 
-__all__ = ["added", "apply", "cholesky", "congruent", "image", "square_root", "whole"]
+__all__ = ["Placed", "added", "apply", "cholesky", "congruent", "image", "square_root", "whole"]
+
+Placed = Callable[[Tensor, Component], Tensor]
+"""How tensors led by ``(R, C)`` stand beside components: `aligned`, or `by_row`."""
 
 
 def apply(matrix: Tensor, vector: Tensor) -> Tensor:
@@ -17,9 +22,9 @@ def apply(matrix: Tensor, vector: Tensor) -> Tensor:
     return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
 
 
-def image(matrix: Tensor | None, mean: Tensor, components: Component) -> Tensor:
+def image(matrix: Tensor | None, mean: Tensor, components: Component, placed: Placed = aligned) -> Tensor:
     """Means seen through A."""
-    return mean if matrix is None else apply(aligned(matrix, components), mean)
+    return mean if matrix is None else apply(placed(matrix, components), mean)
 
 
 def congruent(matrix: Tensor | None, covariance: Tensor, components: Component) -> Tensor:

@@ -15,7 +15,7 @@ from ..components.covariance.full import factored
 from ..components.covariance.posterior import refuse_singular
 from ..components.gaussian_algebra import expanded
 from .base import aligned
-from .matrices import image, square_root
+from .matrices import Placed, image, square_root
 
 if TYPE_CHECKING:
     from .linear import Linear
@@ -38,13 +38,14 @@ def _placed(mean: Tensor, structure: Structure) -> Gaussian:
     return Gaussian._of(location=mean.expand(*batch, *mean.shape[-2:]), structure=expanded(structure, batch))
 
 
-def trusted_law(observation: Linear, components: Component) -> Gaussian:
+def trusted_law(observation: Linear, components: Component, placed: Placed = aligned) -> Gaussian:
     """Returns the same law as Gaussians on vectors, without a look at a number: in the structure that always holds."""
     gaussian = components.gaussian_law
-    mean = image(observation.matrix, gaussian.location, components) + aligned(observation.offset, components)
-    clean, noise = gaussian.structure, aligned(observation.noise, gaussian)
+    offset = placed(observation.offset, gaussian)
+    mean = image(observation.matrix, gaussian.location, gaussian, placed) + offset
+    clean, noise = gaussian.structure, placed(observation.noise, gaussian)
     if observation.matrix is not None:
-        matrix = aligned(observation.matrix, gaussian)
+        matrix = placed(observation.matrix, gaussian)
         errors = torch.diag_embed(noise) if observation.diagonal else noise
         structure = factored(matrix @ clean.dense(gaussian.features) @ matrix.mT + errors, False)
     else:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..components import Gaussian
 from ..components.covariance.columns import divided
 from .base import aligned
-from .matrices import apply, cholesky, image, whole
+from .matrices import Placed, apply, cholesky, image, whole
 
 if TYPE_CHECKING:
     from .linear import Linear
@@ -39,11 +39,12 @@ class SeenRows:
     recorded: Tensor | int  # how many coordinates, (*rows, 1)
 
     @classmethod
-    def of(cls, observation: Linear, gaussian: Gaussian, y: Tensor) -> SeenRows:
-        mean = image(observation.matrix, gaussian.location, gaussian) + aligned(observation.offset, gaussian)
-        noise = aligned(whole(observation.noise), gaussian)
+    def of(cls, observation: Linear, gaussian: Gaussian, y: Tensor, placed: Placed = aligned) -> SeenRows:
+        offset = placed(observation.offset, gaussian)
+        mean = image(observation.matrix, gaussian.location, gaussian, placed) + offset
+        noise = placed(whole(observation.noise), gaussian)
         identity = torch.eye(observation.width, dtype=y.dtype, device=y.device)
-        matrix = identity if observation.matrix is None else aligned(observation.matrix, gaussian)
+        matrix = identity if observation.matrix is None else placed(observation.matrix, gaussian)
         residual = y.unsqueeze(-2) - mean
         if not (observation.gaps and bool(y.isnan().any())):
             return cls(gaussian, residual, matrix, noise, observation.width)
@@ -94,7 +95,10 @@ class SeenRows:
 def pieces(observation: Linear, gaussian: Gaussian, y: Tensor) -> Iterator[SeenRows]:
     """The rows ``(n, ..., M)`` in pieces small enough for a matrix per row and component."""
     features = max(observation.width, gaussian.features)
-    if observation.side and len(y) != len(observation.side[0]):  # sample dimensions in front of the rows
+    own = y.ndim <= len(gaussian.batch_shape)  # each row has components of its own
+    if own or (
+        observation.side and len(y) != len(observation.side[0])
+    ):  # or sample dimensions are in front of the rows
         yield SeenRows.of(observation, gaussian, y)
         return
     size = max(1, 2**21 // (gaussian.batch_shape.numel() * features * features))
