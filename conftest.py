@@ -14,12 +14,14 @@ import torch  # noqa: E402
 @pytest.fixture(autouse=True)
 def own_randomness():
     """Every test starts from the same global random state and leaves none behind."""
-    numpy_state = np.random.get_state()
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(0)
-        np.random.seed(0)
-        yield
-    np.random.set_state(numpy_state)
+    states = np.random.get_state(), torch.get_rng_state()
+    np.random.seed(0)
+    torch.default_generator.manual_seed(0)  # `torch.manual_seed` would write down a stack, too
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(0)
+    yield
+    np.random.set_state(states[0])
+    torch.set_rng_state(states[1])
 
 
 @pytest.fixture(autouse=True)
