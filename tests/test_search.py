@@ -7,8 +7,10 @@ import torch
 from torch import distributions as law
 
 import mixtura as mx
+from mixtura.kernels.small import End
 from mixtura.learning import Reason
 from mixtura.learning.loop.leaps import tabled
+from mixtura.learning.loop.traces import stack
 from mixtura.learning.search.gaussian_kind import GaussianKind
 from mixtura.learning.search.member_kind import MemberKind
 from mixtura.learning.search.small_flight import flown
@@ -288,3 +290,40 @@ def test_stretches_of_a_flight_are_the_plain_loop(family):
     whole = flight.advanced(137)
     made, all_made = few.traces.of(0), whole.traces.of(0)
     torch.testing.assert_close(made, all_made[: len(made)], rtol=1e-10, atol=1e-10)
+
+
+def random_starts(x, components, count=8):
+    """So many starts of EM from random rows, as a flight."""
+    fits = [
+        mx.fit(x, components, init=mx.learning.RandomRows(), restarts=1, method=mx.EM(1), generator=seeded(seed))
+        for seed in range(count)
+    ]
+    start = stack([one.mixture for one in fits])
+    flight = flown(mx.EM(), fits[0].rows, start, torch.zeros(2, dtype=F64))
+    assert flight is not None
+    return flight
+
+
+def test_starts_without_hope_are_given_up_and_those_with_it_end_where_they_did():
+    flight = random_starts(clusters([(0, 0), (5, 0), (0, 5), (6, 6)]), 4)
+    free = flight.finished()
+    best = free.objective.max()
+    assert set(free.ends) == {End.CONVERGED}
+    assert set(flight.finished(sought=best + 1).ends) == {End.HOPELESS}
+    pressed = flight.finished(sought=best - 1e-3)
+    given_up = pressed.ends == End.HOPELESS
+    assert given_up.any() and not given_up.all()
+    assert (pressed.objective[0] == free.objective[0])[~given_up].all()
+    for line in given_up.nonzero()[0]:
+        trace, whole = pressed.traces.of(line), free.traces.of(line)
+        assert (trace == whole[: len(trace)]).all() and len(trace) < len(whole)
+        assert trace[-1] + 4 * (trace[-1] - trace[(len(trace) - 1) // 2]) < best - 1e-3
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_moves_from_an_optimum_beside_the_best_lead_on(seed):
+    """From the best optimum that starts find here, moves lead nowhere; from a lower one they lead above it."""
+    columns = pytest.importorskip("sklearn.datasets").load_breast_cancer().data[:, [0, 1, 4, 5]]
+    x = torch.from_numpy(columns)
+    fit = mx.fit((x - x.mean(0)) / x.std(0), 4, generator=seeded(seed))
+    assert fit.log_likelihood > -2663.35

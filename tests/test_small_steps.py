@@ -9,7 +9,7 @@ import mixtura as mx
 from mixtura.components import structure
 from mixtura.kernels.laws import Law
 from mixtura.kernels.native.machine import called
-from mixtura.kernels.native.panels import WIDTH
+from mixtura.kernels.native.panels import PART, WIDTH
 from mixtura.kernels.native.values import INT, NUMBERS, REAL
 from mixtura.kernels.small_steps import covariances as compiled
 from mixtura.kernels.small_steps import exponential_step, exponential_sums
@@ -151,11 +151,11 @@ def test_an_update_is_that_of_the_family(name):
     statistics = components.sufficient(x).reshape(ROWS, -1)
     features = statistics.shape[1]
     columns, shares = panelled(statistics.numpy(), width), panelled(weight.numpy()[:, None], width)
-    state, by_lane = state_of(logits, components).numpy(), np.empty(COMPONENTS * (1 + features) * width)
+    state, by_lane = state_of(logits, components).numpy(), np.empty(COMPONENTS * (1 + features) * PART)
     found = expected(columns, shares, len(shares) // width, state, COMPONENTS, features, width, by_lane)
     base = weight @ components.base(x).reshape(ROWS, -1).sum(-1)
     assert found + base == pytest.approx(expectation.log_likelihood.item(), rel=1e-12)
-    sums = by_lane.reshape(-1, width).sum(1)
+    sums = by_lane.reshape(-1, PART).sum(1)
     theirs = torch.cat([expectation.weight, expectation.moments[0].flatten()])
     torch.testing.assert_close(torch.from_numpy(sums), theirs, rtol=1e-12, atol=1e-9)
 

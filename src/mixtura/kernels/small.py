@@ -44,11 +44,15 @@ GRAIN = 2_000_000  # row-components worth another thread: about some millisecond
 
 
 class Limits(NamedTuple):
-    """How far starts are advanced: updates, the gain still to come at which one ends, and whether to extrapolate."""
+    """How far starts are advanced: updates, the gain still to come at which one ends, and whether to extrapolate.
+
+    A start that will not come to the objective ``sought``, by the pace of its last updates, is given up as hopeless.
+    """
 
     updates: int
     tolerance: float
     accelerated: bool
+    sought: float = -np.inf
 
 
 class Outcome(NamedTuple):
@@ -219,8 +223,8 @@ class States(ABC):
         table, group, states, count = self.table, self.group, self.states.copy(), len(self)
         traces, ends = np.full((count, limits.updates + 3), np.nan), np.zeros((count, 2), np.int64)
         notes = np.zeros((count, 2))
-        numbers = limits.updates, limits.tolerance, np.finfo(np.float64).eps, limits.accelerated
-        given = table.places, table.total, table.base, table.floor, self._measure(), np.ascontiguousarray(group)
+        numbers = limits.updates, limits.tolerance, np.finfo(np.float64).eps, limits.accelerated, limits.sought
+        given = table.places, table.total, table.base, table.floor, 1 / self._measure(), np.ascontiguousarray(group)
         found = traces, ends, notes
         calls, shape, spare = self._steps()
         driver, shapes = compiled(_DRIVER), np.ascontiguousarray(np.broadcast_to(shape, (count, shape.shape[-1])))

@@ -58,3 +58,4 @@ class End(IntEnum):
     COLLAPSED = 2
     NOT_FINITE = 3
     FELL = 4
+    HOPELESS = 5

@@ -25,6 +25,7 @@ __all__ = [
     "log",
     "masked_load",
     "masked_store",
+    "quarters",
     "root",
     "spread",
     "total",
@@ -106,6 +107,14 @@ def masked_store(builder: Any, value: Any, pointer: Any, mask: Any) -> None:
     """Writes numbers to a pointer where the mask says so."""
     name, kind = f"llvm.masked.store.{_suffix(value.type)}.p0", value.type
     intrinsic(builder, name, ir.VoidType(), value, pointer, _aligned(kind), mask)
+
+
+def quarters(builder: Any, a: Any) -> list[Any]:
+    """The vectors of a panel, one by one."""
+    count = a.type.count // VECTORS
+    masks = ([ir.IntType(32)(v * count + i) for i in range(count)] for v in range(VECTORS))
+    kind = ir.VectorType(ir.IntType(32), count)
+    return [builder.shuffle_vector(a, ir.Constant(a.type, ir.Undefined), ir.Constant(kind, mask)) for mask in masks]
 
 
 def root(builder: Any, a: Any) -> Any:

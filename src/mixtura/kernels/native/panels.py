@@ -1,6 +1,7 @@
 """Panels of numbers in machine code: read, written, combined; and the softmax over the components of a panel of rows.
 
-A panel is a value like any other, to which the usual operators apply lane by lane.
+A panel is a value like any other, to which the usual operators apply lane by lane. Sums over panels are kept in vectors
+of a quarter of a panel each, which is a quarter of what is read and written.
 """
 
 from __future__ import annotations
@@ -15,44 +16,70 @@ from .program import plain
 from .values import REAL, converted
 
 __all__ = [
+    "PART",
     "WIDTH",
+    "added",
     "beyond",
     "calling",
     "exp",
     "fma",
     "largest",
     "load_panel",
+    "load_part",
     "log",
     "smallest",
     "softmax",
+    "multiplied",
     "splat",
     "store",
     "total",
     "where_negative",
 ]
 
-WIDTH = lanes.lanes(8)[0]
-"""Numbers in a panel."""
+WIDTH, PART = lanes.lanes(8)
+"""Numbers in a panel, and in a part of it."""
 
-_PANEL = ir.VectorType(REAL, WIDTH)
+_PANEL, _PART = ir.VectorType(REAL, WIDTH), ir.VectorType(REAL, PART)
 
 largest, exp, log, total = named(lanes.largest), named(lanes.exp), named(lanes.log), named(lanes.total)
 
 
-def _place(builder: Any, numbers: Any, index: Any) -> Any:
-    return builder.bitcast(builder.gep(numbers, [index], inbounds=True), _PANEL.as_pointer())
+def _place(builder: Any, numbers: Any, index: Any, kind: Any) -> Any:
+    return builder.bitcast(builder.gep(numbers, [index], inbounds=True), kind.as_pointer())
 
 
 @named
 def load_panel(builder: Any, numbers: Any, index: Any) -> Any:
     """Consecutive numbers, from an index on."""
-    return builder.load(_place(builder, numbers, index), align=8)
+    return builder.load(_place(builder, numbers, index, _PANEL), align=8)
+
+
+@named
+def load_part(builder: Any, numbers: Any, index: Any) -> Any:
+    """As many numbers as a part of a panel has, from an index on."""
+    return builder.load(_place(builder, numbers, index, _PART), align=8)
 
 
 @named
 def store(builder: Any, numbers: Any, index: Any, value: Any) -> None:
-    """Writes a panel, from an index on."""
-    builder.store(value, _place(builder, numbers, index), align=8)
+    """Writes a panel, or a part of one, from an index on."""
+    builder.store(value, _place(builder, numbers, index, value.type), align=8)
+
+
+@named
+def added(builder: Any, a: Any, part: Any) -> Any:
+    """A part of a panel and all parts of another one."""
+    for one in lanes.quarters(builder, a):
+        part = builder.fadd(part, one)
+    return part
+
+
+@named
+def multiplied(builder: Any, a: Any, b: Any, part: Any) -> Any:
+    """A part of a panel and all parts of a product of two others."""
+    for one, other in zip(lanes.quarters(builder, a), lanes.quarters(builder, b), strict=True):
+        part = lanes.fma(builder, one, other, part)
+    return part
 
 
 @named

@@ -23,9 +23,9 @@ from ..native.values import INT, NUMBERS, VOID, WHOLE
 from ..steps import End
 from .calls import Array, expect_at, match_at, pointers
 
-__all__ = ["COLLAPSED", "CONVERGED", "FELL", "NOT_FINITE", "RUNNING", "WIDTH", "advance"]
+__all__ = ["COLLAPSED", "CONVERGED", "FELL", "HOPELESS", "NOT_FINITE", "RUNNING", "WIDTH", "advance"]
 
-RUNNING, CONVERGED, COLLAPSED, NOT_FINITE, FELL = map(int, End)
+RUNNING, CONVERGED, COLLAPSED, NOT_FINITE, FELL, HOPELESS = map(int, End)
 
 
 @plain
@@ -42,15 +42,15 @@ def larger(a, b):
 
 
 @plain
-def extrapolate(first, second, third, unit, longest, out, count):
+def extrapolate(first, second, third, scale, longest, out, count):
     """Sums far ahead of three in a row; how far, as a multiple of a step, and how far it is to where they would end.
 
     Lengths are measured with each sum in a unit of its own, so that a change of units changes nothing.
     """
     r2, w2 = 0.0, 0.0
     for i in range(count):
-        r = (second[i] - first[i]) / unit[i]
-        w = (third[i] - second[i]) / unit[i] - r
+        r = (second[i] - first[i]) * scale[i]
+        w = (third[i] - second[i]) * scale[i] - r
         r2 += r * r
         w2 += w * w
     far = math.sqrt(r2 / w2) if w2 > 0.0 else 1.0
@@ -74,6 +74,12 @@ def settled(trace, last, slow, limits):
         return larger(gain, before) * _SLOWER * slow < tolerance
     rate = gain / before if before > 0.0 else 1.0
     return rate < 1.0 and gain < 10 * tolerance and gain * rate / (1 - rate) < tolerance
+
+
+@plain
+def hopeless(trace, last, sought):
+    """Whether a start gains too slowly to come to the objective sought."""
+    return last >= _FEWEST and trace[last] + _HOPE * (trace[last] - trace[last // 2]) < sought
 
 
 class Room(NamedTuple):
@@ -102,7 +108,8 @@ class Room(NamedTuple):
 _SLOWER = 3.0  # times as slow as steps that mix all directions tell, as `loop.traces` has it
 _GROWTH, _SLOWLY = 1.02, 1.001  # of a weight in an update, from which on a component grows, or one of less than a row
 _LONGEST, _STEP, _FAR = range(3)
-_UPDATES, _TOLERANCE, _PRECISION, _ACCELERATED = range(4)
+_UPDATES, _TOLERANCE, _PRECISION, _ACCELERATED, _SOUGHT = range(5)
+_HOPE, _FEWEST = 4.0, 5  # times the gain of the latter half of its updates, that a start may yet gain; from so many on
 
 
 def size_of_room(numbers, size, shape, spare):
@@ -191,6 +198,14 @@ def guessed(known, match, floor, measure, shape, room):
 
 
 @plain
+def arrived(trace, last, room, total, components, limits):
+    """Whether a start has converged, or has no hope of what is sought."""
+    if settled(trace, last, room.pace[_FAR], limits) and not growing(room, total, components):
+        return CONVERGED
+    return HOPELESS if hopeless(trace, last, limits[_SOUGHT]) else RUNNING
+
+
+@plain
 def pursued(columns, weight, place, total, base, floor, measure, calls, shape, limits, trace, room):
     """Advances the start in the room; returns how it ended, how many objectives it has, and two particulars."""
     made, entries, known, guess, broken = 0, 0, 0, False, -1
@@ -209,10 +224,9 @@ def pursued(columns, weight, place, total, base, floor, measure, calls, shape, l
                 return ended, entries, 0.0, trace[entries - 1] - objective if entries else 0.0
             noted(objective, trace, entries, guess, room)
             entries += 1
-            if settled(trace, entries - 1, room.pace[_FAR], limits) and not growing(room, total, shape[0]):
-                return CONVERGED, entries, 0.0, 0.0
-            if made > limits[_UPDATES]:
-                return RUNNING, entries, 0.0, 0.0
+            ended = arrived(trace, entries - 1, room, total, shape[0], limits)
+            if ended != RUNNING or made > limits[_UPDATES]:
+                return ended, entries, 0.0, 0.0
         copy(room.state, room.about, room.numbers)
         steady = rejected or not limits[_ACCELERATED]
         known, guess = (1, False) if steady else guessed(known, calls[1], floor, measure, shape, room)
@@ -272,7 +286,7 @@ def advance(
         total: The weight of all rows of each group, (G,).
         base: What is to be added to the log-likelihood of each group, (G,).
         floor: The variance of each column below which a component has collapsed, by group, (G, D).
-        measure: The unit of each sum, in which steps are measured, by group, (G, M).
+        measure: What brings each sum to the unit in which steps are measured, by group, (G, M).
         group: The group of each start, (S,).
         calls: Addresses of the E-step and of the M-step.
         shapes: Components, columns, rows in a panel, and what else the steps ask for, by start, (S, C); the first two
@@ -280,7 +294,7 @@ def advance(
         spare: Numbers of scratch for the steps, two arrays.
         states: Parameters of the starts, (S, P), changed in place.
         limits: The largest number of updates, the gain still to come at which a start ends, the relative rounding of
-            an objective, and whether to extrapolate.
+            an objective, whether to extrapolate, and the objective that a start must have hope of.
         traces: Room for the objectives, (S, updates + 3).
         ends: How each start ended, and how many objectives it has, (S, 2).
         notes: Which component collapsed and its weight, or by how much the objective fell, (S, 2).

@@ -4,7 +4,7 @@ A shape is K, F, rows in a panel, the law, the statistics of a member, and the t
 """
 
 from ..native.machine import address, called
-from ..native.panels import load_panel, total
+from ..native.panels import PART, load_part, total
 from ..native.program import plain
 from .calls import EXPECT, MATCH, Array, pointers
 from .exponential_step import update
@@ -19,7 +19,7 @@ def expected(columns, weight, begin, end, state, shape, lanes, joint, spare, sum
     components, features, width = shape[0], shape[1], shape[2]
     found = expect(columns, weight, begin, end, state, components, features, width, joint, lanes)
     for i in range(components * (1 + features)):
-        sums[i] = plain[i] = total(load_panel(lanes, i * width))
+        sums[i] = plain[i] = total(load_part(lanes, i * PART))
     return found
 
 

@@ -9,7 +9,7 @@ to which the base measure adds the same for all components. Parameters of a star
 (K), constants (K), natural parameters (K, F).
 """
 
-from ..native.panels import fma, load_panel, softmax, splat, store, total
+from ..native.panels import PART, added, fma, load_panel, load_part, multiplied, softmax, splat, store, total
 from ..native.program import plain
 
 __all__ = ["expect"]
@@ -18,9 +18,9 @@ __all__ = ["expect"]
 @plain
 def expect(columns, weight, begin, end, state, components, features, width, joint, lanes):
     """Log-likelihood of the panels [begin, end), base measure aside; leaves the sums of r and of r T by lane."""
-    likelihood = nothing = splat(0.0, load_panel(weight, 0))
+    likelihood = splat(0.0, load_panel(weight, 0))
     for i in range(components * (1 + features)):
-        store(lanes, i * width, nothing)
+        store(lanes, i * PART, splat(0.0, load_part(weight, 0)))
     for p in range(begin, end):
         share, row = load_panel(weight, p * width), p * features * width
         for k in range(components):
@@ -32,8 +32,8 @@ def expect(columns, weight, begin, end, state, components, features, width, join
         likelihood = fma(share, softmax(joint, 0, components, width), likelihood)
         for k in range(components):
             r = load_panel(joint, k * width) * share
-            store(lanes, k * width, load_panel(lanes, k * width) + r)
+            store(lanes, k * PART, added(r, load_part(lanes, k * PART)))
             for f in range(features):
-                at = (components + k * features + f) * width
-                store(lanes, at, fma(r, load_panel(columns, row + f * width), load_panel(lanes, at)))
+                at = (components + k * features + f) * PART
+                store(lanes, at, multiplied(r, load_panel(columns, row + f * width), load_part(lanes, at)))
     return total(likelihood)

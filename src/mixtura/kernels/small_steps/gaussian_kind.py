@@ -19,7 +19,7 @@ def expected(columns, weight, begin, end, state, shape, lanes, joint, spare, sum
     """Log-likelihood of the panels [begin, end), and sums about the means and about the origin."""
     components, features, width, dense = shape[0], shape[1], shape[2], shape[3] >= FULL
     found = expect(columns, weight, begin, end, state, components, features, dense, width, spare, joint, lanes)
-    collect(lanes, components, features, width, sums)
+    collect(lanes, components, features, dense, sums)
     about_origin(sums, state, components, features, plain)
     return found
 

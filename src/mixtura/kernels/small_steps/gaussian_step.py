@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ..native.panels import load_panel, total
+from ..native.panels import PART, load_part, total
 from ..native.program import plain
 from .calls import covariances_at
 from .codes import EVI, SPHERICAL, TIED_DIAGONAL, TIED_FULL, TIED_SPHERICAL, VEE, VEI
@@ -33,16 +33,17 @@ def size_of_state(components, features):
 
 
 @plain
-def collect(lanes, components, features, width, sums):
-    """Adds up the lanes, and mirrors the lower triangles of S."""
-    for i in range(size_of_sums(components, features)):
-        sums[i] = total(load_panel(lanes, i * width))
+def collect(lanes, components, features, dense, sums):
+    """Adds up the lanes: N, f, and the lower triangles of S, which are mirrored, or their diagonals."""
     first = components * (1 + features)
+    for i in range(first):
+        sums[i] = total(load_part(lanes, i * PART))
     for k in range(components):
         at = first + k * features * features
         for i in range(features):
-            for j in range(i):
-                sums[at + j * features + i] = sums[at + i * features + j]
+            for j in range(i + 1):
+                value = total(load_part(lanes, (at + i * features + j) * PART)) if dense or i == j else 0.0
+                sums[at + i * features + j] = sums[at + j * features + i] = value
 
 
 @plain
@@ -51,12 +52,12 @@ def pool(weight, moment, components, square):
     total = 0.0
     for k in range(components):
         total += weight[k]
-    for e in range(square):
-        value = 0.0
-        for k in range(components):
-            value += weight[k] / total * moment[k * square + e]
-        for k in range(components):
-            moment[k * square + e] = value
+    for k in range(components):
+        share = weight[k] / total
+        for e in range(square):
+            moment[e] = share * moment[k * square + e] + (moment[e] if k else 0.0)
+    for e in range(square, components * square):
+        moment[e] = moment[e - square]
 
 
 @plain
@@ -143,16 +144,15 @@ def update(code, step, sums, reference, components, features, state, covariances
         if not (weight > 0.0 and math.isfinite(weight)):
             return k
         state[k] = math.log(weight / total)
-        f, s = components + k * features, components * (1 + features) + k * square
+        f, s, share = components + k * features, components * (1 + features) + k * square, 1.0 / weight
         for i in range(features):
-            shift = sums[f + i] / weight
+            shift = sums[f + i] * share
             state[means + k * features + i] = reference[means + k * features + i] + shift
             if not math.isfinite(shift):
                 return k
             for j in range(features):
-                covariances[k * square + i * features + j] = sums[s + i * features + j] / weight - shift * (
-                    sums[f + j] / weight
-                )
+                value = sums[s + i * features + j] * share - shift * (sums[f + j] * share)
+                covariances[k * square + i * features + j] = value
     structured(code, step, sums, covariances, components, features, state, matrices, room)
     for e in range(components * square):
         state[matrices + e] = covariances[e]

@@ -1,11 +1,11 @@
 r"""The E-step of one start over a small table: log-likelihood and sums about the current means.
 
 Rows are stored in panels, feature by feature, so that lanes are rows; a row that fills a panel has weight zero. Every
-sum keeps one number for each lane until the last panel. Factors come divided by :math:`\sqrt 2`, so that a log joint
-is a constant minus a squared length.
+sum keeps one number for each lane of a part of a panel until the last one. Factors come divided by
+:math:`\sqrt 2`, so that a log joint is a constant minus a squared length.
 """
 
-from ..native.panels import fma, load_panel, softmax, splat, store, total
+from ..native.panels import PART, added, fma, load_panel, load_part, multiplied, softmax, splat, store, total
 from ..native.program import plain
 
 __all__ = ["expect"]
@@ -35,21 +35,21 @@ def moments(r, t, at, first, second, features, dense, width, lanes):
     """Adds a component's share of a panel to the sums by lane: first and second moments."""
     for i in range(features):
         ri = r * load_panel(t, at + i * width)
-        store(lanes, first + i * width, load_panel(lanes, first + i * width) + ri)
+        store(lanes, first + i * PART, added(ri, load_part(lanes, first + i * PART)))
         for j in range(0 if dense else i, i + 1):
-            where = second + (i * features + j) * width
-            store(lanes, where, fma(ri, load_panel(t, at + j * width), load_panel(lanes, where)))
+            where = second + (i * features + j) * PART
+            store(lanes, where, multiplied(ri, load_panel(t, at + j * width), load_part(lanes, where)))
 
 
 @plain
 def expect(columns, weight, begin, end, state, components, features, dense, width, t, joint, lanes):
     """Log-likelihood of the panels [begin, end); leaves the sums by lane."""
-    likelihood = nothing = splat(0.0, load_panel(weight, 0))
+    likelihood = splat(0.0, load_panel(weight, 0))
     square, stretch = features * features, features * width
     for i in range(components * (1 + features + square)):
-        store(lanes, i * width, nothing)
+        store(lanes, i * PART, splat(0.0, load_part(weight, 0)))
     means, factors = 2 * components, components * (2 + features)
-    first, second = components * width, components * (1 + features) * width
+    first, second = components * PART, components * (1 + features) * PART
     for p in range(begin, end):
         share = load_panel(weight, p * width)
         for k in range(components):
@@ -60,7 +60,7 @@ def expect(columns, weight, begin, end, state, components, features, dense, widt
         likelihood = fma(share, softmax(joint, 0, components, width), likelihood)
         for k in range(components):
             r = load_panel(joint, k * width) * share
-            store(lanes, k * width, load_panel(lanes, k * width) + r)
-            f, s = first + k * stretch, second + k * square * width
+            store(lanes, k * PART, added(r, load_part(lanes, k * PART)))
+            f, s = first + k * features * PART, second + k * square * PART
             moments(r, t, k * stretch, f, s, features, dense, width, lanes)
     return total(likelihood)

@@ -28,7 +28,7 @@ from .spurious import spurious
 
 __all__ = ["GaussianKind"]
 
-_NESTED = 1.5  # by how much the scales of two components about one mean are apart, each way
+_NESTED = 2.0  # by how much the scales of two components about one mean are apart, each way
 
 
 @dataclass(frozen=True, eq=False)

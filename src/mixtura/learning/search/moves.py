@@ -1,8 +1,9 @@
-"""Moves from the best optimum: a component is taken from where it is of little use and put where one is missing.
+"""Moves from the best optima: a component is taken from where it is of little use and put where one is missing.
 
-Of K components, i is dropped and j becomes two, apart or one inside the other, as its kind says. All pairs (i, j) race
-for a few updates; the best go on to the end, and what they found is the new best if it gains. That is repeated until
-nothing gains.
+Of K components, i is dropped and j becomes two, apart or one inside the other, as its kind says. All pairs (i, j) go on
+while there is hope that they end above the best optimum; what does is the new best. That is repeated, each time from
+the best optimum from which no moves were tried, until they gained nothing twice in a row: beside the best optimum of
+all there may be one that is better than all its neighbours but lower.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ import numpy as np
 
 from ...kernels.small import End
 from .flight import Array
-from .race import SAME, Raced, distinct, ended
+from .race import SAME, Raced, distinct
 from .small_flight import SmallFlight
 
 __all__ = ["moved"]
 
-_ROUNDS = 20  # a bound that is never met: each round must gain
-_SHORT = 10  # updates in a leg
-_FEWEST, _MOST = 4, 10  # moves that go on
-_PACES = 2.0  # legs like the last one within which a move must be where it came from
+_ROUNDS = 20  # a bound that is hardly ever met: each round but one must gain
+_IDLE = 2  # rounds without a gain after which the search ends
+_SHORT = 10  # updates after which it is known who leaves a spurious optimum
+_FEWEST = 4  # of these that go on
 
 
 def moved(found: Raced[SmallFlight[Any]], total: Array) -> tuple[SmallFlight[Any], bool]:
@@ -32,33 +33,40 @@ def moved(found: Raced[SmallFlight[Any]], total: Array) -> tuple[SmallFlight[Any
         total: The weight of the rows of the group, (1,).
     """
     best, spurious = found.flight.first, bool(found.spurious[0, 0])
+    if best.interrupted or best.starts.components < 2 or best.ends[0] != End.CONVERGED:
+        return best, spurious
+    sound = (found.counts > 0) & ~found.spurious & (found.flight.ends == End.CONVERGED)
+    known = _left(best, total) if spurious else found.flight.chosen(sound).each
+    return (_climbed(known, total), False) if known else (best, True)
+
+
+def _climbed(known: list[SmallFlight[Any]], total: Array) -> SmallFlight[Any]:
+    """The best of the optima that are known, best first, and of those that moves from them lead to."""
+    best, idle, improved = known[0], 0, False
     for _ in range(_ROUNDS):
-        if best.interrupted or best.starts.components < 2 or best.ends[0] != End.CONVERGED:
+        sought = best.objective[0, 0] + SAME / total[0]
+        tried = known.pop(0).moves.finished(sought=sought)
+        better = _optima(tried, tried.objective >= sought, total)
+        best, idle, improved = (better[0], 0, True) if better else (best, idle + 1, improved)
+        known = [*better, *known]
+        if idle == 1 + improved or not known or tried.interrupted:
             break
-        after = _followed(best, spurious, total)
-        if not _better(after, best, spurious, total):
-            break
-        best, spurious = after.flight.first, bool(after.spurious[0, 0])
-    return best, spurious
+    return best
 
 
-def _followed(best: SmallFlight[Any], spurious: bool, total: Array) -> Raced[SmallFlight[Any]]:
-    """What all moves lead to; from a spurious optimum, those that leave it."""
-    tried = best.moves.advanced(_SHORT)
-    few = min(_MOST, max(_FEWEST, tried.objective.shape[1] // 2))
-    tried = tried.chosen(~tried.spurious(total) if spurious else np.isfinite(tried.objective))
-    near = distinct(tried, np.ones(tried.objective.shape, np.int64), total, few)[0]
-    later = near.advanced(_SHORT)
-    with np.errstate(invalid="ignore"):  # some never had an objective
-        hopeful = spurious | (later.objective + _PACES * (later.objective - near.objective) > best.objective)
-    later = later.chosen(hopeful)
-    later, counts = distinct(later, np.ones(later.objective.shape, np.int64), total, _FEWEST)
-    return ended(later, counts, total)
+def _left(spurious: SmallFlight[Any], total: Array) -> list[SmallFlight[Any]]:
+    """The optima of the data's that moves from a spurious one lead to, best first."""
+    tried = spurious.moves.advanced(_SHORT)
+    tried = tried.chosen(~tried.spurious(total))
+    near = distinct(tried, np.ones(tried.objective.shape, np.int64), total, _FEWEST)[0].finished()
+    return _optima(near, np.isfinite(near.objective), total)
 
 
-def _better(after: Raced[SmallFlight[Any]], best: SmallFlight[Any], spurious: bool, total: Array) -> bool:
-    """Whether the first of some optima is one of the data's that gains, or the first one of the data's."""
-    if not after.counts.size or after.spurious[0, 0]:
-        return False
-    end = after.flight.objective[0, 0]
-    return bool(np.isfinite(end)) if spurious else bool(end > best.objective[0, 0] + SAME / total[0])
+def _optima(flight: SmallFlight[Any], which: Array, total: Array) -> list[SmallFlight[Any]]:
+    """Optima of the data's among some starts, best first, each once."""
+    which = which & (flight.ends == End.CONVERGED)
+    if not which.any():
+        return []
+    some = flight.chosen(which)
+    some, counts = distinct(some, np.ones(some.objective.shape, np.int64), total, which.sum())
+    return some.chosen((counts > 0) & ~some.spurious(total)).each

@@ -81,11 +81,11 @@ class SmallFlight(Flight, Generic[StatesT]):
         broken = (self.ends != End.RUNNING) & (self.ends != End.CONVERGED)
         return np.where(broken, -np.inf, self.last).reshape(self.groups, -1)
 
-    def advanced(self, updates: int) -> Self:
+    def advanced(self, updates: int, sought: float = -np.inf) -> Self:
         going = np.flatnonzero(self.ends == End.RUNNING)
         if not len(going):
             return self
-        limits = Limits(updates, self.method.tolerance, self.method.accelerated)
+        limits = Limits(updates, self.method.tolerance, self.method.accelerated, sought)
         some = self.starts if len(going) == len(self.ends) else self.starts.take(going)
         try:
             return self._with(going, *some.advanced(limits))
@@ -99,11 +99,11 @@ class SmallFlight(Flight, Generic[StatesT]):
         starts, traces = replace(self.starts, states=states), self.traces.further(len(ends), going, found)
         return replace(self, starts=starts, last=last, traces=traces, ends=ends, notes=notes)
 
-    def finished(self, report: Report | None = None) -> Self:
+    def finished(self, report: Report | None = None, sought: float = -np.inf) -> Self:
         flight, made, most = self, 0, self.method.max_iterations
         while made < most and (flight.ends == End.RUNNING).any() and not flight.interrupted:
             seen = len(flight.traces.pieces)
-            flight = flight.advanced(min(_STRETCH, most - made))
+            flight = flight.advanced(min(_STRETCH, most - made), sought)
             for piece in flight.traces.pieces[seen:]:
                 told(report, made, piece.values)
             made += _STRETCH
@@ -129,6 +129,11 @@ class SmallFlight(Flight, Generic[StatesT]):
     def chosen(self, which: Array) -> Self:
         """The starts of a single group where a mask (1, B) holds."""
         return self if which.all() else self.kept(np.flatnonzero(which[0])[None])
+
+    @property
+    def each(self) -> list[SmallFlight[Any]]:
+        """The starts of a single group, one by one."""
+        return [self.kept(np.array([[line]])) for line in range(len(self.ends))]
 
     @property
     def moves(self) -> SmallFlight[Any]:
