@@ -326,6 +326,18 @@ class Component(ByMoments, Weighing, ABC):
         """Returns the other coordinates given some, and the log-density of the given ones ``(*S, *B, K)``."""
         raise self._no("conditionals")
 
+    def conditional_mean(self, logits: Tensor, dims: Sequence[int], values: Tensor) -> Tensor:
+        """Returns the mean of the other coordinates given some under the mixture with ``logits``; a family may fuse it.
+
+        Arguments:
+            logits: The normalised log-weights, with shape ``(*B, K)``.
+            dims: The coordinates that are known.
+            values: Their values, with shape ``(*S, *B, len(dims))``.
+        """
+        components, evidence = self.condition(dims, values)
+        weights, axis = torch.softmax(logits + evidence, -1), -1 - len(components.event_shape)
+        return (weights.reshape(*weights.shape, *(1,) * (-1 - axis)) * components.mean).sum(axis)
+
     def affine(self, matrix: Tensor, offset: Tensor | None) -> Component:
         """Returns the distribution of ``matrix @ x + offset``."""
         raise self._no("affine images")

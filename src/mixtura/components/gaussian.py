@@ -30,8 +30,9 @@ from .base import Component, Labels
 from .covariance.full import Full
 from .covariance.patterns import apply
 from .covariance.structure import Structure
-from .gaussian_algebra import expanded, noisy, pairs, sound, spread
+from .gaussian_algebra import expanded, multiplied, noisy, sound
 from .gaussian_draws import colored, flat_index
+from .gaussian_lines import conditional_mean
 from .route import Route
 from .special.normal_cdf import phi
 from .special.normal_draws import standard_normal
@@ -160,7 +161,7 @@ class Gaussian(Component):
         route = self.route(x, logits) if self._many(x) else Route.EXPRESSION
         rows = x.reshape(-1, self.features)
         if route is Route.PASS:
-            return kernels.log_density(self._plan(logits + self._constants()), rows).reshape(x.shape[:-1])
+            return kernels.log_density(self.density_plan(logits), rows).reshape(x.shape[:-1])
         if route is Route.GRADIENTS and self._many(x, _MANY_GRADIENTS) and self.structure.has_factor_gradient:
             return density.log_density(self, logits, rows).reshape(x.shape[:-1])
         return super().mixture_log_prob(logits, x)
@@ -190,11 +191,8 @@ class Gaussian(Component):
     def expect(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
         batch = self.batch_shape[:-1]
         sums = kernels.sums(self.plan(logits + self._constants(), labels), x, weight)
-        return Statistics(
-            sums.log_likelihood.reshape(batch),
-            sums.weight.reshape(*batch, -1),
-            (sums.shift.reshape(self.location.shape), sums.scatter.reshape(*batch, *sums.scatter.shape[1:])),
-        )
+        moments = sums.shift.reshape(self.location.shape), sums.scatter.reshape(*batch, *sums.scatter.shape[1:])
+        return Statistics(sums.log_likelihood.reshape(batch), sums.weight.reshape(*batch, -1), moments)
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the sums of :math:`x - \\mu_k` and of its second moment in the structure's own form."""
@@ -276,6 +274,9 @@ class Gaussian(Component):
         mean = self._distinct.predicted(self.location, known, free, values)
         return self._placed(mean, self._distinct.conditional(known, free)), given.log_prob(values)
 
+    def conditional_mean(self, logits: Tensor, dims: Sequence[int], values: Tensor) -> Tensor:
+        return conditional_mean(self, logits, dims, values)
+
     def affine(self, matrix: Tensor, offset: Tensor | None) -> Gaussian:
         matrix = matrix if matrix.ndim == 2 else matrix.unsqueeze(-3)  # of a stack, each serves all components
         mean = apply(matrix, self.location)
@@ -290,14 +291,8 @@ class Gaussian(Component):
     def product(self, other: Component) -> tuple[Gaussian, Tensor]:
         if not other.is_gaussian or not other.event_shape:
             refuse("other", "a mixture of Gaussians", type(other).__name__)
-        other = other.gaussian
-        mine, theirs = spread(self._distinct, 0), spread(other._distinct, -1)
-        gap = other.location.unsqueeze(-3) - self.location.unsqueeze(-2)
-        total, precision = mine.plus(theirs), mine.inv().plus(theirs.inv())
-        log_mass = -0.5 * total.distance(gap) - total.half_logdet(self.features) - self.features * _HALF_LOG_TWO_PI
-        mean = self.location.unsqueeze(-2) + precision.solve(theirs.solve(gap))
-        combined = sound(precision.inv(), self.features, "other", "of positive definite covariances")
-        return self._of(location=mean.flatten(-3, -2), structure=pairs(combined, mean.shape[:-1])), log_mass.flatten(-2)
+        mean, combined, log_mass = multiplied(self, other.gaussian)
+        return self._of(location=mean, structure=combined), log_mass
 
     def _placed(self, mean: Tensor, structure: Structure) -> Gaussian:
         """The Gaussians of this mean and structure, each expanded to the batch of both."""
@@ -352,11 +347,15 @@ class Gaussian(Component):
 
     def score_pass(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Returns the score of rows ``(N, D)`` under one mixture by a pass."""
-        return kernels.score(self._plan(logits + self._constants()), rows).squeeze(1)
+        return kernels.score(self.density_plan(logits), rows).squeeze(1)
 
     def responsibilities_pass(self, logits: Tensor, rows: Tensor) -> Tensor:
         """Returns the responsibilities of rows ``(N, D)`` under one mixture by a pass."""
-        return kernels.responsibilities(self._plan(logits + self._constants()), rows).squeeze(1)
+        return kernels.responsibilities(self.density_plan(logits), rows).squeeze(1)
+
+    def density_plan(self, logits: Tensor) -> kernels.Plan:
+        """What a pass is to do for densities of one mixture with ``logits``."""
+        return self._plan(logits + self._constants())
 
     def _plan(self, constants: Tensor) -> kernels.Plan:
         """What a pass is to do for densities of one mixture."""

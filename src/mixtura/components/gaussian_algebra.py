@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from ..errors import refuse
 from .covariance.structure import Structure
 
-__all__ = ["expanded", "noisy", "pairs", "sound", "spread"]
+if TYPE_CHECKING:
+    from .gaussian import Gaussian
+
+__all__ = ["expanded", "multiplied", "noisy", "pairs", "sound", "spread"]
+
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
 def sound(structure: Structure, features: int, argument: str, expected: str) -> Structure:
@@ -43,3 +51,14 @@ def pairs(structure: Structure, shape: torch.Size) -> Structure:
     places = len(structure.leading)
     spread = structure.map(lambda tensor: tensor.expand(*shape, *tensor.shape[places:]))
     return spread.map(lambda tensor: tensor.flatten(len(shape) - 2, len(shape) - 1))
+
+
+def multiplied(one: Gaussian, other: Gaussian) -> tuple[Tensor, Structure, Tensor]:
+    """Means and structure of the normalised products of each pair, and their log-masses."""
+    mine, theirs = spread(one.structure.distinct, 0), spread(other.structure.distinct, -1)
+    gap = other.location.unsqueeze(-3) - one.location.unsqueeze(-2)
+    total, precision = mine.plus(theirs), mine.inv().plus(theirs.inv())
+    log_mass = -0.5 * total.distance(gap) - total.half_logdet(one.features) - one.features * _HALF_LOG_TWO_PI
+    mean = one.location.unsqueeze(-2) + precision.solve(theirs.solve(gap))
+    combined = sound(precision.inv(), one.features, "other", "of positive definite covariances")
+    return mean.flatten(-3, -2), pairs(combined, mean.shape[:-1]), log_mass.flatten(-2)

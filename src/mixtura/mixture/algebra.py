@@ -25,7 +25,7 @@ from .weights import normalised
 if TYPE_CHECKING:
     from .value import Mixture
 
-__all__ = ["affine", "condition", "convolve", "marginal", "overlap", "product", "reduce"]
+__all__ = ["affine", "condition", "conditional_mean", "convolve", "marginal", "overlap", "product", "reduce"]
 
 Dims = Sequence[int] | Sequence[str] | int | str
 
@@ -68,15 +68,43 @@ def condition(self: Mixture, dims: Dims, values: Any) -> Mixture:
         >>> mixture.named(["alcohol", "colour"]).condition(["alcohol"], [0.0]).columns
         ('colour',)
     """
+    known, values = _known(self, dims, values)
+    components, evidence = self.components.condition(known, values)
+    others = [d for d in range(self.event_shape[0]) if d not in known]
+    return self._of(normalised(self.logits + evidence), components, kept(self, others))
+
+
+def conditional_mean(self: Mixture, dims: Dims, values: Any) -> Tensor:
+    """Returns the mean of the other coordinates given ``values`` of some: ``condition(dims, values).mean``.
+
+    For many rows of a mixture of Gaussians one pass over them finds it, many times as fast as the mixtures themselves.
+
+    Arguments:
+        dims: The coordinates that are known, by number or by name.
+        values: Their values ``(*S, *B, len(dims))``: numbers, a tensor, or a table or file with columns of their names.
+
+    Raises:
+        MixtureError: If ``dims`` names a coordinate twice or all of them, or ``values`` does not fit.
+
+    Example:
+        >>> mean = torch.tensor([[0.0, 1.0], [1.0, 2.0]])
+        >>> mixture = mx.Mixture(torch.ones(2), mx.Gaussian(mean, torch.eye(2).expand(2, 2, 2)))
+        >>> mixture.conditional_mean([0], torch.tensor([[0.0], [1.0]]))
+        tensor([[1.3775],
+                [1.6225]])
+    """
+    return self.components.conditional_mean(self.logits, *_known(self, dims, values))
+
+
+def _known(self: Mixture, dims: Dims, values: Any) -> tuple[list[int], Tensor]:
+    """What is known of a row: which coordinates, and their values."""
     known = positions(self, dims)
     if not 0 < len(known) < self.event_shape[0]:
         refuse("dims", f"some, but not all, of {self.event_shape[0]} coordinates", known)
     values = values_of(self, known, values)
     if values.shape[-1:] != (len(known),):
         refuse("values", f"of shape (..., {len(known)}), one value per coordinate given", tuple(values.shape))
-    components, evidence = self.components.condition(known, values)
-    others = [d for d in range(self.event_shape[0]) if d not in known]
-    return self._of(normalised(self.logits + evidence), components, kept(self, others))
+    return known, values
 
 
 def affine(self: Mixture, matrix: Tensor, offset: Tensor | None = None) -> Mixture:

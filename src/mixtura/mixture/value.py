@@ -281,6 +281,7 @@ class Mixture(Distribution):
 
     marginal = algebra.marginal
     condition = algebra.condition
+    conditional_mean = algebra.conditional_mean
     affine = algebra.affine
     convolve = algebra.convolve
     product = algebra.product

@@ -126,6 +126,16 @@ class MixtureRegressor(DistributionRegressor):
             warnings.warn(found.advice, ConvergenceWarning, stacklevel=2)
         return self
 
+    def _mean(self, x: Tensor) -> Tensor:
+        if bool(x.isnan().any()):
+            return super()._mean(x)
+        joint, rows = self._alike(x)
+        return joint.conditional_mean(range(x.shape[1]), rows).reshape(len(x), *self._event)
+
     def _given(self, x: Tensor) -> Mixture:
+        return given_rows(*self._alike(x))
+
+    def _alike(self, x: Tensor) -> tuple[Mixture, Tensor]:
+        """The mixture and rows in the larger of their types."""
         dtype = torch.promote_types(x.dtype, self._mixture.dtype)
-        return given_rows(self._mixture.to(dtype), x.to(dtype))
+        return self._mixture.to(dtype), x.to(dtype)

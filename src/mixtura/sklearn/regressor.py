@@ -57,7 +57,7 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
     def predict(self, X: Any) -> np.ndarray:
         """Returns the mean of each row's distribution, in the shape of the targets."""
         blocks = self._reading(X).split(_BLOCK)
-        return torch.cat([self._foretold(rows).mean for rows in blocks]).numpy()
+        return torch.cat([self._mean(rows) for rows in blocks]).numpy()
 
     def predict_quantile(self, X: Any, quantile: Any = 0.5) -> np.ndarray:
         """Returns quantiles of each row's distribution, of every target by itself.
@@ -117,6 +117,10 @@ class DistributionRegressor(RegressorMixin, BaseEstimator):
     def _reading(self, X: Any) -> Tensor:
         check_is_fitted(self)
         return to_tensor(checked_rows(self, X, reset=False, ensure_all_finite=self._finite))
+
+    def _mean(self, x: Tensor) -> Tensor:
+        """Returns the mean of the targets of rows ``(N, D)``."""
+        return self._foretold(x).mean
 
     def _foretold(self, x: Tensor) -> Mixture:
         with torch.no_grad():

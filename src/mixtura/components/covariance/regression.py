@@ -24,21 +24,27 @@ from .columns import times
 if TYPE_CHECKING:
     from .structure import Structure
 
-__all__ = ["predicted"]
+__all__ = ["gains", "predicted"]
+
+
+def gains(structure: Structure, known: Sequence[int], free: Sequence[int]) -> Tensor:
+    """Returns G, ``(K or 1, len(free), len(known))``, of a structure without batch."""
+    cross = structure.dense(structure.width)[..., list(free), :][..., list(known)]
+    return structure.marginal(known).solve(cross.movedim(-2, 0)).movedim(0, -2)
 
 
 def predicted(structure: Structure, mean: Tensor, known: Sequence[int], free: Sequence[int], values: Tensor) -> Tensor:
     """Returns the means of the free coordinates given values of the known ones, ``(*S, *B, K, len(free))``."""
     here, there = mean[..., list(known)], mean[..., list(free)]
-    cross = structure.dense(structure.width)[..., list(free), :][..., list(known)]
     if mean.ndim > 2:  # every entry of a batch has a row of its own
+        cross = structure.dense(structure.width)[..., list(free), :][..., list(known)]
         return there + times(cross, structure.marginal(known).solve(values.unsqueeze(-2) - here))
-    gain = structure.marginal(known).solve(cross.movedim(-2, 0)).movedim(0, -2)
+    gain = gains(structure, known, free)
     centre = _nearest_to_zero(here.detach())
     offset = there - times(gain, here - centre)
-    gains = gain.expand(*there.shape, len(known)).flatten(0, 1)
+    every = gain.expand(*there.shape, len(known)).flatten(0, 1)
     rows = values.reshape(-1, len(known)) - centre
-    return torch.addmm(offset.flatten(), rows, gains.mT).reshape(values.shape[:-1] + there.shape)
+    return torch.addmm(offset.flatten(), rows, every.mT).reshape(values.shape[:-1] + there.shape)
 
 
 def _nearest_to_zero(means: Tensor) -> Tensor:

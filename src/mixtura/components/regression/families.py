@@ -26,7 +26,7 @@ from .linear import LinearRegression
 from .logistic import LogisticRegression
 from .poisson import PoissonRegression
 from .regression import Regression
-from .sums import solved, squares
+from .sums import pulls, solved, squares
 
 if TYPE_CHECKING:
     from torch.distributions.constraints import Constraint
@@ -268,16 +268,17 @@ class LogisticFamily(RegressionFamily, of=[LogisticRegression]):
 
 def _lines(u: Tensor, y: Tensor, r: Tensor, every: Tensor, share: Tensor) -> Tensor:
     """Least squares effects ``(B, K, Q)`` of targets ``(N,)``, each component's blended with that of all rows."""
-    gram, pull = _means(u, y, r)
-    whole, toward = _means(u, y, every.sum(-1, keepdim=True))
+    (gram, whole), (pull, toward) = _means(u, y, r, every.sum(-1, keepdim=True))
     blended = (1 - share).unsqueeze(-1) * gram + share.unsqueeze(-1) * whole
     return solved(blended, (1 - share) * pull + share * toward)
 
 
-def _means(u: Tensor, y: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
-    """The means of u u' and y u, ``(B, K, Q, Q)`` and ``(B, K, Q)``."""
-    weight = r.sum(0).unsqueeze(-1).clamp_min(torch.finfo(u.dtype).tiny)
-    return squares(u, r) / weight.unsqueeze(-1), torch.einsum("nbk,nq->bkq", r * y[:, None, None], u) / weight
+def _means(u: Tensor, y: Tensor, *r: Tensor) -> list[tuple[Tensor, ...]]:
+    """The means of u u', ``(B, K, Q, Q)``, and those of y u, ``(B, K, Q)``, by each of some weights."""
+    count, every = [one.shape[-1] for one in r], torch.cat(r, -1)
+    weight = every.sum(0).unsqueeze(-1).clamp_min(torch.finfo(u.dtype).tiny)
+    gram, pull = squares(u, every) / weight.unsqueeze(-1), pulls(u, every * y[:, None, None]) / weight
+    return [gram.split(count, 1), pull.split(count, 1)]
 
 
 def _some_by_lot(r: Tensor, effects: int) -> Tensor:

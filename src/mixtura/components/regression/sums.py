@@ -11,14 +11,21 @@ from torch import Tensor
 
 __all__ = ["curved", "pulls", "solved", "squares"]
 
+_ROWS = 4096  # whose products stay in the cache
 _NONE = 1e-13  # a share of the largest eigenvalue, for each column, that is none
 
 
 def squares(u: Tensor, r: Tensor) -> Tensor:
     """Returns the sums of r u u', ``(*B, K, Q, Q)``, for designs ``(N, Q)`` and weights ``(N, *B, K)``."""
+    blocks = zip(u.split(_ROWS), r.flatten(1).split(_ROWS), strict=True)
+    total = sum((_squares(*block) for block in blocks), u.new_zeros(()))
+    return total.reshape(*r.shape[1:], u.shape[-1], u.shape[-1])
+
+
+def _squares(u: Tensor, r: Tensor) -> Tensor:
     column = u.mT.contiguous()  # products of columns that lie in memory as such
     outer = (column.unsqueeze(1) * column).flatten(0, 1)
-    return (outer @ r.flatten(1)).mT.reshape(*r.shape[1:], u.shape[-1], u.shape[-1])
+    return (outer @ r).mT
 
 
 def pulls(u: Tensor, r: Tensor) -> Tensor:
