@@ -263,6 +263,24 @@ def test_errors_and_limits_of_each_row_go_together(numeric):
     assert fit.log_likelihood == pytest.approx(fit.mixture.observed(observation).log_prob(y).sum().item(), rel=1e-9)
 
 
+def test_errors_of_each_row_in_front_of_what_is_left_out():
+    """Errors widen the law of each row before limits cut it: the mixture of what is left is that of the law."""
+    clean, chance = numbers(), torch.Generator().manual_seed(0)
+    scale = 0.1 + 1.5 * torch.rand(4000, 1, generator=chance)
+    y = clean.sample((4000,), generator=chance) + scale[:, 0] * torch.randn(4000, generator=chance)
+    y, scale = y[y > 0], scale[y > 0]
+    through = [AdditiveNoise(scale=scale, per_row=True), Truncated(lower=0.0)]
+    law = torch.distributions.Normal(clean.components.loc, (clean.components.scale**2 + scale**2).sqrt())
+    joint = clean.weights * law.log_prob(y[:, None]).exp()
+    expected = joint.sum(-1) / (clean.weights * law.cdf(torch.tensor(0.0)).neg().add(1)).sum(-1)
+    torch.testing.assert_close(clean.observed(through).log_prob(y), expected.log(), rtol=1e-9, atol=1e-9)
+    fit = mx.fit(y, 2, family=mx.Normal, observation=through, generator=torch.Generator().manual_seed(0))
+    order = fit.mixture.components.loc.argsort()
+    torch.testing.assert_close(fit.mixture.components.loc[order], clean.components.loc, atol=0.3, rtol=0)
+    torch.testing.assert_close(fit.mixture.weights[order], clean.weights, atol=0.05, rtol=0)
+    assert (fit.trace.diff() > -1e-9 * fit.trace.abs().max()).all()
+
+
 def test_a_projection_with_limits_is_that_of_its_law():
     clean, matrix = vectors(), torch.tensor([[1.0, -1.0]])
     measured = LinearMeasurement(matrix, scale=0.5)

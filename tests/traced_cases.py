@@ -47,6 +47,7 @@ CASES = {
     "far-tanh": (torch.tanh, (-30.0, 30.0), (5,)),
     "far-sigmoid": (torch.sigmoid, (-40.0, 40.0), (5,)),
     "log-ndtr": (torch.special.log_ndtr, (-60.0, 6.0), (9,)),
+    "erfcx": (torch.special.erfcx, (-3.0, 40.0), (9,)),
     "ndtr": (torch.special.ndtr, (-6.0, 6.0), (5,)),
     "add-alpha": (lambda a: torch.add(a[0], a[1], alpha=3), ANY, (2, 3)),
     "sub-alpha": (lambda a: torch.sub(a[0], a[1], alpha=3), ANY, (2, 3)),

@@ -55,7 +55,7 @@ class Term:
     def each(self, values: Mapping[str, Tensor], *data: Tensor) -> Tensor:
         """Returns the log-density of what was recorded of each row, ``(N, *S)``, in nats."""
         density = torch.logsumexp(self.joint(values, *data), -1)
-        return density - self._log_recorded(values, data[3]) if self.observation.selects else density
+        return density - self._log_recorded(values, *data) if self.observation.selects else density
 
     def joint(self, values: Mapping[str, Tensor], *data: Tensor) -> Tensor:
         """Returns the log-weight of each component and its log-density of what was recorded, ``(N, *S, K)``."""
@@ -76,30 +76,25 @@ class Term:
         names = self.family.arguments(self.features)
         return own["weights"], self.family.made({name: own[name] for name in names}, self.features)
 
-    def _log_recorded(self, values: Mapping[str, Tensor], covariates: Tensor) -> Tensor:
+    def _log_recorded(self, values: Mapping[str, Tensor], *data: Tensor) -> Tensor:
         """The log-probability that a row is recorded at all."""
-        weights, components = self._at(values, covariates)
-        return self.observation.log_recorded(Mixture._of(weights.log(), components))
+        weights, components = self._at(values, data[3])
+        return self.observation.at(data[4:]).log_recorded(Mixture._of(weights.log(), components))
 
 
 def alike(term: Term) -> Iterator[Term]:
-    """Yields the rows of a term by what was recorded of them: rows of one pattern of gaps have one marginal law."""
-    x, observation = term.data[0], term.observation
-    if not observation.gaps or observation.of_pattern([0]) is None:
+    """Yields the rows of a term by what was recorded of them: rows of one kind have one formula."""
+    kinds = term.observation.kinds(term.data[0])
+    if kinds is None:
         yield term
         return
-    recorded = ~x.reshape(len(x), -1).isnan()
-    for pattern in recorded.unique(dim=0):
-        if bool(pattern.any()):
-            yield _of_pattern(term, (recorded == pattern).all(-1), pattern.nonzero().squeeze(-1).tolist())
+    for kind in kinds.unique(dim=0):
+        if bool(kind.any()) or term.observation.selects:
+            yield _of_kind(term, (kinds == kind).all(-1), kind.tolist())
 
 
-def _of_pattern(term: Term, which: Tensor, kept: list[int]) -> Term:
+def _of_kind(term: Term, which: Tensor, kind: list[int]) -> Term:
     x, weight, possible, covariates, *side = (one[which] for one in term.data)
-    seen = term.observation.at(side).of_pattern(kept)
-    if seen is None:
-        return replace(term, data=(x, weight, possible, covariates, *side))
-    observation, coordinates = seen
-    vectors = x.ndim > 1
-    data = (x[:, kept] if vectors else x, weight, possible, covariates, *observation.side)
-    return replace(term, data=data, observation=observation, kept=coordinates if vectors else None)
+    observation, x, kept = term.observation.at(side).of_kind(x, kind)
+    data = (x, weight, possible, covariates, *observation.side)
+    return replace(term, data=data, observation=observation, kept=kept)

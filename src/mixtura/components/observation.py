@@ -105,6 +105,10 @@ class Observation(Value, ABC):
         """Returns `log_prob` of rows without gaps, with no look at a number where that can be done; NaN if singular."""
         return self.log_prob(components, y)
 
+    def before_selection(self, components: Component, y: Tensor) -> Tensor:
+        """Returns `log_prob`, where rows are selected without what it is divided by: that they were recorded at all."""
+        return self.log_prob(components, y)
+
     @abstractmethod
     def record(self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None) -> Tensor:
         """Draws what is recorded of clean rows ``(*S, *B, *event)`` that came from ``labels``; resolved only."""
@@ -161,7 +165,7 @@ class Observation(Value, ABC):
         self, components: Component, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
     ) -> Statistics:
         """Composes density, labels rule and expected statistics for one block, as `Component.expect`."""
-        joint = logits + self.log_prob(components, over(y, components))
+        joint = logits + self.before_selection(components, over(y, components))
         r, log_likelihood = believe(joint, weight, labels)
         return Statistics(log_likelihood, r.sum(0).double(), self.complete(components, y, r))
 
@@ -176,7 +180,7 @@ class Observation(Value, ABC):
 
     def log_joint(self, mixture: Mixture, y: Tensor) -> Tensor:
         """Returns log w_k + log p(y|k) of rows ``(N, *event)``, with shape ``(N, *B, K)``; resolved only."""
-        return mixture.logits + self.log_prob(mixture.components, over(y, mixture.components))
+        return mixture.logits + self.before_selection(mixture.components, over(y, mixture.components))
 
     def clean_moments(self, components: Component, y: Tensor) -> tuple[Tensor, Tensor]:
         r"""Returns E[x - mu_k] and E[(x - mu_k)(x - mu_k)^T] given y and k; resolved only.
@@ -195,16 +199,24 @@ class Observation(Value, ABC):
         mean = y.nanmean(0)
         return mean, (y - mean).square().nanmean(0)
 
-    def of_pattern(self, kept: Sequence[int]) -> tuple[Observation, Sequence[int] | None] | None:
-        """Returns how rows are recorded of which only some coordinates are, without gaps; none where nobody says.
+    def kinds(self, y: Tensor) -> Tensor | None:
+        """Returns how each coordinate of rows ``(N, *event)`` was recorded, as whole numbers ``(N, D)``; resolved only.
 
-        Arguments:
-            kept: The coordinates that were recorded, at least one.
-
-        Returns:
-            The observation of these coordinates, and the coordinates of the clean row that it sees, none for all.
+        It depends on the rows alone, and is zero where nothing was recorded; none where all rows are read alike.
         """
         return None
+
+    def of_kind(self, y: Tensor, kind: Sequence[int]) -> tuple[Observation, Tensor, Sequence[int] | None]:
+        """Returns how rows of one kind were recorded, whose density needs no look at a number where that can be done.
+
+        Arguments:
+            y: The rows, with shape ``(N, *event)``, to which this observation was brought by `at`.
+            kind: What `kinds` says of each of them; not zeros alone, unless rows are selected.
+
+        Returns:
+            Their observation, what it takes of the rows, and the coordinates of a clean row that it sees, none for all.
+        """
+        return self, y, None
 
     # -- where several stand behind each other
 

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from ..errors import NotClosedForm, refuse
 from .base import Component, Labels
-from .observation import Frame, Observation
+from .observation import Frame, Observation, over
 from .statistics import Statistics
 from .unresolved_observation import Unresolved
 
@@ -112,13 +112,24 @@ class Chain(Steps):
 
     def apply(self, mixture: Mixture) -> Mixture:
         first, last = self._pair()
-        if first.side:
+        if first.side and not last.selects:
             return super().apply(mixture)
         return last.apply(first.apply(mixture))
 
     def log_prob(self, components: Component, y: Tensor) -> Tensor:
         first, last = self._pair()
         return last.log_prob(first.law(components), y)
+
+    def before_selection(self, components: Component, y: Tensor) -> Tensor:
+        first, last = self._pair()
+        return last.before_selection(first.law(components), y)
+
+    def kinds(self, y: Tensor) -> Tensor | None:
+        return self.steps[-1].kinds(y)
+
+    def of_kind(self, y: Tensor, kind: Sequence[int]) -> tuple[Observation, Tensor, Sequence[int] | None]:
+        last, y, kept = self.steps[-1].of_kind(y, kind)
+        return ChainOfKind._of(steps=(*self.steps[:-1], last)), y, kept
 
     def moments(self, components: Component) -> tuple[Tensor, Tensor]:
         first, last = self._pair()
@@ -144,6 +155,8 @@ class Chain(Steps):
 
     def unrecorded(self, components: Component, logits: Tensor, count: Tensor) -> Statistics:
         first, last = self._pair()
+        if first.side:
+            return first.unrecorded_behind(components, last, logits, count)
         return first.carried_back(components, last.unrecorded(first.law(components), logits, count))
 
     def log_recorded(self, mixture: Mixture) -> Tensor:
@@ -165,6 +178,22 @@ class Chain(Steps):
         mean, variance = last.first_guess(y)
         draws = mean + variance.sqrt() * torch.linspace(-1.5, 1.5, len(y), dtype=y.dtype, device=y.device)[:, None]
         return first.first_guess(draws)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ChainOfKind(Chain):
+    """The same of rows of one kind: with no look at a number where the last observation takes none."""
+
+    def density(self, components: Component, y: Tensor) -> Tensor:
+        first, last = self._pair()
+        return last.density(first.trusted(components), y if components.event_shape else y.unsqueeze(-1))
+
+    def log_joint(self, mixture: Mixture, y: Tensor) -> Tensor:
+        return mixture.logits + self.density(mixture.components, over(y, mixture.components))
+
+    def log_recorded(self, mixture: Mixture) -> Tensor:
+        first, last = self._pair()
+        return last.log_recorded(mixture._of(mixture.logits, first.trusted(mixture.components)))
 
 
 def as_one(observation: Any) -> Observation:

@@ -15,21 +15,24 @@ was recorded at all. With :math:`Z = \sum_k w_k P_k` the probability of being re
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from ..components import Component, Gaussian, Labels, Statistics
+from ..components import Component, Gaussian, Labels, Normal, Statistics
 from ..components.observation import Frame, Observation, believe, frame_of, over
 from ..errors import NotClosedForm, refuse
 from ..mixture import Mixture
 from .base import lead, weighted
 from .interval import InBox, in_box, independent
+from .kinds import OfKind, kinds_of
 
 __all__ = ["Box", "as_rows", "beside", "placed"]
 
 _DRAWS = 256
+_ANY = Normal(torch.zeros(1), torch.ones(1))  # components that are the same for all rows
 
 
 class Box(Observation):
@@ -73,7 +76,7 @@ class Box(Observation):
         return self._replace(missing=True) if other.only_gaps else None
 
     def log_prob(self, components: Component, y: Tensor) -> Tensor:
-        log_prob = self._inside(components, y).log_prob
+        log_prob = self.inside(components, y).log_prob
         chosen = self.selection()
         if chosen is None:
             return log_prob
@@ -82,8 +85,11 @@ class Box(Observation):
         recorded = ((rows >= low) & (rows <= high)).all(-1, keepdim=True)
         return torch.where(recorded, log_prob - self.recorded_part(components).log_prob, -torch.inf)
 
+    def before_selection(self, components: Component, y: Tensor) -> Tensor:
+        return self.inside(components, y).log_prob
+
     def clean_moments(self, components: Component, y: Tensor) -> tuple[Tensor, Tensor]:
-        inside = self._inside(components, y)
+        inside = self.inside(components, y)
         return inside.shift, inside.second
 
     def complete(self, components: Component, y: Tensor, r: Tensor) -> tuple[Tensor, ...]:
@@ -93,18 +99,29 @@ class Box(Observation):
         self, components: Component, logits: Tensor, y: Tensor, weight: Tensor | None, labels: Labels
     ) -> Statistics:
         gaussian = components.gaussian_law
-        inside = self._inside(components, over(y, components))
+        inside = self.inside(components, over(y, components))
         r, log_likelihood = believe(logits + inside.log_prob, weight, labels)
         return Statistics(log_likelihood, r.sum(0).double(), weighted(gaussian, r, inside.shift, inside.second))
 
-    def _inside(self, components: Component, y: Tensor) -> InBox:
-        gaussian = components.gaussian_law
+    def inside(self, components: Component, y: Tensor) -> InBox:
+        """Returns what is known of rows ``(*S, *B, *event)`` under each component, before any are selected."""
         rows = y if components.event_shape else y.unsqueeze(-1)
+        return _moments(components.gaussian_law, *self._known(rows, components))
+
+    def _known(self, rows: Tensor, components: Component) -> tuple[Tensor, Tensor]:
+        """Limits of rows ``(*S, *B, D)``, and none where there are gaps."""
         low, high = self.limits(rows, components)
+        if not self.missing:
+            return low, high
         gap = rows.isnan()
-        if self.missing and bool(gap.any()):
-            low, high = low.masked_fill(gap, -torch.inf), high.masked_fill(gap, torch.inf)
-        return _moments(gaussian, low, high)
+        return low.masked_fill(gap, -torch.inf), high.masked_fill(gap, torch.inf)
+
+    def kinds(self, y: Tensor) -> Tensor:
+        return kinds_of(*self._known(y.reshape(len(y), -1), _ANY))
+
+    def of_kind(self, y: Tensor, kind: Sequence[int]) -> tuple[Observation, Tensor, None]:
+        low, high = (one.unsqueeze(1) for one in self._known(y.reshape(len(y), -1), _ANY))
+        return OfKind._of(box=self, low=low, high=high, kind=tuple(kind)), y, None
 
     def recorded_part(self, components: Component) -> InBox:
         """Each component's part between the limits of what is recorded."""
@@ -124,6 +141,16 @@ class Box(Observation):
         return torch.logsumexp(mixture.logits + self.recorded_part(mixture.components).log_prob, -1)
 
     def unrecorded(self, components: Component, logits: Tensor, count: Tensor) -> Statistics:
+        likelihood, share, mass, shift, second = self.left_out(components, logits, count)
+        moments = weighted(components.gaussian_law, share, shift, second)
+        return Statistics(likelihood, (share * (1 - mass)).double().sum(0), moments)
+
+    def left_out(self, components: Component, logits: Tensor, count: Tensor) -> tuple[Tensor, ...]:
+        """Returns what `unrecorded` is made of, for all rows alike or for each one.
+
+        These are the log-likelihood of having been recorded, how many draws ``(N, *B, K)`` stand behind the rows, each
+        component's probability of being recorded, and the moments of its draws that were not, times the probability.
+        """
         gaussian, inside = components.gaussian_law, self.recorded_part(components)
         if inside.log_prob.ndim == logits.ndim:  # limits shared by all rows: as many alike as there are rows
             inside, count = InBox(*(tensor.unsqueeze(0) for tensor in inside)), count.sum(0, keepdim=True)
@@ -131,10 +158,8 @@ class Box(Observation):
         count = count.reshape(-1, *(1,) * (log_mass.ndim - 1))
         share = count.unsqueeze(-1) * (logits - log_mass.unsqueeze(-1)).exp()
         mass = inside.log_prob.exp()
-        shift = -mass.unsqueeze(-1) * inside.shift
         second = gaussian.covariance - mass[..., None, None] * inside.second
-        likelihood = -(count * log_mass).double().sum(0)
-        return Statistics(likelihood, (share * (1 - mass)).double().sum(0), weighted(gaussian, share, shift, second))
+        return -(count * log_mass).double().sum(0), share, mass, -mass.unsqueeze(-1) * inside.shift, second
 
     def apply(self, mixture: Mixture) -> Mixture:
         chosen = self.resolve(frame_of(mixture.components))
@@ -142,9 +167,6 @@ class Box(Observation):
             return super().apply(mixture)
         logits = torch.log_softmax(mixture.logits + chosen.recorded_part(mixture.components).log_prob, -1)
         return Mixture._of(logits, self.observed(mixture.components))
-
-    def log_joint(self, mixture: Mixture, y: Tensor) -> Tensor:
-        return mixture.logits + self._inside(mixture.components, over(y, mixture.components)).log_prob
 
 
 def _moments(gaussian: Gaussian, low: Tensor, high: Tensor) -> InBox:

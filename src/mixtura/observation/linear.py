@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
-from ..components import Component, Labels, Statistics
+from ..components import Component, Gaussian, Labels, Statistics
 from ..components.observation import EXACT, Frame, Observation, over
 from ..errors import refuse
 from ..kernels import Drawn
@@ -93,14 +94,18 @@ class Linear(Observation):
     def recorded_shape(self, components: Component) -> torch.Size:
         return torch.Size((self.width,)) if components.event_shape else torch.Size()
 
-    def of_pattern(self, kept: Sequence[int]) -> tuple[Observation, Sequence[int] | None]:
-        index = list(kept)
+    def kinds(self, y: Tensor) -> Tensor | None:
+        return (~y.reshape(len(y), -1).isnan()).long() if self.gaps else None
+
+    def of_kind(self, y: Tensor, kind: Sequence[int]) -> tuple[Observation, Tensor, Sequence[int] | None]:
+        index = [place for place, recorded in enumerate(kind) if recorded]
         offset = self.offset[..., index]
         noise = self.noise[..., index] if self.diagonal else self.noise[..., index, :][..., index]
         matrix = None if self.matrix is None else self.matrix[..., index, :]
         nothing = matrix is None and not bool(offset.any()) and not bool(noise.any())
         own = EXACT if nothing else Linear._of(matrix=matrix, offset=offset, noise=noise, missing=False)
-        return own, index if matrix is None else None
+        vectors = y.ndim > 1
+        return own, y[:, index] if vectors else y, index if vectors and matrix is None else None
 
     # -- in sequence
 
@@ -148,7 +153,11 @@ class Linear(Observation):
 
     def density(self, components: Component, y: Tensor) -> Tensor:
         rows = y if components.event_shape else y.unsqueeze(-1)
-        return trusted_law(self, components).log_prob(rows)
+        return self.trusted(components).log_prob(rows)
+
+    def trusted(self, components: Component) -> Gaussian:
+        """Returns the law of what is recorded, on vectors, without a look at a number; resolved only."""
+        return trusted_law(self, components)
 
     def own_log_prob(self, mixture: Mixture, y: Tensor) -> Tensor:
         if not self.side:
@@ -264,6 +273,14 @@ class Linear(Observation):
         """Returns the expected sums of clean rows whose outcome another observation recorded."""
         outcome = last.clean_moments(self.law(components), over(y, components))
         return weighted(components.gaussian_law, r, *self.moments_behind(components, *outcome))
+
+    def unrecorded_behind(self, components: Component, last: Any, logits: Tensor, count: Tensor) -> Statistics:
+        """Returns the sums of clean rows whose outcome another observation left out, each row with its own errors."""
+        likelihood, share, mass, shift, second = last.left_out(self.law(components), logits, count)
+        _, left = self.moments_behind(components, torch.zeros_like(shift), torch.zeros_like(second))
+        first, whole = self.moments_behind(components, shift, second)
+        moments = weighted(components.gaussian_law, share, first, whole - mass[..., None, None] * left)
+        return Statistics(likelihood, (share * (1 - mass)).double().sum(0), moments)
 
     # -- inside: rows one by one, as torch expressions
 

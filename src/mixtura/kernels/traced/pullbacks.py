@@ -85,6 +85,7 @@ PULLBACKS: dict[str, Callable[..., Shares]] = {
     "softplus": lambda g, y, a: (g * a.of("sigmoid"),),
     "erf": lambda g, y, a: (_erf(g, a),),
     "erfc": lambda g, y, a: (-_erf(g, a),),
+    "erfcx": lambda g, y, a: (g * (2.0 * a * y - 2 / math.sqrt(math.pi)),),
     "lgamma": lambda g, y, a: (g * a.of("digamma"),),
     "digamma": _no_rule,
     "maximum": _larger,

@@ -51,6 +51,7 @@ VALUES: dict[str, Callable[..., Tensor]] = {
     "softplus": _softplus,
     "erf": torch.erf,
     "erfc": torch.erfc,
+    "erfcx": torch.special.erfcx,
     "lgamma": torch.lgamma,
     "digamma": torch.digamma,
     "floor": torch.floor,

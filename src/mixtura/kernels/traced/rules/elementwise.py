@@ -92,23 +92,13 @@ def _logit(a: Array, eps: float | None = None) -> Array:
 def _log_ndtr(x: Node) -> Node:
     r"""The logarithm of the normal law's distribution function, of which its tails lose nothing.
 
-    Far below it is :math:`-x^2/2 - \log(-x \sqrt{2\pi}) + \log(1 - 1/x^2 + 3/x^4 - \dots)`. Where a branch is not
-    taken it is computed elsewhere, so that its derivative is finite.
+    Below zero it is :math:`\log\tfrac12 \mathrm{erfcx}(-x/\sqrt 2) - x^2/2`. Where a branch is not taken it is computed
+    at zero, so that its derivative is finite.
     """
-    one, far, low = x.tape.lifted(1.0), x < _FAR_BELOW, x < -1
-    inside = chosen(low, one, x)
-    middle = chosen(far, -one, chosen(low, x, -one))
-    below = chosen(far, x, one * _FAR_BELOW)
-    near = (-0.5 * (inside * math.sqrt(0.5)).of("erfc")).of("log1p")
-    between = (0.5 * (-middle * math.sqrt(0.5)).of("erfc")).of("log")
-    inverse, series = 1.0 / (below * below), one
-    for k in range(_TERMS, 0, -1):
-        series = one - (2 * k - 1) * inverse * series
-    tail = series.of("log") - (-below * math.sqrt(2 * math.pi)).of("log") - 0.5 * below * below
-    return chosen(far, tail, chosen(low, between, near))
-
-
-_FAR_BELOW, _TERMS = -30.0, 8
+    nothing, low = x.tape.lifted(0.0), x < 0
+    below, above = chosen(low, x, nothing), chosen(low, nothing, x)
+    tail = (0.5 * (below * -math.sqrt(0.5)).of("erfcx")).of("log") - 0.5 * below * below
+    return chosen(low, tail, (-0.5 * (above * math.sqrt(0.5)).of("erfc")).of("log1p"))
 
 
 def _isfinite(a: Node) -> Node:
@@ -182,6 +172,7 @@ RULES: dict[str, Callable[..., Any]] = {
     "special_log_ndtr": unary(_log_ndtr),
     "special_ndtr": unary(lambda x: 0.5 * (x * -math.sqrt(0.5)).of("erfc")),
     "special_digamma": _special("digamma"),
+    "special_erfcx": _special("erfcx"),
     "sgn": _special("sign"),
     "add": _add,
     "sub": _sub,
