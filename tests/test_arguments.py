@@ -96,7 +96,22 @@ def test_correlations_and_scales_make_the_covariance() -> None:
     torch.testing.assert_close(made.covariance, tensor([[4.0, 0.6], [0.6, 0.25]]))
 
 
-@pytest.mark.parametrize("family", [mx.Gaussian.template(structure=mx.components.VEV()), mx.VonMisesFisher.template()])
-def test_what_does_not_move_freely_says_so(family: Family) -> None:
-    with pytest.raises(NotClosedForm, match="free to move one by one"):
-        family.arguments(2)
+REFUSED = {
+    "free to move one by one": mx.Gaussian.template(structure=mx.components.VEV()),
+    "ends that are sharp": mx.Uniform.template(),
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_what_does_not_move_freely_says_so(words: str) -> None:
+    with pytest.raises(NotClosedForm, match=words):
+        REFUSED[words].arguments(2)
+
+
+def test_directions_and_concentrations_make_directed_components() -> None:
+    family = mx.VonMisesFisher.template()
+    given = {"loc": tensor([0.6, 0.8, 0.0], [0.0, 0.0, -1.0]), "concentration": tensor(2.0, 60.0)}
+    made = family.made(given, 3)
+    torch.testing.assert_close(family.read(made), given)
+    rows = torch.eye(3, dtype=torch.float64)
+    torch.testing.assert_close(made.log_prob(rows), mx.VonMisesFisher(*given.values()).log_prob(rows))

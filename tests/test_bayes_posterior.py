@@ -433,6 +433,7 @@ BAD = {
         lambda: Model(2, mx.Gaussian.template(structure=mx.LowRank(1))).posterior(mx.datasets.old_faithful()),
         "free to move",
     ),
+    "directions": (lambda: Model(2, mx.VonMisesFisher).posterior(torch.eye(3)), "vectors of length one"),
     "walls": (
         lambda: (
             Model(2, mx.Normal, potentials=[lambda loc: torch.where(loc[0] > 1e9, 0.0, -torch.inf)])

@@ -206,6 +206,7 @@ FAMILIES = {
     "angles": (mx.VonMises, None),
     "gamma": (mx.Gamma, None),
     "torch": (torch.distributions.Gumbel, None),
+    "directions": (mx.VonMisesFisher, 3),
     "mixed": (mx.Product.template((mx.Normal, [0]), (mx.Poisson, [1]), (mx.Bernoulli, [2])), None),
 }
 
@@ -223,6 +224,54 @@ def test_any_family_begins_at_its_fit_and_learns(name):
     torch.testing.assert_close(before, start.log_prob(x), rtol=1e-3, atol=1e-3)
     trained = network.fit(x, context, validation=(context, x), epochs=15, generator=seeded())
     assert trained.log_density > before.mean() + 0.01
+
+
+EVERY = {
+    "gaussian-tied": (mx.Gaussian.template(structure=mx.Full(tied=True)), 2),
+    "normal": (mx.Normal, None),
+    "student-number": (mx.StudentT, None),
+    "log-normal": (mx.LogNormal, None),
+    "gamma": (mx.Gamma, 2),
+    "inverse-gamma": (mx.InverseGamma, None),
+    "weibull": (mx.Weibull, None),
+    "exponential": (mx.Exponential, None),
+    "laplace": (mx.Laplace, 2),
+    "beta": (mx.Beta, None),
+    "dirichlet": (mx.Dirichlet, 3),
+    "poisson": (mx.Poisson, 2),
+    "negative-binomial": (mx.NegativeBinomial, None),
+    "binomial": (mx.Binomial.template(total_count=5), None),
+    "geometric": (mx.Geometric, None),
+    "bernoulli": (mx.Bernoulli, 3),
+    "multinomial": (mx.Multinomial.template(total_count=5), 3),
+    "categorical": (mx.Categorical.template(categories=3), 2),
+    "angles": (mx.VonMises, 2),
+    "directions": (mx.VonMisesFisher, 3),
+    "product": (mx.Product.template((mx.VonMisesFisher, [0, 1]), (mx.Gamma, [2]), (mx.VonMises, [3])), None),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", EVERY)
+def test_every_family_is_a_targets(name, dtype):
+    """One context of a batch is that context alone; each parameter is moved, by finite slopes."""
+    family, features = EVERY[name]
+    torch.manual_seed(1)
+    network = MixtureDensityNetwork(family, 2, features=features).to(dtype)
+    context = torch.randn(30, 2, dtype=dtype)
+    mixture = network(context)
+    x = mixture.sample().to(dtype)
+    density = mixture.log_prob(x)
+    assert density.shape == (30,) and density.dtype == dtype
+    torch.testing.assert_close(density[7], network(context[7]).log_prob(x[7]))
+    density.sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
+    assert all(parameter.grad.abs().sum() > 0 for parameter in network.components_head.parameters())
+
+
+def test_ends_that_are_sharp_are_learned_by_no_slope():
+    with pytest.raises(NotClosedForm, match="ends that are sharp"):
+        MixtureDensityNetwork(mx.Uniform, 2)
 
 
 # -- what is refused
@@ -249,6 +298,18 @@ def test_any_family_begins_at_its_fit_and_learns(name):
         (lambda: GMM(1, 1).fit(torch.randn(9, 1)), "`context` must be given"),
         (lambda: GMM(1, 1).fit(torch.randn(9, 2), torch.randn(9, 1)), "`x` must be rows of 1 features"),
         (lambda: GMM(1, 1).fit(torch.randn(9, 1), torch.randn(9, 1), validation=2), "`validation`"),
+        (lambda: GMM(1, 1).fit(torch.randn(9, 1), torch.randn(9, 1), validation=(1,)), "`validation`.*tuple"),
+        (lambda: GMM(1, 1).fit(torch.randn(9, 1), torch.randn(9, 1), epochs=0), "`epochs`"),
+        (lambda: GMM(1, 1).fit(torch.randn(9, 1), torch.randn(9, 1), batch_size=0), "`batch_size`"),
+        (lambda: GMM(1, 1).fit(torch.randn(9, 1), torch.randn(9, 1), early_stopping=None), "`early_stopping`"),
+        (lambda: GMM(1, 1).fit(torch.randn(9, 1), torch.randn(9, 1), optimizer="adam"), "`optimizer`.*partial"),
+        (lambda: GMM(1, 1).fit(torch.randn(0, 1), torch.randn(0, 1)), "`x` must be rows of 1 features; got none"),
+        (lambda: GMM(1, 1).fit(torch.randn(9, 1), torch.full((9, 1), math.nan)), "`context`.*row 0"),
+        (lambda: GMM(3, 5)([[0.0] * 5]), "`context` must be a tensor; got list"),
+        (lambda: GMM(3, 5).initialize(torch.randn(9, 2)), "`x` must be rows of 3 features; got 2"),
+        (lambda: GMM(3, 5, hidden_features=64), "`hidden_features`"),
+        (lambda: GMM(3, 5, activation=torch.nn.SiLU()), "`activation`.*class"),
+        (lambda: GMM(3, epsilon="small"), "`epsilon`"),
     ],
 )
 def test_bad_input_is_refused_in_words(wrong, words):
@@ -259,6 +320,14 @@ def test_bad_input_is_refused_in_words(wrong, words):
 def test_structures_that_do_not_move_freely_say_so():
     with pytest.raises(NotClosedForm, match="free to move"):
         GMM(2, covariance_type=mx.components.VEV())
+
+
+def test_no_contexts_have_no_mixtures():
+    gmm = GMM(2, 3)
+    density = gmm(torch.zeros(0, 3)).log_prob(torch.zeros(0, 2))
+    assert density.shape == (0,)
+    density.sum().backward()
+    assert gmm(torch.zeros(4, 0, 3)).sample((2,)).shape == (2, 4, 0, 2)
 
 
 def test_contexts_are_taken_in_any_precision():

@@ -273,6 +273,20 @@ def test_limits_that_differ_from_row_to_row_say_what_they_are():
         started().float().fit(x, context, observation=limits, epochs=1)
 
 
+def test_rows_are_measured_by_matrices_of_their_own():
+    """Of each row one projection was recorded, and yet both features are learned."""
+    context, x = bent(3000)
+    matrix = torch.nn.functional.normalize(torch.randn(3000, 1, 2, generator=seeded(5)), dim=-1)
+    recorded = (matrix @ x.unsqueeze(-1)).squeeze(-1)
+    seen = mx.observation.LinearMeasurement(matrix, scale=0.02, per_row=True)
+    torch.manual_seed(0)
+    gmm = GMM(2, 1, components=1, hidden_features=(16,))
+    gmm.fit(recorded, context, epochs=40, observation=seen, generator=seeded())
+    with torch.no_grad():
+        at = gmm(torch.tensor([[0.5]])).mean[0]
+    torch.testing.assert_close(at, torch.tensor([0.25, 1.5]), atol=0.15, rtol=0)
+
+
 def test_many_gaps_in_a_large_batch_are_those_of_single_rows():
     gmm, context = GMM(8, 3, components=16), torch.randn(300, 3, generator=seeded())
     x = torch.randn(300, 8, generator=seeded(1))

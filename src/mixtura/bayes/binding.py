@@ -83,7 +83,10 @@ class _Binding:
 
     @cached_property
     def arguments(self) -> dict[str, Argument]:
-        return self.family.arguments(self.features)
+        found = self.family.arguments(self.features)
+        for one in found.values():
+            onto(one.support)  # which refuses what real numbers do not reach one by one, such as directions
+        return found
 
     @cached_property
     def one(self) -> dict[str, Tensor]:

@@ -51,7 +51,7 @@ def _alike(mean: Tensor, structure: Structure, means: Tensor, noise: Tensor) -> 
 
 def _each(mean: Tensor, structure: Structure, means: Tensor, factors: Tensor, noise: Tensor) -> Tensor:
     out = torch.empty_like(noise)
-    height = max(64, _CACHED // max(noise.shape[-1], structure.given.numel() // structure.leading.numel()))
+    height = max(64, _CACHED // max(noise.shape[-1], structure.given.numel() // max(1, structure.leading.numel())))
     blocks = (tensor.split(height) for tensor in (means, factors, noise, out))
     for which, factor, stretch, rows in zip(*blocks, strict=True):
         torch.add(mean.index_select(0, which), structure.color_rows(factor, stretch), out=rows)

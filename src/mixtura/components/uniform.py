@@ -28,7 +28,8 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import constraints
 
-from ..errors import refuse
+from ..errors import NotClosedForm, refuse
+from .argument import Argument
 from .base import Reduce
 from .coordinates import Coordinates
 from .exponential_family import _column
@@ -185,6 +186,9 @@ class UniformFamily(Family, of=[Uniform]):
 
     def shown(self) -> list[str]:
         return []
+
+    def arguments(self, features: int | None) -> dict[str, Argument]:
+        raise NotClosedForm("Uniform components have ends that are sharp: no slope of a likelihood leads to them.")
 
     def across(self, columns: int) -> Family:
         """Returns the family on some columns of a product, where other columns tell components apart."""

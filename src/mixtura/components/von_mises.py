@@ -10,6 +10,7 @@ gives a mean of that length: one equation in a ratio of Bessel functions, solved
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -275,6 +276,15 @@ class VonMisesFamily(MatchedMeans, of=[VonMises]):
 
 class VonMisesFisherFamily(OfVectors, MatchedMeans, of=[VonMisesFisher]):
     """Von Mises-Fisher components."""
+
+    def arguments(self, features: int | None) -> dict[str, Argument]:
+        return {"loc": Argument(UNIT_LENGTH, (features or 1,)), "concentration": Argument(constraints.positive)}
+
+    def made(self, values: Mapping[str, Tensor], features: int | None) -> VonMisesFisher:
+        return VonMisesFisher._of(direction=values["loc"], concentration=values["concentration"])
+
+    def read(self, components: Any) -> dict[str, Tensor]:
+        return {"loc": components.direction, "concentration": components.concentration}
 
     def neutral(self, x: Tensor, batch: tuple[int, ...]) -> VonMisesFisher:
         return VonMisesFisher(x.new_ones(*batch, *x.shape[1:]), x.new_ones(batch))

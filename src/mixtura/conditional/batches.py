@@ -46,13 +46,15 @@ class Target:
     def block(self, x: Any, seen: Observation) -> Block:
         """Returns rows of any form as one block; refused unless they have the target's features, finite where exact."""
         table = rows(x).through(seen)
+        if not len(table) or table.clean_shape.numel() != self.shape.numel():
+            wanted = f"rows of {self.shape.numel()} features"
+            refuse("x", wanted, f"{table.clean_shape.numel()}" if len(table) else "none")
         y = table.tensor()
-        if y[:1].numel() != self.shape.numel():
-            refuse("x", f"rows of {self.shape.numel()} features", f"{y[:1].numel()}")
         if table.observation.exact and not bool(y.isfinite().all()):
             row = (~y.isfinite()).reshape(len(y), -1).any(1).nonzero()[0].item()
             refuse("x", "finite", f"NaN or infinity in row {row}", _GAPS)
-        return Block(y.reshape(len(y), *self.shape).to(self.like), observation=table.observation.to(self.like))
+        y = y if table.clean_shape != table.event_shape else y.reshape(len(y), *self.shape)
+        return Block(y.to(self.like), observation=table.observation.to(self.like))
 
     @property
     def shared(self) -> Observation:
@@ -136,7 +138,7 @@ def parted(
     table = _table(target, size, context, x, target.seen, source)
     if isinstance(validation, DataLoader):
         return table, _loaded(target, validation)
-    if isinstance(validation, tuple):
+    if isinstance(validation, tuple) and 1 < len(validation) < 4:
         other, y, *seen = validation
         held_out = _table(target, size, other, y, as_one(*seen) if seen else target.seen, None)
         return table, replace(held_out, shuffled=False)
@@ -170,7 +172,8 @@ def some_rows(batches: Batches) -> tuple[Tensor, Block]:
 def _held_out(count: int, share: Any) -> int:
     """How many of so many rows are held out."""
     if not isinstance(share, float | int) or isinstance(share, bool) or not 0 <= share < 1:
-        refuse("validation", "a share between 0 and 1, a pair (context, x), or a DataLoader", repr(share))
+        came = repr(share) if isinstance(share, float | int) else type(share).__name__
+        refuse("validation", "a share between 0 and 1, (context, x), or a DataLoader", came)
     held = round(share * count)
     if share and not 0 < held < count:
         refuse("validation", f"a share that leaves some of {count} rows on either side", share)

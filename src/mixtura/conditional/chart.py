@@ -3,7 +3,7 @@ r"""Between real numbers, which a network puts out, and the components that they
 The numbers of a family are those of its parameters by name, each through a smooth map onto where it may lie: a scale is
 the exponential of its number, a probability the logistic function of it, probabilities of categories the softmax.
 Logarithms end at :math:`\pm 40`: beyond, squares of single precision would overflow, and NaN follow. An angle is its
-number, whose turns do not matter.
+number, whose turns do not matter; a direction is that of a vector, whose length does not.
 
 A number moves in units of its own: a location in the scale of its component, others as they are, so that a step of an
 optimiser is as long at any scale of the target.
@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.distributions import constraints, transform_to, transforms
 
 from ..components import Component, Family
+from ..components.domains import UNIT_LENGTH
 from ..components.von_mises import TURN
 
 __all__ = ["Chart", "NamedChart", "joined"]
@@ -104,6 +105,24 @@ def _scale_beside(name: str, values: Mapping[str, Tensor]) -> Tensor:
     return scale.reshape(scale.shape + (1,) * (own.ndim - scale.ndim))
 
 
+class _Direction(transforms.Transform):
+    """Vectors as directions; one so short that it has none is along the first axis."""
+
+    domain = constraints.real_vector
+    codomain = UNIT_LENGTH
+    bijective = False
+
+    def _call(self, x: Tensor) -> Tensor:
+        axis = torch.zeros_like(x)
+        axis[..., 0] = 1
+        length = x.norm(dim=-1, keepdim=True)
+        short = length < torch.finfo(x.dtype).tiny ** 0.5
+        return torch.where(short, axis, x / length.masked_fill(short, 1))
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        return y
+
+
 class _Near(transforms.Transform):
     """The identity on numbers up to 40 from zero, where it ends."""
 
@@ -121,6 +140,8 @@ def _onto(support: Any) -> transforms.Transform:
     """A smooth map from the real numbers onto a constraint."""
     if support is constraints.real or support is TURN:
         return transforms.identity_transform
+    if support is UNIT_LENGTH:
+        return _Direction()
     return transforms.ComposeTransform([_Near(), transform_to(support)])
 
 

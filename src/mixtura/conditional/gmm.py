@@ -73,7 +73,7 @@ class GMM(ConditionalMixture):
         for name, value in (("features", features), ("components", components)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 refuse(name, "a whole number of at least 1", repr(value))
-        if not 0 <= epsilon < math.inf:
+        if not isinstance(epsilon, float | int) or not 0 <= epsilon < math.inf:
             refuse("epsilon", "a scale of at least 0", repr(epsilon))
         structure = _structure(covariance_type, tied)
         chart = FactorChart(features, components, structure, float(epsilon))

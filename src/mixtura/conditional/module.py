@@ -24,6 +24,7 @@ from ..data import Block, check_data, rows
 from ..errors import refuse
 from ..learning import EM, Fit
 from ..learning import fit as learn
+from ..learning.job import whole
 from ..learning.starts.centres import Initialiser
 from ..mixture import Mixture
 from .batches import Target, parted, some_rows
@@ -132,6 +133,8 @@ class ConditionalMixture(nn.Module):
         table = rows(x)
         check_data(table, self.components, spread=not self.family.discrete)
         self.family.check(table)
+        if table.features != self.event_shape.numel():
+            refuse("x", f"rows of {self.event_shape.numel()} features", table.features)
         values = table.tensor().reshape(len(table), *self.event_shape)
         if strategy in CENTRES:
             found = self._clustered(values, CENTRES[strategy], generator)
@@ -231,12 +234,17 @@ class ConditionalMixture(nn.Module):
         seen = EXACT if observation is None else as_one(observation)
         if self.body is None:
             return self._by_em(x, context, seen, generator, progress)
+        epochs, batch_size = whole("epochs", epochs), whole("batch_size", batch_size)
+        patience = whole("early_stopping", early_stopping)
+        optimizer = partial(torch.optim.Adam, lr=_RATE) if optimizer is None else optimizer
+        if not callable(optimizer):
+            advice = "Such as functools.partial(torch.optim.Adam, lr=1e-3)."
+            refuse("optimizer", "from parameters to an optimiser", type(optimizer).__name__, advice)
         target = Target(self.event_shape, self.weights_head.start, self.checked, seen)
         batches, held = parted(target, x, context, validation, batch_size, generator)
         if not bool(self.begun):
             self._begin_somewhere(*some_rows(batches), generator)
-        optimizer = partial(torch.optim.Adam, lr=_RATE) if optimizer is None else optimizer
-        return train(self, batches, held, optimizer, epochs, early_stopping, progress)
+        return train(self, batches, held, optimizer, epochs, patience, progress)
 
     def _by_em(self, x: Any, context: Any, seen: Observation, generator: Generator | None, progress: bool) -> Fit:
         _without(context)

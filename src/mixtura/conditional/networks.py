@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,10 @@ def perceptron(inputs: int, hidden_features: Sequence[int], activation: Callable
         >>> perceptron(3, (8,), torch.nn.ReLU)(torch.zeros(5, 3)).shape
         torch.Size([5, 8])
     """
+    if not isinstance(hidden_features, Sequence) or not all(isinstance(n, int) and n > 0 for n in hidden_features):
+        refuse("hidden_features", "the numbers of features of the layers, such as (64, 64)", repr(hidden_features))
+    if isinstance(activation, nn.Module):
+        refuse("activation", "what makes activations, such as torch.nn.SiLU", repr(activation), "Give the class.")
     layers: list[nn.Module] = []
     for before, after in zip((inputs, *hidden_features), hidden_features):  # noqa: B905 (one shorter by design)
         layers += [nn.Linear(before, after), activation()]
@@ -87,8 +92,10 @@ class Body(nn.Module):
         self.location.copy_(context.mean(0))
         self.scale.copy_(torch.where(scale > 0, scale, 1))
 
-    def batch(self, context: Tensor) -> torch.Size:
+    def batch(self, context: Any) -> torch.Size:
         """Returns the batch shape of contexts; refused where the rest is not the shape of one context."""
+        if not isinstance(context, Tensor):
+            refuse("context", "a tensor", type(context).__name__, "Take torch.as_tensor(context).")
         lead = context.ndim - len(self.shape)
         if lead < 0 or context.shape[lead:] != self.shape:
             refuse("context", f"of shape (..., {', '.join(map(str, self.shape))})", tuple(context.shape))
@@ -96,8 +103,9 @@ class Body(nn.Module):
 
     def forward(self, context: Tensor) -> Tensor:
         batch = self.batch(context)
-        rows = (context.reshape(-1, *self.shape).to(self.location.dtype) - self.location) / self.scale
-        return self.network(rows).reshape(*batch, -1)
+        rows = context.reshape(batch.numel(), *self.shape).to(self.location.dtype)
+        found = self.network((rows - self.location) / self.scale)
+        return found.reshape(*batch, found.shape[-1])
 
 
 class _Head(nn.Module):
