@@ -11,6 +11,9 @@ and everything else is a turn back. Nothing cancels, at any ratio of signal to n
 .. math:: m_k = \mu_k + Q_k\,\frac{\alpha\lambda_k}{s_k^{1/2}}\,z_k, \qquad
     C_k = Q_k\,\frac{\sigma^2\lambda_k}{s_k}\,Q_k^\top, \qquad
     \nabla\log p_t = -\sum_k Q_k\,s_k^{-1/2}\,(r_k z_k) .
+
+Means and scores of many rows, where each component has axes of its own, are one compiled pass, `kernels.pulls`; what
+asks more of a row has its parts in torch.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from operator import attrgetter
 import torch
 from torch import Tensor
 
+from ...components.route import Route
+from ...kernels.pulls import Pulls, pulled, worth_pulling
 from ...mixture import Mixture
 from .by_means import ByMeans
 from .order import Order, Part, at_a_time, telling, together
@@ -70,10 +75,26 @@ class ByAxes(Order):
             return ByMeans(self.mixture).parts(alpha, variance, rows)
         return self._parts(alpha, variance, rows)
 
+    def mean(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
+        flat = self.flat(alpha, rows)
+        if not self.fuses(alpha, variance, flat):
+            return super().mean(alpha, variance, rows)
+        return pulled(_Time(self, alpha, variance).cleaning, flat).reshape(rows.shape)
+
     def score(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Tensor:
         if alpha.ndim:
             return super().score(alpha, variance, rows)
-        return together(map(attrgetter("score"), self._parts(alpha, variance, self.flat(alpha, rows))), rows)
+        flat = self.flat(alpha, rows)
+        if not self.fuses(alpha, variance, flat):
+            return together(map(attrgetter("score"), self._parts(alpha, variance, flat)), rows)
+        return pulled(_Time(self, alpha, variance).pulling, flat).reshape(rows.shape)
+
+    def fuses(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> bool:
+        """Whether one compiled pass answers for rows ``(N, D)`` at one time: components with axes of their own."""
+        if alpha.ndim or not self.folds or not worth_pulling(rows, len(self.axes)):
+            return False
+        mixture = self.mixture
+        return mixture.components.gaussian.route(rows, mixture.logits, alpha, variance) is Route.PASS
 
     def _parts(self, alpha: Tensor, variance: Tensor, rows: Tensor) -> Iterator[_Rows]:
         time, kind = _Time(self, alpha, variance), _Rows if self.location.shape[-1] > _FEW else _FewFeatures
@@ -99,6 +120,20 @@ class _Time:
         kept = (axes @ (self.order.place * left)).squeeze(-1)
         gain = (axes * (self.stretch * self.scale).unsqueeze(-2)) @ axes.mT
         return kept, gain.expand(*kept.shape, -1)
+
+    @property
+    def cleaning(self) -> Pulls:
+        """What the pass does for the means of the clean draws."""
+        return self._pulls(self.stretch, self.order.location)
+
+    @property
+    def pulling(self) -> Pulls:
+        """What the pass does for the score."""
+        return self._pulls(-self.scale, torch.zeros_like(self.order.location))
+
+    def _pulls(self, along: Tensor, kept: Tensor) -> Pulls:
+        axes, scale = self.order.axes, self.scale.unsqueeze(-1)
+        return Pulls(axes.mT * scale, -self.place.squeeze(-1), self.logits, axes * along.unsqueeze(-2), kept)
 
     @cached_property
     def clean(self) -> Turn:
