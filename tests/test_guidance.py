@@ -575,3 +575,22 @@ def test_settings_out_of_range_are_refused():
     prior = problem()[0]
     with pytest.raises(MixtureError, match="signal"):
         mx.diffusion.sample(prior, mx.diffusion.RectifiedFlow(), (5, 3), 2, guidance=FPS(observation, y))
+
+
+def test_rows_that_a_rule_throws_beyond_all_numbers_are_told_of():
+    """Opposed coordinates: sums of rows are negative, and with a precise record the pull has no bound; variances do."""
+    a = torch.randn(8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    covariance = 0.05 * torch.eye(8, dtype=torch.float64) + 4 * torch.outer(a, a)
+    one = torch.ones(1, dtype=torch.float64)
+    law = mx.Mixture(one, mx.Gaussian(torch.zeros(1, 8, dtype=torch.float64), covariance[None]))
+    assert (covariance.sum(-1) < 0).any()
+    told = AdditiveNoise(0.0, 0.01), a
+    draw = {"shape": (50, 8), "steps": 50, "generator": torch.Generator().manual_seed(1)}
+    with pytest.warns(UserWarning, match=r"of 400 numbers that were drawn are NaN or infinite: RowSumTMPD pulled"):
+        found = mx.diffusion.sample(law, mx.diffusion.VariancePreserving(), guidance=RowSumTMPD(*told), **draw)
+    assert not found.isfinite().all()
+    assert (
+        mx.diffusion.sample(law, mx.diffusion.VariancePreserving(), guidance=DiagonalTMPD(*told), **draw)
+        .isfinite()
+        .all()
+    )

@@ -2,6 +2,7 @@ r"""From noise to draws: a sampler goes down a grid of times, and asks a model a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -68,6 +69,9 @@ def sample(
     Raises:
         MixtureError: If ``steps`` is below 1, a shape does not fit, or churn meets a sampler that draws by itself.
 
+    Warns:
+        UserWarning: If numbers end as NaN or infinity.
+
     Example:
         >>> mixture = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([-3.0, 3.0]), torch.ones(2)))
         >>> generator = torch.Generator().manual_seed(0)
@@ -80,6 +84,7 @@ def sample(
     with _told(progress, steps) as told:
         for number, state in enumerate(path, start=1):
             told(number, state)
+    _tell_of_lost(state.x, sampler, guidance)
     return state.x
 
 
@@ -187,6 +192,18 @@ def _check_churn(churn: Churn, sampler: Sampler, stops: list[Place]) -> None:
     if not sampler.deterministic:
         refuse("churn", "none for a sampler that draws by itself", f"{churn!r} with {sampler!r}", "Use Euler or DDIM.")
     churn.check(stops)
+
+
+def _tell_of_lost(x: Tensor, sampler: Sampler | None, guidance: Any) -> None:
+    """Warns of rows that a pull too large for the steps has thrown beyond all numbers; asked once, at the end."""
+    lost = x.numel() - int(x.isfinite().sum())
+    if lost:
+        rule = "the model" if guidance is None else type(guidance).__name__
+        warnings.warn(
+            f"{lost} of {x.numel()} numbers that were drawn are NaN or infinite: {rule} pulled harder than "
+            f"{DDIM() if sampler is None else sampler!r} can follow in these steps. Take another rule, or many more.",
+            stacklevel=3,
+        )
 
 
 @contextmanager

@@ -7,8 +7,8 @@ Both moments of y are exact; what is lost is the rest of its law, and how the co
 one Gaussian nothing is lost. The matrix takes M products; cheaper forms keep only so much of it:
 
 - its diagonal, still by M products, so that nothing is to be inverted;
-- the sums of its rows, by one product, :math:`A\,\mathrm{Cov}\,A^\top 1`: its diagonal, if it is diagonal. A sum may
-  be negative where coordinates are opposed; then nothing is taken of it.
+- the sums of its rows, by one product, :math:`A\,\mathrm{Cov}\,A^\top 1`: its diagonal, if it is diagonal. Where
+  coordinates are opposed a sum is below the variance, and may be negative; of a negative one nothing is taken.
 """
 
 from __future__ import annotations
@@ -91,6 +91,10 @@ class DiagonalTMPD(_ByRows):
 @dataclass(frozen=True, eq=False)
 class RowSumTMPD(LikelihoodRule):
     """Tweedie moment projected diffusion, with the sums of the rows of the covariance of what is recorded.
+
+    Where recorded numbers are opposed, sums are smaller than variances, even negative, which counts as none: the rule
+    then pulls many times harder than the record allows, and may throw rows beyond all numbers at any usual number of
+    steps. `sample` warns of that. `DiagonalTMPD` has the variances themselves, for a product each.
 
     Arguments:
         observation: As for `TMPD`.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Generator
 
@@ -77,15 +78,24 @@ def _forth(process: Process, rows: int, frames: int, generator: Generator | None
 
 
 def _write(process: Process, states: list[State], path: File) -> None:
-    from matplotlib.animation import FuncAnimation, PillowWriter
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from PIL import Image
 
-    figure = Figure(figsize=(4.0, 4.2))  # not pyplot's: nothing stays open
+    figure = Figure(figsize=(4.0, 4.2), dpi=90)  # not pyplot's: nothing stays open
     figure.set_layout_engine("none")  # which would move the axes from picture to picture
+    canvas = FigureCanvasAgg(figure)
     show = _shown(figure.add_axes((0.12, 0.1, 0.85, 0.83)), process, states)
-    still, turn = [0] * _STILL, len(states) // 2
-    order = [*still, *range(turn), *[turn] * _STILL, *range(turn, len(states)), *[len(states) - 1] * _STILL]
-    FuncAnimation(figure, show, order).save(path, PillowWriter(fps=15), dpi=90)
+
+    def picture(number: int) -> Image.Image:
+        show(number)
+        canvas.draw()
+        return Image.fromarray(np.array(canvas.buffer_rgba())[..., :3])
+
+    stand = {0, len(states) // 2, len(states) - 1}
+    lasting = [_STILL if number in stand else _SHORT for number in range(len(states))]
+    first, *others = map(picture, range(len(states)))
+    first.save(path, save_all=True, append_images=others, duration=lasting, loop=0)
 
 
 def _shown(ax: Axes, process: Process, states: list[State]) -> Callable[[int], None]:
@@ -105,4 +115,4 @@ def _shown(ax: Axes, process: Process, states: list[State]) -> Callable[[int], N
     return show
 
 
-_STILL = 8  # pictures that stand at either end and at the turn
+_SHORT, _STILL = 70, 600  # milliseconds of a picture, and of those at either end and at the turn
