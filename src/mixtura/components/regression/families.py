@@ -286,7 +286,8 @@ def _some_by_lot(r: Tensor, effects: int) -> Tensor:
     source = torch.Generator(r.device).manual_seed(0)
     lots = torch.rand(r[:, 1::2].shape, generator=source, dtype=r.dtype, device=r.device)
     weight = r[:, 1::2].sum(-1, keepdim=True)
-    drawn = (lots * (weight > 0)).topk(min(_FEW * effects, len(r)), 0).indices
+    count = min(_FEW * effects, max(effects + 1, len(r) // 2), len(r))  # of few rows not all: lines would be the same
+    drawn = (lots * (weight > 0)).topk(count, 0).indices
     few = torch.zeros_like(lots).scatter_(0, drawn, 1.0) * weight
     return torch.stack([r[:, b] if b % 2 == 0 else few[:, b // 2] for b in range(r.shape[1])], 1)
 
