@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import mixtura as mx
+from mixtura.errors import MixtureError
 from mixtura.learning.methods.gibbs import flatten
 
 D = torch.float64
@@ -196,3 +197,23 @@ def test_every_family_on_numbers_can_be_part_of_a_product():
     for one in (mx.Laplace, mx.Weibull, mx.Gamma, mx.StudentT, mx.LogNormal, mx.InverseGamma):
         fit = mx.fit(x, 2, family=mx.Product.template((mx.Normal, 0), (one, 1)), method=mx.EM(20))
         assert fit.trace[-1] > fit.trace[0]
+
+
+def test_regressions_among_other_columns_are_known_by_name():
+    source = torch.Generator().manual_seed(0)
+    a, label = torch.randn(300, generator=source).double(), torch.arange(300) % 2
+    y = torch.where(label == 1, 2 * a + 1, -a) + 0.3 * torch.randn(300, generator=source).double()
+    counts = torch.poisson(torch.where(label == 1, 2.0, 9.0), generator=source).double()
+    table = {"n": counts.numpy(), "y": y.numpy(), "a": a.numpy()}
+    line = mx.LinearRegression.template(target="y", features=["a"])
+    family = mx.Product.template((line, ["a", "y"]), (mx.Poisson, "n"))
+    fit = mx.fit(table, 2, family=family, generator=source)
+    given = fit.mixture.condition(["a"], [[1.0]])
+    both = torch.stack([counts, y], -1)
+    joint = fit.mixture.condition(["a"], a.unsqueeze(-1)).log_prob(both)
+    torch.testing.assert_close(joint, fit.mixture.log_prob(table))
+    assert given.columns == ("n", "y") and (fit.mixture.assign(table) == fit.mixture.assign(table)[1]).sum() > 140
+    table["twice"] = 2 * table["a"]
+    twice = mx.LinearRegression.template(target="y", features=["a", "twice"])
+    with pytest.raises(MixtureError, match="'a', 'twice', which satisfy"):
+        mx.fit(table, 2, family=mx.Product.template((twice, ["a", "twice", "y"]), (mx.Poisson, "n")))

@@ -318,6 +318,11 @@ class ProductFamily(Family):
         )
         return replace(self, parts=parts, columns=columns)
 
+    def check(self, rows: Rows) -> None:
+        super().check(rows)
+        for part, group in zip(self.parts, self.columns, strict=True):
+            part.check(rows.only(group))
+
     def among(self, rows: Rows, on: Sequence[int]) -> tuple[Self, tuple[int, ...]]:
         groups = [[rows.number(one) for one in group] for group in self.columns]
         own = sorted({*chain.from_iterable(groups)})
