@@ -1,4 +1,4 @@
-"""Weights that hang on covariates, at random, by the law of `random_fits`: finite with a reason, or refused in words."""
+"""Weights that hang on covariates, at random, by the law of `random_fits`: finite and why it ended, or refused."""
 
 import random
 
