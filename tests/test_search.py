@@ -134,7 +134,7 @@ def test_where_all_starts_are_spurious_moves_find_a_sound_optimum():
 def small(x, weight, count, seed=0):
     """Starts of three components on rows with weights."""
     table = mx.data.rows(x, weight=weight)
-    return small_starts(table, tabled(table, torch.zeros(2, dtype=F64)), 3, count, seeded(seed))
+    return small_starts(tabled(table, torch.zeros(2, dtype=F64)), 3, count, seeded(seed))
 
 
 def test_starts_have_the_moments_of_clusters():

@@ -6,8 +6,10 @@ has a label: which group it belongs to cannot be guessed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +24,8 @@ from mixtura.errors import refuse
 __all__ = ["Groups", "grouping"]
 
 
-class Groups(NamedTuple):
+@dataclass(frozen=True)
+class Groups:
     """Which group each row belongs to.
 
     Arguments:
@@ -32,6 +35,11 @@ class Groups(NamedTuple):
 
     names: tuple[Any, ...]
     codes: Tensor
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """How many rows each group has, ``(G,)``."""
+        return np.bincount(self.codes.numpy(), minlength=len(self.names))
 
 
 def grouping(x: Any, groups: Any) -> Groups:
@@ -56,7 +64,8 @@ def grouping(x: Any, groups: Any) -> Groups:
     if labels.ndim != 1 or (count is not None and len(labels) != count):
         expected = "one label for each row" if count is None else f"one label for each of the {count} rows"
         refuse("groups", expected, f"labels of shape {tuple(labels.shape)}")
-    _check_present((labels != labels) | (labels == ""))  # NaN, or a text that is empty
+    if labels.dtype.kind not in "biu":
+        _check_present((labels != labels) | (labels == ""))  # NaN, or a text that is empty
     names, codes = _coded(labels)
     return Groups(tuple(names.tolist()), torch.from_numpy(codes))
 
@@ -78,9 +87,10 @@ def _coded(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if labels.dtype.kind in "iu" and len(labels):
         low, high = int(labels.min()), int(labels.max())
         if high - low < 4 * len(labels) and high < 2**62:
-            from_low = labels.astype(np.int64) - low
+            from_low = np.subtract(labels, low, dtype=np.int64)
             there = np.bincount(from_low) > 0
-            return (np.flatnonzero(there) + low).astype(labels.dtype), (np.cumsum(there) - 1)[from_low]
+            names = (np.flatnonzero(there) + low).astype(labels.dtype)
+            return names, from_low if there.all() else (np.cumsum(there) - 1)[from_low]
     names, codes = np.unique(labels, return_inverse=True)
     return names, codes.reshape(-1).astype(np.int64)
 

@@ -84,6 +84,7 @@ class Table:
 
     Attributes:
         rows: The panels, feature by feature, and the weights of their rows, zero where there is none.
+        sizes: How many rows each group has, (G,).
         places: The first panel of each group and the one after the last, (G, 2).
         total: The weight of each group's rows, (G,).
         origin: What was subtracted, (G, D).
@@ -93,6 +94,7 @@ class Table:
     """
 
     rows: tuple[Array, Array]
+    sizes: Array
     places: Array
     total: Array
     origin: Array
@@ -108,36 +110,34 @@ class Table:
         """
         values, weights = counted(x, weight)
         counts = np.array([len(values)] if sizes is None else sizes)
-        origin = _sums(weights[:, None] * values, counts) / _sums(weights, counts)[:, None]
-        return cls._about(origin, values, weights, counts, floor, np.zeros(len(counts)))
+        return cls._laid(values, weights, counts, True, floor, np.zeros(len(counts)))
 
     def shared(self, groups: int) -> Table:
         """The same rows for so many groups."""
-        parts = self.places, self.total, self.origin, self.unit, self.floor, self.base
+        parts = self.sizes, self.places, self.total, self.origin, self.unit, self.floor, self.base
         return Table(self.rows, *(np.repeat(part, groups, 0) for part in parts))
 
     @classmethod
     def of_statistics(cls, statistics: Tensor, base: Tensor, weight: Tensor | None, floor: Tensor) -> Table:
         """Lays out statistics (N, F) of rows, as they are, and what their densities have beside, (N,)."""
         values, weights = counted(statistics, weight)
-        beside, counts = counted(base.unsqueeze(-1), weight)[0][:, 0], np.array([len(values)])
-        return cls._about(
-            np.zeros((1, values.shape[1])), values, weights, counts, floor, _sums(weights * beside, counts)
-        )
+        beside = counted(base.unsqueeze(-1), weight)[0][:, 0]
+        return cls._laid(values, weights, np.array([len(values)]), False, floor, np.array([weights @ beside]))
 
     @classmethod
-    def _about(
-        cls, origin: Array, values: Array, weights: Array, counts: Array, floor: Tensor | float, base: Array
+    def _laid(
+        cls, values: Array, weights: Array, sizes: Array, centred: bool, floor: Tensor | float, base: Array
     ) -> Table:
-        total, moved = _sums(weights, counts), values - np.repeat(origin, counts, 0)
-        centred = np.where(weights[:, None] > 0, moved, 0.0)
-        mean = _sums(weights[:, None] * centred, counts) / total[:, None]
-        second = _sums(weights[:, None] * (centred - np.repeat(mean, counts, 0)) ** 2, counts) / total[:, None]
-        least = floor.double().numpy() if isinstance(floor, Tensor) else floor * second
-        floors = np.broadcast_to(least, (len(counts), least.shape[-1])).copy()
-        rows, places = _panelled(centred, weights, counts)
-        unit = np.sqrt(np.where(second > 0, second, 1.0))
-        return cls(rows, places, total, origin, unit, floors, base)
+        (groups, features), panels = (len(sizes), values.shape[1]), -(-sizes // _width())
+        ends = np.cumsum(panels)
+        places = np.stack([ends - panels, ends], 1)
+        rows = np.zeros(ends[-1] * _width() * features), np.zeros(ends[-1] * _width())
+        total, origin, variance = np.empty(groups), np.empty((groups, features)), np.empty((groups, features))
+        given = np.ascontiguousarray(values), np.ascontiguousarray(weights), sizes, places
+        compiled("layout").lay(*given, centred, *rows, total, origin, variance)
+        least = floor.double().numpy() if isinstance(floor, Tensor) else floor * variance
+        floors = np.broadcast_to(least, (groups, least.shape[-1])).copy()
+        return cls(rows, sizes, places, total, origin, np.sqrt(np.where(variance > 0, variance, 1.0)), floors, base)
 
     @property
     def features(self) -> int:
@@ -158,23 +158,6 @@ def counted(x: Tensor, weight: Tensor | None) -> tuple[Array, Array]:
         return values, np.ones(len(values))
     weights = weight.detach().double().numpy()
     return np.where(weights[:, None] > 0, values, 0.0), weights
-
-
-def _sums(values: Array, counts: Array) -> Array:
-    """Sums over the rows of each group."""
-    return np.add.reduceat(values, np.cumsum(counts) - counts, 0)
-
-
-def _panelled(x: Array, weight: Array, counts: Array) -> tuple[tuple[Array, Array], Array]:
-    width, begin = _width(), np.cumsum(counts) - counts
-    panels = -(-counts // width)
-    ends = np.cumsum(panels)
-    places = np.stack([ends - panels, ends], 1)
-    at = np.arange(len(x)) + np.repeat(places[:, 0] * width - begin, counts)
-    columns, weights = np.zeros((ends[-1] * width, x.shape[1])), np.zeros(ends[-1] * width)
-    columns[at], weights[at] = x, weight
-    flat = np.ascontiguousarray(columns.reshape(-1, width, x.shape[1]).swapaxes(1, 2)).reshape(-1)
-    return (flat, weights), places
 
 
 @dataclass(frozen=True, eq=False)

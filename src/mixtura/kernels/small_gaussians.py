@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
 
-from .small import GRAIN, Array, States, Table, compiled, counted
+from .small import GRAIN, Array, States, Table, compiled
 from .steps import Step
 from .threads import in_threads, workers
 
@@ -97,29 +96,23 @@ class Starts(States):
         return np.hstack((np.ones((len(unit), k)), np.tile(unit, k), np.tile(square, k)))
 
 
-def seeded(x: Tensor, weight: Tensor | None, table: Table, sizes: Array, uniforms: Array, kinds: Array) -> Seeds:
+def seeded(table: Table, uniforms: Array, kinds: Array) -> Seeds:
     """Where starts of every group may be, from its own rows.
 
     Arguments:
-        x, weight: The rows (N, D), those of a group together, and their weights (N,).
-        table: The same rows, laid out.
-        sizes: How many rows each group has, (G,).
+        table: The rows.
         uniforms: Numbers in [0, 1) from which candidates for centres are drawn, (G, B, K, C).
         kinds: For each start whether centres may be any rows, and its updates of K-means, one at least, (B, 2).
     """
-    values, weights = counted(x, weight)
-    ends, (groups, count, components, _), features = np.cumsum(sizes), uniforms.shape, table.features
-    places = np.stack([ends - sizes, ends], 1)
-    scaled = (values - np.repeat(table.origin, sizes, 0)) / np.repeat(table.unit, sizes, 0)
-    scaled = np.where(weights[:, None] > 0, scaled, 0.0)
+    (groups, count, components, _), features = uniforms.shape, table.features
     logits, mean = np.empty((groups, count, components)), np.empty((groups, count, components, features))
     covariance = np.empty((groups, count, features, features))
 
     def run(first: int, last: int) -> None:
-        given = scaled, weights, places, table.total, table.unit, uniforms, kinds
+        given = *table.rows, table.sizes, table.places, table.total, table.unit, uniforms, kinds
         compiled("seeds").seed(*given, logits, mean, covariance, first, last)
 
-    in_threads(run, groups, workers(scaled.size * count * components * 10, GRAIN))
+    in_threads(run, groups, workers(table.rows[0].size * count * components * 10, GRAIN))
     group = np.repeat(np.arange(groups), count)
     means = mean.reshape(-1, components, features) + table.origin[group][:, None]
     return Seeds(logits.reshape(-1, components), means, covariance.reshape(-1, 1, features, features), group)

@@ -40,12 +40,19 @@ class Step(IntEnum):
         """Whether components share a volume, a shape or an orientation, but not all of them."""
         return self in (Step.VEI, Step.EVI) or self >= Step.VEE
 
+    @property
+    def begins(self) -> "Step":
+        """The step whose covariances starts of this one have."""
+        if self in (Step.SPHERICAL, Step.TIED_SPHERICAL):
+            return Step.SPHERICAL
+        return Step.FULL if self >= Step.FULL else Step.DIAGONAL
+
     def like(self, covariance: NDArray[Any]) -> NDArray[Any]:
         """The nearest covariances (..., D, D) of this kind to those that all components have in common."""
-        if self >= Step.FULL:
+        if self.begins is Step.FULL:
             return covariance
         axes = np.eye(covariance.shape[-1])
-        if self in (Step.SPHERICAL, Step.TIED_SPHERICAL):
+        if self.begins is Step.SPHERICAL:
             return np.trace(covariance, axis1=-2, axis2=-1)[..., None, None] / len(axes) * axes
         return covariance * axes
 

@@ -135,7 +135,7 @@ class Job:
 
     def seeds(self, table: Table, step: Step, components: int, restarts: int) -> Seeds:
         """Returns where Gaussians with that M-step start, after a check that columns do not determine each other."""
-        found = small_starts(self.rows, table, components, restarts, self.generator)
+        found = small_starts(table, components, restarts, self.generator)
         if narrow(step.like(found.covariance), self._least.reshape(-1).double().cpu().numpy()):
             self._refuse_dependent()
         return found

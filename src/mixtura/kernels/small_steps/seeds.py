@@ -1,6 +1,6 @@
 r"""Where starts on small tables are: k-means++ (Arthur and Vassilvitskii, 2007) or rows, updates of K-means, moments.
 
-Rows are centred and scaled by column within their group, so the mean of the group is the origin. Each next centre is
+Rows are centred by column within their group, so the mean of the group is the origin, and scaled. Each next centre is
 drawn with probability proportional to the squared distance to the nearest one before it, the best of some candidates;
 or among the rows that lie on none before it. A start's weights are those of its clusters, its means theirs, and all its
 components have the pooled covariance :math:`W - 0.99 B` of the total W and that between the clusters B, as in
@@ -13,7 +13,7 @@ import numpy as np
 from llvmlite import ir
 
 from ..native.machine import called
-from ..native.panels import beyond
+from ..native.panels import WIDTH, beyond
 from ..native.program import plain
 from ..native.values import INT, NUMBERS, VOID, WHOLE
 from .calls import Array, pointers
@@ -138,8 +138,20 @@ def clustered(x, weight, rows, mean, components, features, updates, mass, shift,
 
 
 @plain
+def scaled(columns, unit, rows, features, out):
+    """Rows out of panels, each column in its unit."""
+    for d in range(features):
+        scale = 1.0 / unit[d]
+        for p in range((rows + WIDTH - 1) // WIDTH):
+            begin, where = p * WIDTH, (p * features + d) * WIDTH
+            for n in range(begin, begin + WIDTH if begin + WIDTH < rows else rows):
+                out[n * features + d] = columns[where + n - begin] * scale
+
+
+@plain
 def seeded(
-    x, weight, places, total, unit, uniforms, kinds, sizes, scratch, nearest, logits, means, covariances, first, last
+    columns, weight, counts, places, total, unit, uniforms, kinds, sizes, scratch, nearest, logits, means, covariances,
+    first, last,
 ):  # fmt: skip
     """Starts of the groups [first, last), all arrays given by where they are; see `seed`."""
     starts, components, features, candidates = sizes[0], sizes[1], sizes[2], sizes[3]
@@ -148,27 +160,30 @@ def seeded(
     second = beyond(mass, components)
     far = beyond(second, features * features)
     tried = beyond(far, sizes[4])
+    x = beyond(tried, 2 * sizes[4])
     for g in range(first, last):
-        begin, rows = places[2 * g], places[2 * g + 1] - places[2 * g]
-        own, counts, units = beyond(x, begin * features), beyond(weight, begin), beyond(unit, g * features)
-        spread(own, counts, rows, features, second)
+        begin, rows, units = places[2 * g] * WIDTH, counts[g], beyond(unit, g * features)
+        own = beyond(weight, begin)
+        scaled(beyond(columns, begin * features), units, rows, features, x)
+        spread(x, own, rows, features, second)
         for s in range(g * starts, (g + 1) * starts):
             draws, kind = beyond(uniforms, s * components * candidates), 2 * (s - g * starts)
             anywhere, updates = kinds[kind] > 0, kinds[kind + 1]
-            chosen(own, counts, rows, features, draws, candidates, components, anywhere, mean, far, tried)
-            clustered(own, counts, rows, mean, components, features, updates, mass, shift, nearest, far)
+            chosen(x, own, rows, features, draws, candidates, components, anywhere, mean, far, tried)
+            clustered(x, own, rows, mean, components, features, updates, mass, shift, nearest, far)
             log_weights, centres = beyond(logits, s * components), beyond(means, s * size)
             like = beyond(covariances, s * features * features)
             moments(second, mass, mean, units, total[g], components, features, log_weights, centres, like)
 
 
 _F, _I = NUMBERS, WHOLE
-_SEEDED = ir.FunctionType(VOID, [_F, _F, _I, _F, _F, _F, _I, _I, _F, _I, _F, _F, _F, INT, INT])
+_SEEDED = ir.FunctionType(VOID, [_F, _F, _I, _I, _F, _F, _F, _I, _I, _F, _I, _F, _F, _F, INT, INT])
 
 
 def seed(
-    x: Array,
+    columns: Array,
     weight: Array,
+    counts: Array,
     places: Array,
     total: Array,
     unit: Array,
@@ -183,17 +198,18 @@ def seed(
     """Starts of the groups [first, last).
 
     Arguments:
-        x, weight: Rows, centred and scaled within their group, (N, D), and their weights, (N,).
-        places: The first row of each group and the one after its last, (G, 2).
+        columns, weight: Rows in panels, centred within their group, and their weights.
+        counts: How many rows each group has, (G,).
+        places: The first panel of each group and the one after its last, (G, 2).
         total, unit: The weight of all rows of each group, (G,), and the scale of its columns, (G, D).
         uniforms: Numbers in [0, 1) from which candidates for centres are drawn, (G, B, K, C).
         kinds: For each start whether centres may be any rows, and its updates of K-means, one at least, (B, 2).
         logits, means, covariances: Room for log weights (G, B, K), means (G, B, K, D), covariances (G, B, D, D).
     """
     _, starts, components, features = means.shape
-    longest = int((places[:, 1] - places[:, 0]).max())
+    longest = int(counts.max())
     sizes = np.array([starts, components, features, uniforms.shape[-1], longest])
-    numbers = components * (1 + 2 * features) + features**2 + 3 * longest
+    numbers = components * (1 + 2 * features) + features**2 + (3 + features) * longest
     scratch, nearest = np.empty(numbers), np.empty(longest, np.int64)
-    given = x, weight, places, total, unit, uniforms, kinds, sizes, scratch, nearest, logits, means, covariances
-    called(seeded, _SEEDED)(*pointers(*given), first, last)
+    given = columns, weight, counts, places, total, unit, uniforms, kinds, sizes, scratch, nearest
+    called(seeded, _SEEDED)(*pointers(*given, logits, means, covariances), first, last)

@@ -31,8 +31,8 @@ _KINDS = (0, 3), (0, 1), (1, 1), (1, 1)  # whether centres may be any rows, upda
 
 def together(rows: Rows, groups: Groups, method: Method, family: Family) -> bool:
     """Whether the kernels serve all groups at once."""
-    largest = int(torch.bincount(groups.codes).max())
-    return method.alone and family.step is not None and plain_rows(rows) and small(largest, rows.features)
+    plain = method.alone and family.step is not None and plain_rows(rows)
+    return plain and small(int(groups.sizes.max()), rows.features)
 
 
 def fitted_together(
@@ -45,14 +45,14 @@ def fitted_together(
     generator: Generator | None,
 ) -> GroupFits:
     """Learns a mixture for each group, all in the same few calls; see `fit_groups`."""
-    sizes = torch.bincount(groups.codes, minlength=len(groups.names)).numpy()
-    x, weight = _sorted(rows, groups)
+    sizes, (x, weight) = groups.sizes, _sorted(rows, groups)
     faults = _faults(x, weight, sizes, components)
     good = np.array([not fault for fault in faults])
     if not good.any():
         raise MixtureError(f"No group can be fitted; the first one, {groups.names[0]!r}: {faults[0]}")
-    keep = torch.from_numpy(np.repeat(good, sizes))
-    x, weight, sizes = x[keep], None if weight is None else weight[keep], sizes[good]
+    if not good.all():
+        keep = torch.from_numpy(np.repeat(good, sizes))
+        x, weight, sizes = x[keep], None if weight is None else weight[keep], sizes[good]
     starts = _STARTS if restarts is None else restarts
     uniforms = torch.rand(len(sizes), starts, components, 1, generator=generator, dtype=torch.float64).numpy()
     kind = GaussianKind.of_family(family, rows)
@@ -65,9 +65,7 @@ def _flown(
 ) -> tuple[SmallFlight[Starts], Array]:
     """The best start of each group, where it ended, and the weight of each group's rows."""
     table = Table.of(x, weight, 16 * torch.finfo(kind.dtype).eps, sizes)
-    starts = seeded(x, weight, table, sizes, uniforms, np.resize(_KINDS, (uniforms.shape[1], 2))).starts(
-        table, kind.step
-    )
+    starts = seeded(table, uniforms, np.resize(_KINDS, (uniforms.shape[1], 2))).starts(table, kind.step)
     flight = raced(SmallFlight.of(method, kind, starts, len(sizes)), table.total, course=SHORT).flight
     return flight.first, table.total
 
@@ -76,7 +74,7 @@ def _gathered(
     rows: Rows, groups: Groups, flight: SmallFlight[Starts], total: Array, faults: list[str], family: Family
 ) -> GroupFits:
     """The fits of all groups, with those between that could not be fitted."""
-    good = np.array([not fault for fault in faults])
+    good, sizes = np.array([not fault for fault in faults]), groups.sizes
     places = torch.from_numpy(np.flatnonzero(good))
 
     def spread(tensor: Tensor) -> Tensor:
@@ -89,8 +87,8 @@ def _gathered(
         groups.names,
         _tellings(flight, good, faults),
         spread(torch.from_numpy(flight.last * total)),
-        tuple(torch.bincount(groups.codes, minlength=len(good)).tolist()),
-        torch.bincount(groups.codes, rows.weight, len(good)).double(),
+        tuple(sizes.tolist()),
+        torch.from_numpy(sizes if rows.weight is None else np.bincount(groups.codes, rows.weight, len(good))).double(),
         flight.method,
         family,
         rows,
@@ -120,21 +118,24 @@ def _tellings(flight: SmallFlight[Starts], good: Array, faults: list[str]) -> Te
 
 def _sorted(rows: Rows, groups: Groups) -> tuple[Tensor, Tensor | None]:
     """Rows (N, D) and weights with those of a group together."""
-    order = torch.from_numpy(np.argsort(groups.codes.numpy(), kind="stable"))
-    x = rows.tensor().reshape(len(rows), -1)[order]
-    return x, None if rows.weight is None else rows.weight[order]
+    x, weight, codes = rows.tensor().reshape(len(rows), -1), rows.weight, groups.codes.numpy()
+    if (codes[1:] >= codes[:-1]).all():
+        return x, weight
+    order = torch.from_numpy(np.argsort(codes, kind="stable"))
+    return x[order], None if weight is None else weight[order]
 
 
 def _faults(x: Tensor, weight: Tensor | None, sizes: Array, components: int) -> list[str]:
     """What keeps each group from being fitted; nothing, mostly."""
-    values, begin = x.double().numpy(), np.cumsum(sizes) - sizes
-    counts = np.ones(len(x), bool) if weight is None else (weight > 0).numpy()
-    finite = np.logical_and.reduceat(np.isfinite(values).all(1) | ~counts, begin)
-    shown = np.where(counts[:, None] & np.isfinite(values), values, np.nan)
-    with np.errstate(invalid="ignore"):
-        wide = np.fmax.reduceat(shown, begin, 0) > np.fmin.reduceat(shown, begin, 0)
-    enough = np.add.reduceat(counts.astype(int), begin)
-    each = zip(enough.tolist(), finite.tolist(), np.logical_and.reduce(wide, 1).tolist(), strict=True)
+    low = high = x.double().numpy()
+    begin, enough = np.cumsum(sizes) - sizes, sizes
+    if weight is not None:
+        counts = (weight > 0).numpy()
+        low, high = (np.where(counts[:, None], low, none) for none in (np.inf, -np.inf))
+        enough = np.add.reduceat(counts.astype(int), begin)
+    low, high = np.minimum.reduceat(low, begin, 0), np.maximum.reduceat(high, begin, 0)  # NaN where one is
+    finite = (np.isfinite(low) & np.isfinite(high)).all(1) | (enough == 0)
+    each = zip(enough.tolist(), finite.tolist(), np.logical_and.reduce(high > low, 1).tolist(), strict=True)
     return [_fault(count, sound, spread, components) for count, sound, spread in each]
 
 

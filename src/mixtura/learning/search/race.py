@@ -29,7 +29,7 @@ class Course(NamedTuple):
     share: int = 2
 
 
-LONG, SHORT, MANY = Course((10, 20), 3), Course((5,), 1, 4), Course((4, 8, 16), 1)
+LONG, SHORT, MANY = Course((10, 20), 3), Course((5,), 1, 4), Course((5, 15), 1, 4)
 
 
 class Raced(NamedTuple, Generic[FlightT]):

@@ -7,7 +7,7 @@ for it, too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,7 +71,8 @@ def search_shapes(
         steps: The structures.
         smaller: What was found with one component less, if that is known.
     """
-    starts = [seeds.starts(table, step) for step in steps]
+    begun = {step: seeds.starts(table, step) for step in {step.begins for step in steps}}
+    starts = [replace(begun[step.begins], step=step) for step in steps]
     if smaller is not None:
         starts = [_with_splits(one, smaller.flight.starts.of_group(g)) for g, one in enumerate(starts)]
     flight = SmallFlight.of(method, kind, Shapes.over(table, starts), len(steps))

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Generator
 
-from ...data import Rows
 from ...kernels.small import Table
 from ...kernels.small_gaussians import Seeds, seeded
 
@@ -17,12 +16,11 @@ __all__ = ["small_starts"]
 _CLUSTERS, _APART, _ANYWHERE = (0, 11), (0, 1), (1, 1)  # whether centres may be any rows, updates of K-means
 
 
-def small_starts(rows: Rows, table: Table, components: int, restarts: int, generator: Generator | None) -> Seeds:
+def small_starts(table: Table, components: int, restarts: int, generator: Generator | None) -> Seeds:
     """Returns where starts are: half from K-means, a quarter from k-means++, a quarter from random rows.
 
     Arguments:
-        rows: The rows.
-        table: The same rows, as the kernels read them.
+        table: The rows.
         components: The number of components.
         restarts: The number of starts.
         generator: The source of randomness.
@@ -31,5 +29,4 @@ def small_starts(rows: Rows, table: Table, components: int, restarts: int, gener
     kinds = np.repeat((_CLUSTERS, _APART, _ANYWHERE), (restarts - 2 * random, random, random), 0)
     draws = 1, restarts, components, 2 + int(math.log(components))
     uniforms = torch.rand(draws, generator=generator, dtype=torch.float64).numpy()
-    x = rows.tensor().reshape(len(rows), -1)
-    return seeded(x, rows.weight, table, np.array([len(x)]), uniforms, kinds)
+    return seeded(table, uniforms, kinds)
