@@ -93,7 +93,21 @@ def test_where_maps_lead() -> None:
     for map in (Pinned(), Centred(), Floored(0.1)):
         torch.testing.assert_close(map(u).sum(-1), torch.ones(100).double())
     assert bool((Floored(0.1)(u) > 0.1).all())
-    assert bool((Ordered()(u).diff(dim=-1) > 0).all())
+    assert bool((Ordered()(u).diff(dim=-1) >= 0).all()) and bool((Ordered()(u / 3).diff(dim=-1) > 0).all())
+
+
+def test_components_that_are_apart_are_free_of_each_other_under_an_order() -> None:
+    u = torch.tensor([-3.0, 0.0, 4.0, 9.0], dtype=torch.float64)
+    torch.testing.assert_close(Ordered()(u), u, atol=1e-5, rtol=0)
+    torch.testing.assert_close(jacobian(Ordered(), u), torch.eye(4).double(), atol=1e-4, rtol=0)
+
+
+def test_starts_leave_narrow_components_with_their_rows() -> None:
+    x = torch.cat([torch.linspace(-1, 1, 50) + 1000 * k for k in range(4)]).double()
+    posterior = mx.bayes.Model(4, mx.Normal, ordered="loc").posterior(x)
+    for seed in range(8):
+        loc = posterior.constrain(posterior.start(torch.Generator().manual_seed(seed)))["loc"]
+        torch.testing.assert_close(loc, 1000.0 * torch.arange(4).double(), atol=100.0, rtol=0)
 
 
 # -- the density

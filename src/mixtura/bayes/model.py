@@ -44,7 +44,9 @@ class Model:
             ``(K, ...)``. What is left out gets a weak one, scaled to the data; ``print(model.posterior(x))`` shows all.
             Or one of Mixtura's conjugate priors on all of them at once, such as `NormalInverseWishart`.
         fixed: Parameters that are held, by name, at a number or at ``(K, ...)`` of them.
-        ordered: The parameter that ascends over components: a name, or a name and a coordinate.
+        ordered: The parameter that ascends over components: a name, or a name and a coordinate. It costs nothing where
+            components are apart. Draws of a model without it may be sorted afterwards, which is as exact where priors
+            and potentials treat components alike.
         min_weight: The least weight of a component; the prior is cut off there.
         potentials: Functions of parameters by name, of one draw, to a log-density: ``lambda loc: -loc.abs().sum()``.
         observation: What stands between a draw and what is recorded, one of `mixtura.observation` or a sequence.

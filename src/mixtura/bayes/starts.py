@@ -1,13 +1,16 @@
 r"""Where draws and searches begin: near a fit, each apart by chance.
 
 A maximum-likelihood fit of the same family is brought to where the priors live, and numbers between -1/2 and 1/2 are
-added to it in u. Where there is no such fit, or its density is zero, draws of the priors are tried, the likeliest of
-many first.
+added to it in u; smaller ones where that takes more than a nat from each row, as where components are narrow and far
+apart, so that each stays with its rows. Where there is no such fit, or its density is zero, draws of the priors are
+tried, the likeliest of many first.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, NoReturn
 
 import torch
@@ -31,11 +34,23 @@ _LEAST = 1e-3  # of a weight, so that a component that a fit lost can come back
 
 def start(posterior: Posterior, generator: Generator | None) -> Tensor:
     """Returns real numbers ``(P,)`` of positive density; see `Posterior.start`."""
+    enough, best = _enough(posterior), (-math.inf, None)
     for u in _candidates(posterior, generator):
         value, gradient = posterior.value_and_gradient(u)
         if bool(value.isfinite() & gradient.isfinite().all()):
-            return u
-    _refuse(posterior)
+            best = max(best, (value.item(), u), key=itemgetter(0))
+        if best[0] >= enough and best[1] is not None:
+            break
+    return _refuse(posterior) if best[1] is None else best[1]
+
+
+def _enough(posterior: Posterior) -> float:
+    """The log-density of a start that is near enough to the fit, a nat a row less than there; any where there is none."""
+    if posterior.centre is None:
+        return -math.inf
+    with torch.no_grad():
+        there = float(posterior.log_density(posterior.centre))
+    return there - posterior.rows.total_weight if math.isfinite(there) else -math.inf
 
 
 def _candidates(posterior: Posterior, generator: Generator | None) -> Iterator[Tensor]:
@@ -43,7 +58,7 @@ def _candidates(posterior: Posterior, generator: Generator | None) -> Iterator[T
     if posterior.centre is not None:
         for turn in range(_TRIES):
             chance = torch.rand(posterior.size, generator=generator, dtype=torch.float64) - 0.5
-            yield posterior.centre + chance * 0.8**turn
+            yield posterior.centre + chance * 0.6**turn
     draws = from_prior(posterior, _DRAWS, generator)
     with torch.no_grad():
         density = posterior.log_density(draws).nan_to_num(nan=-torch.inf)

@@ -1,8 +1,13 @@
 r"""Components in ascending order of one coordinate.
 
-.. math:: v_1 = u_1, \qquad v_k = v_{k-1} + e^{u_k}, \qquad \log|J| = \sum_{k>1} u_k .
+.. math:: v_1 = u_1, \qquad v_k = v_{k-1} + s \log\!\big(1 + e^{t_k}\big), \qquad t_k = \frac{u_k - v_{k-1}}{s}, \qquad
+    \log|J| = -\sum_{k>1} \log\!\big(1 + e^{-t_k}\big) .
 
-Of a posterior that does not change when components trade names, it keeps one of K! copies. What is ordered are real
+Where components are further apart than the softness s, v = u: what is known of one of them says nothing of the others,
+in u as in v. (Logarithms of gaps tie each to all before it, and cost NUTS five times where components are far apart.)
+Where they meet, the order is kept softly. Numbers come in units of the data, as far as the data have told some.
+
+Of a posterior that does not change when components trade names, this keeps one of K! copies. What is ordered are real
 numbers; scales and rates are ordered by their logarithms, which is the same order.
 """
 
@@ -12,8 +17,11 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 from torch.distributions.transforms import Transform
+from torch.nn.functional import logsigmoid
 
 __all__ = ["Ordered"]
+
+_SOFT = 0.25  # of the data's width, from which on components are apart
 
 
 class Ordered(Transform):
@@ -24,8 +32,8 @@ class Ordered(Transform):
             numbers ``(*S, K)``.
 
     Example:
-        >>> mx.bayes.bijections.Ordered()(torch.zeros(3))
-        tensor([0., 1., 2.])
+        >>> mx.bayes.bijections.Ordered()(torch.tensor([0.0, 5.0, 5.0]))
+        tensor([0.0000, 5.0000, 5.1733])
     """
 
     codomain = constraints.real
@@ -41,14 +49,22 @@ class Ordered(Transform):
         return isinstance(other, Ordered) and other.coordinate == self.coordinate
 
     def _call(self, x: Tensor) -> Tensor:
-        return self._with(x, _ascending(self._column(x)))
+        first, *others = self._column(x).unbind(-1)
+        found = [first]
+        for one in others:
+            apart = (one - found[-1]) / _SOFT
+            found.append(found[-1] + _SOFT * torch.logaddexp(apart, torch.zeros_like(apart)))
+        return self._with(x, torch.stack(found, -1))
 
     def _inverse(self, y: Tensor) -> Tensor:
         column = self._column(y)
-        return self._with(y, torch.cat([column[..., :1], column.diff(dim=-1).log()], -1))
+        gap = column.diff(dim=-1) / _SOFT
+        others = column[..., :-1] + _SOFT * (gap + (-torch.expm1(-gap)).log())
+        return self._with(y, torch.cat([column[..., :1], others], -1))
 
     def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
-        return self._column(x)[..., 1:].sum(-1)
+        apart = self._column(x)[..., 1:] - self._column(y)[..., :-1]
+        return logsigmoid(apart / _SOFT).sum(-1)
 
     def _column(self, values: Tensor) -> Tensor:
         return values if self.coordinate is None else values[..., self.coordinate]
@@ -59,7 +75,3 @@ class Ordered(Transform):
         parts = list(values.unbind(-1))
         parts[self.coordinate] = column
         return torch.stack(parts, -1)
-
-
-def _ascending(u: Tensor) -> Tensor:
-    return torch.cat([u[..., :1], u[..., 1:].exp()], -1).cumsum(-1)
