@@ -89,6 +89,17 @@ def of_pymc(made, posterior, y):
     return value, made.compile_dlogp(vars=parameters, jacobian=False)(point)
 
 
+def agree(posterior, made, u):
+    """Log-density and gradient at a point are those of PyMC's model."""
+    value, slope = of_pymc(made, posterior, transformed(posterior, u).numpy())
+    leaf = u.clone().requires_grad_()
+    mine = posterior.log_density_in_parameters(leaf)
+    (gradient,) = torch.autograd.grad(mine, leaf)
+    theirs = jacobian(lambda point: transformed(posterior, point), u).mT @ torch.as_tensor(slope)
+    assert mine.item() == pytest.approx(float(value), rel=1e-8)
+    torch.testing.assert_close(gradient, theirs, rtol=1e-8, atol=1e-8)
+
+
 @needed
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
@@ -100,13 +111,7 @@ def test_density_and_gradient_are_those_of_pymc(name):
         u = start + 0.1 * torch.randn(posterior.size, generator=seeded(seed), dtype=torch.float64)
         if not posterior.log_density(u).isfinite():
             u = start
-        value, slope = of_pymc(made, posterior, transformed(posterior, u).numpy())
-        leaf = u.clone().requires_grad_()
-        mine = posterior.log_density_in_parameters(leaf)
-        (gradient,) = torch.autograd.grad(mine, leaf)
-        theirs = jacobian(lambda point: transformed(posterior, point), u).mT @ torch.as_tensor(slope)
-        assert mine.item() == pytest.approx(float(value), rel=1e-8)
-        torch.testing.assert_close(gradient, theirs, rtol=1e-8, atol=1e-8)
+        agree(posterior, made, u)
 
 
 @needed
@@ -127,13 +132,7 @@ def test_a_density_by_hand_is_that_of_pymc():
         pymc.Potential("x", pymc.math.logsumexp(each, axis=1).sum())
     for seed in range(3):
         u = posterior.start(seeded(seed))
-        value, slope = of_pymc(made, posterior, transformed(posterior, u).numpy())
-        leaf = u.clone().requires_grad_()
-        mine = posterior.log_density_in_parameters(leaf)
-        (gradient,) = torch.autograd.grad(mine, leaf)
-        theirs = jacobian(lambda point: transformed(posterior, point), u).mT @ torch.as_tensor(slope)
-        assert mine.item() == pytest.approx(float(value), rel=1e-8)
-        torch.testing.assert_close(gradient, theirs, rtol=1e-8, atol=1e-8)
+        agree(posterior, made, u)
 
 
 @needed

@@ -45,7 +45,7 @@ def start(posterior: Posterior, generator: Generator | None) -> Tensor:
 
 
 def _enough(posterior: Posterior) -> float:
-    """The log-density of a start that is near enough to the fit, a nat a row less than there; any where there is none."""
+    """The log-density of a start that is near enough to the fit: a nat a row less than there, any without one."""
     if posterior.centre is None:
         return -math.inf
     with torch.no_grad():

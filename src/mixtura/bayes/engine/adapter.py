@@ -163,15 +163,15 @@ class _Held:
         return getattr(self._sampler, name)
 
 
-def progress_type(told: Callable[[int, list[int]], None] | None) -> Any:
-    """What tells how far the chains are: all draws so far, and divergences of each chain."""
+def progress_type(told: Callable[[int, int], None] | None) -> Any:
+    """What tells how far the chains are: all draws so far, and how many diverged."""
     kinds = extension().ProgressType
     if told is None:
         return kinds.none()
 
     def callback(text: str) -> None:
         done, *divergences = map(int, text.split())
-        told(done, divergences)
+        told(done, sum(divergences))
 
     template = "{{ total_finished_draws }}{% for chain in chains %} {{ chain.divergences }}{% endfor %}"
     return kinds.template_callback(_EVERY, template, 1, callback)

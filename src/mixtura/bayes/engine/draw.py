@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from ...errors import MixtureError, refuse
+from ...learning.loop.progress import bar
 from . import adapter
-from .bar import sampling_bar
 from .functions import Functions, functions
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ def draw(
     settings = _settings(draws, tune, chains, target_accept, seed, cores)
     adapter.extension()
     found = functions(posterior)
-    with sampling_bar(progress, chains * (draws + tune)) as told:
-        bar = adapter.progress_type(told)
-        under_way = adapter.sampler(posterior.size, found, _start(posterior, found, starts), settings, bar)
+    with bar(progress, "sampling", chains * (draws + tune), "{task.fields[told]} divergences", 0) as told:
+        shown = adapter.progress_type(told)
+        under_way = adapter.sampler(posterior.size, found, _start(posterior, found, starts), settings, shown)
         interrupted = _waited(under_way, found)
     return _gathered(posterior, adapter.taken(under_way), interrupted, found)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from .run import Report
 
-__all__ = ["progress_report"]
+__all__ = ["bar", "progress_report"]
 
 
 @contextmanager
@@ -17,6 +18,24 @@ def progress_report(wanted: bool, total: int) -> Iterator[Report | None]:
     Raises:
         ImportError: If progress is wanted and rich is not installed.
     """
+    with bar(wanted, "fitting", total, "{task.fields[told]:.6f} nats per row", float("nan")) as tell:
+        yield tell
+
+
+@contextmanager
+def bar(wanted: bool, what: str, total: int, words: str, first: Any) -> Iterator[Callable[[int, Any], None] | None]:
+    """Yields a function to tell how much is done and what is shown beside it, or None where no bar is wanted.
+
+    Arguments:
+        wanted: Whether there is to be a bar.
+        what: What goes on.
+        total: How much there is to do.
+        words: What is shown beside the bar, as rich has it, with what is told as ``task.fields[told]``.
+        first: What is told before anything is done.
+
+    Raises:
+        ImportError: If a bar is wanted and rich is not installed.
+    """
     if not wanted:
         yield None
         return
@@ -24,7 +43,6 @@ def progress_report(wanted: bool, total: int) -> Iterator[Report | None]:
         from rich.progress import Progress, TextColumn
     except ImportError as error:
         raise ImportError("`progress=True` needs rich: pip install 'mixtura[cli]'.") from error
-    columns = (*Progress.get_default_columns(), TextColumn("{task.fields[objective]:.6f} nats per row"))
-    with Progress(*columns, transient=True) as bar:
-        task = bar.add_task("fitting", total=total, objective=float("nan"))
-        yield lambda iteration, objective: bar.update(task, completed=iteration, objective=objective)
+    with Progress(*Progress.get_default_columns(), TextColumn(words), transient=True) as shown:
+        task = shown.add_task(what, total=total, told=first)
+        yield lambda done, told: shown.update(task, completed=done, told=told)
