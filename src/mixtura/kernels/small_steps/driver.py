@@ -62,16 +62,17 @@ def extrapolate(first, second, third, scale, longest, out, count):
 
 
 @plain
-def settled(trace, last, slow, limits):
+def settled(trace, last, pace, limits):
     """Whether the gain still to come is below the tolerance or lost in rounding; as `loop.traces` has it."""
-    tolerance, rounding = limits[_TOLERANCE], limits[_PRECISION] * larger(1.0, abs(trace[last]))
+    tolerance, slow = limits[_TOLERANCE], pace[_FAR]
+    rounding = larger(pace[_NOISE], limits[_PRECISION] * larger(1.0, abs(trace[last])))
     if last < 2 or not tolerance > 0.0:
         return False
     gain, before = trace[last] - trace[last - 1], trace[last - 1] - trace[last - 2]
     if gain <= rounding:
         return True
-    if slow > 0.0:
-        return larger(gain, before) * _SLOWER * slow < tolerance
+    if limits[_ACCELERATED]:
+        return slow > 0.0 and larger(gain, before) * _SLOWER * slow < tolerance
     rate = gain / before if before > 0.0 else 1.0
     return rate < 1.0 and gain < 10 * tolerance and gain * rate / (1 - rate) < tolerance
 
@@ -96,7 +97,7 @@ class Room(NamedTuple):
     one: Any  # sums in a row, about the origin
     two: Any
     three: Any
-    pace: Any  # the longest step allowed, the last step, and the longest that there was reason for of late
+    pace: Any  # the longest step allowed, the last, the longest that there was reason for of late, falls by rounding
     lanes: Any
     joint: Any
     spare: Any
@@ -107,20 +108,21 @@ class Room(NamedTuple):
 
 _SLOWER = 3.0  # times as slow as steps that mix all directions tell, as `loop.traces` has it
 _GROWTH, _SLOWLY = 1.02, 1.001  # of a weight in an update, from which on a component grows, or one of less than a row
-_LONGEST, _STEP, _FAR = range(3)
+_LONGEST, _STEP, _FAR, _NOISE = range(4)
+_NEARBY, _UNITS = 4, 16.0  # sums about those in question, and how many units in the last place away, as `loop.rounding`
 _UPDATES, _TOLERANCE, _PRECISION, _ACCELERATED, _SOUGHT = range(5)
 _HOPE, _FEWEST = 4.0, 5  # times the gain of the latter half of its updates, that a start may yet gain; from so many on
 
 
 def size_of_room(numbers, size, shape, spare):
     """Numbers of scratch for starts of so many parameters, sums, and what their steps take."""
-    return 5 * numbers + 6 * size + 3 + (size + shape[0]) * shape[2] + sum(spare)
+    return 5 * numbers + 6 * size + 4 + (size + shape[0]) * shape[2] + sum(spare)
 
 
 @plain
 def furnished(scratch, numbers, size, components, width, spare):
     """Scratch, zero where nothing is written, by what it is for."""
-    s, lanes = beyond(scratch, 5 * numbers), beyond(scratch, 5 * numbers + 6 * size + 3)
+    s, lanes = beyond(scratch, 5 * numbers), beyond(scratch, 5 * numbers + 6 * size + 4)
     joint = beyond(lanes, size * width)
     mine = beyond(joint, components * width)
     return Room(
@@ -143,16 +145,54 @@ def growing(room, total, components):
 
 @plain
 def judged(objective, trace, entries, precision, components, state):
-    """What an objective says of a start: that it is not finite, fell, or is to be noted.
+    """What an objective says of a start: that it is not finite, fell, or is to be noted; and by how much it fell.
 
     Its terms, which may cancel, are as large as the constants of log joints, which come after the log weights.
     """
+    fall = trace[entries - 1] - objective if entries > 0 else 0.0
     if not math.isfinite(objective):
-        return NOT_FINITE
+        return NOT_FINITE, fall
     size = larger(1.0, abs(objective))
     for k in range(components, 2 * components):
         size = larger(size, abs(state[k]))
-    return FELL if entries > 0 and objective < trace[entries - 1] - 100 * precision * size else RUNNING
+    return FELL if fall > 100 * precision * size else RUNNING, fall
+
+
+@plain
+def nudged(sums, count, turn, precision):
+    """Moves every sum by up to some units in its last place, up or down, in another way at each turn."""
+    for i in range(count):
+        sums[i] *= 1.0 + _UNITS * precision * math.sin(1.0 + i + turn * count)
+
+
+@plain
+def seen(columns, weight, place, total, base, floor, calls, shape, precision, room):
+    """How far the objective moves with the last digits of the sums of which a state is made; as `loop.rounding` has it.
+
+    The sums are those where the objective was last known. Where the start is, and its sums, are as before afterwards.
+    """
+    least, most = math.inf, -math.inf
+    copy(room.state, room.tried, room.numbers)
+    where = place[0], place[1], room.state, shape, room.lanes, room.joint, room.spare, room.sums, room.three
+    for turn in range(_NEARBY):
+        copy(room.good, room.state, room.numbers)
+        expect_at(calls[0], columns, weight, *where)
+        nudged(room.sums, room.size, turn, precision)
+        if match_at(calls[1], 0, room.sums, room.good, floor, shape, room.state, room.spare, room.more) < 0:
+            found = (expect_at(calls[0], columns, weight, *where) + base) / total
+            least, most = -larger(-least, -found), larger(most, found)
+    copy(room.tried, room.state, room.numbers)
+    expect_at(calls[0], columns, weight, *where)
+    return most - least
+
+
+@plain
+def explained(fall, columns, weight, place, total, base, floor, calls, shape, precision, room):
+    """Whether rounding explains a fall: measured where it is the largest so far, and noted."""
+    if fall <= room.pace[_NOISE]:
+        return True
+    room.pace[_NOISE] = fall
+    return fall <= 10 * seen(columns, weight, place, total, base, floor, calls, shape, precision, room)
 
 
 @plain
@@ -200,7 +240,7 @@ def guessed(known, match, floor, measure, shape, room):
 @plain
 def arrived(trace, last, room, total, components, limits):
     """Whether a start has converged, or has no hope of what is sought."""
-    if settled(trace, last, room.pace[_FAR], limits) and not growing(room, total, components):
+    if settled(trace, last, room.pace, limits) and not growing(room, total, components):
         return CONVERGED
     return HOPELESS if hopeless(trace, last, limits[_SOUGHT]) else RUNNING
 
@@ -209,6 +249,7 @@ def arrived(trace, last, room, total, components, limits):
 def pursued(columns, weight, place, total, base, floor, measure, calls, shape, limits, trace, room):
     """Advances the start in the room; returns how it ended, how many objectives it has, and two particulars."""
     made, entries, known, guess, broken = 0, 0, 0, False, -1
+    about = columns, weight, place, total, base, floor, calls, shape, limits[_PRECISION], room
     if match_at(calls[1], 1, room.sums, room.about, room.origin, shape, room.state, room.spare, room.more) >= 0:
         return NOT_FINITE, 0, 0.0, 0.0
     while broken < 0:
@@ -219,9 +260,9 @@ def pursued(columns, weight, place, total, base, floor, measure, calls, shape, l
         if rejected:
             held_back(room)
         else:
-            ended = judged(objective, trace, entries, limits[_PRECISION], shape[0], room.state)
-            if ended != RUNNING:
-                return ended, entries, 0.0, trace[entries - 1] - objective if entries else 0.0
+            ended, fall = judged(objective, trace, entries, limits[_PRECISION], shape[0], room.state)
+            if ended == NOT_FINITE or (ended == FELL and not explained(fall, *about)):
+                return ended, entries, 0.0, fall
             noted(objective, trace, entries, guess, room)
             entries += 1
             ended = arrived(trace, entries - 1, room, total, shape[0], limits)
@@ -247,7 +288,7 @@ def advanced(
         state, g = beyond(states, s * numbers), group[s]
         copy(state, room.state, numbers)
         copy(state, room.good, numbers)
-        room.pace[_LONGEST], room.pace[_STEP], room.pace[_FAR] = 4.0, 1.0, 0.0
+        room.pace[_LONGEST], room.pace[_STEP], room.pace[_FAR], room.pace[_NOISE] = 4.0, 1.0, 0.0, 0.0
         ends[2 * s], ends[2 * s + 1], notes[2 * s], notes[2 * s + 1] = pursued(
             columns, weight, beyond(places, 2 * g), total[g], base[g], beyond(floor, g * sizes[3]),
             beyond(measure, g * size), calls, beyond(shapes, s * sizes[5]), limits, beyond(traces, s * sizes[4]), room,

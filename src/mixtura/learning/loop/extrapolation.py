@@ -14,7 +14,7 @@ is measured in a unit of its own.
 The guess is followed only where its objective is no lower than that before it; else the update from :math:`u_2` is made
 after all, and the longest step that is tried shrinks. So what is monotone stays so, and the limit is the same. Gains
 after a guess say little about those to come, hence a, the number of plain steps that the valley is long, stretches
-them when convergence is judged.
+them when convergence is judged; until three sums have told it, a start ends only where nothing is gained at all.
 
 Through errors a component without width is a fixed point of EM: an update multiplies a variance v far below that of
 the errors by :math:`1 + c v`, so one that a guess made too narrow comes back as slowly as it narrows. Behind an
@@ -27,6 +27,7 @@ objective. Where it does lower it, the update is made again from the same sums w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -155,10 +156,14 @@ class Extrapolation(Guessing):
     @classmethod
     def of(cls, runs: list[Run], **more: Any) -> Self:
         ones = torch.ones(len(runs), dtype=torch.float64)
+        for one in runs:
+            one.far = math.inf  # until three sums in a row tell
         return super().of(runs, longest=_LONGEST * ones, step=ones, **more)
 
     def rejected(self, objective: list[float]) -> list[bool]:
         guess, told = self.guess, super().rejected(objective)
+        for one, no in zip(self.runs, told, strict=True):
+            one.far = 0.0 if no and math.isinf(one.far) else one.far  # a bold update broke the row: gains tell
         longer = torch.where(guess & (self.step == self.longest), self.longest * _LONGEST, self.longest)
         self.longest = torch.where(self.refused, (self.step / _LONGEST).clamp_min(2), longer)
         self.step = torch.ones_like(self.step)
@@ -200,7 +205,7 @@ class Extrapolation(Guessing):
         far = _steps(first, second, now.sums, units)
         self.step = far.clamp_min(1).minimum(self.longest)
         for one, length in zip(self.runs, far.tolist(), strict=True):
-            one.far = max(1.0, length, 0.85 * one.far)
+            one.far = max(1.0, length, 0.85 * one.far if math.isfinite(one.far) else 0.0)
         a = self.step
         terms = _scaled(first, (1 - a) ** 2), _scaled(second, 2 * a * (1 - a)), _scaled(now.sums, a * a)
         return reduce(add, terms)

@@ -100,7 +100,8 @@ def no_gain_left(trace: list[float], tolerance: float, rounding: float, far: flo
         trace: The objectives.
         tolerance: The least gain that is worth going on for.
         rounding: The rounding of the objective.
-        far: How many plain updates the rest of the way was by extrapolation, zero where nothing is extrapolated.
+        far: How many plain updates the rest of the way was by extrapolation, infinite until that is known, and zero
+            where nothing is extrapolated.
 
     Where gains of the size of the tolerance are not clear of rounding, those of many updates are judged together.
     """
