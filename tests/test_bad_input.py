@@ -247,3 +247,10 @@ def test_components_of_torch_that_shrink_to_a_point_have_collapsed():
     x = torch.tensor([0.0, 0.0, 0.0, 7.0, 7.0], dtype=torch.float64)
     fit = mx.fit(x, 2, family=torch.distributions.Gumbel, generator=generator())
     assert fit.reason is mx.Reason.COLLAPSED and fit.mixture.mean.isfinite()
+
+
+def test_one_value_is_refused_behind_gaps_as_without_them():
+    x = table()
+    x[:, 1] = torch.where(torch.arange(len(x)) % 3 == 0, torch.nan, 2.0)
+    with pytest.raises(mx.errors.MixtureError, match="one value in every row of column 1"):
+        mx.fit(x, 2, observation=mx.observation.Missing())

@@ -238,6 +238,11 @@ class Observation(Value, ABC):
         return False
 
     @property
+    def only_gaps(self) -> bool:
+        """Whether it does nothing but leave coordinates out; resolved only."""
+        return False
+
+    @property
     def draws(self) -> bool:
         """Whether the clean row given y can be drawn: `drawn`."""
         return False

@@ -121,7 +121,6 @@ class Linear(Observation):
 
     @property
     def only_gaps(self) -> bool:
-        """Whether it does nothing but leave coordinates out."""
         return self.missing and self.matrix is None and not bool(self.noise.any()) and not bool(self.offset.any())
 
     def followed_by_gaussian(self, other: Linear) -> Linear:

@@ -118,7 +118,8 @@ def check_recorded(rows: Rows, components: int | None) -> int:
         names = [f"column {rows.named(j)}" for j in (~seen).nonzero().squeeze(-1).tolist()]
         refuse("x", "recorded somewhere in every column", f"nothing at all in {', '.join(names)}", "Leave it out.")
     check_large(rows, count, low, high)
-    if bool((low == high).any()) and not rows.observation.carries:
+    blurs = rows.observation.carries and not rows.observation.only_gaps
+    if bool((low == high).any()) and not blurs:
         names = [f"column {rows.named(j)}" for j in (low == high).nonzero().squeeze(-1).tolist()]
         refuse("x", "varied in every column", f"one value in every row of {', '.join(names)}", "Leave it out.")
     return count
