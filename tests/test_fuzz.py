@@ -16,7 +16,6 @@ CASES, EACH, MANY = 1000, 25, 3000
 # one method's alone. This list only shrinks.
 OPEN = [
     ("NOT_FINITE", "ScaleNoise"),  # a row a million scales away under heavy scales
-    ("NOT_FINITE", r"gaps\(.*, 1\), \"constant\".*Missing"),  # one value in all rows but the gaps: no law has a width
     ("then gains", "Dirichlet|Variational|LinearMeasurement"),  # saddles and plateaus
     ("then gains", r"float\(\).*(ClassificationEM|AnnealedEM)"),  # 1e-4 nats per row in single precision
 ]
@@ -78,6 +77,15 @@ MENDED = {
     "uniform boxes behind shifts": 22179,
     "a component of next to nothing that grows slowly": 30406,
     "columns that depend on each other but for rounding": 22311,
+    "one value behind gaps": 2286,
+    "logarithms of two rows": 100009,
+    "successes alone": 100494,
+    "a far row whose columns depend on each other": 100540,
+    "first updates after a guess": 100868,
+    "noise of a factor at its bound": 101214,
+    "labels that are settled before degrees of freedom are": 103704,
+    "labels behind gaps in single precision": 57287,
+    "starts from rows at one place": 25071,
 }
 
 

@@ -547,3 +547,13 @@ def test_rows_are_read_once_an_iteration_for_all_restarts():
     fit = mx.fit(rows, 3, init=KMeansPlusPlus(), restarts=16, method=mx.EM(50, 0), generator=generator())
     assert fit.restarts[0].found > 1
     assert Counted.passes <= 100
+
+
+def test_random_rows_at_nearly_one_place_are_one_centre():
+    """Centres closer than rounding would never part; where there are fewer places than components, all are taken."""
+    x = torch.tensor([[0.0], [1e-12], [2e-12], [5.0], [9.0]]).double()
+    weight = torch.tensor([1e6, 1e6, 1e6, 1.0, 1.0]).double()
+    centres = RandomRows()(x, weight, 3, 20, torch.Generator().manual_seed(0))
+    assert centres.shape == (20, 3, 1) and (centres.sort(1).values.diff(dim=1) > 1).all()
+    few = RandomRows()(x[:4], weight[:4], 3, 20, torch.Generator().manual_seed(0))
+    assert (few.amax(1) - few.amin(1) > 1).all()

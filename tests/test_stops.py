@@ -89,6 +89,31 @@ def test_a_bound_exists_where_columns_hold_one_value(family):
     assert fit.bound < fit.log_likelihood < 0
 
 
+@pytest.mark.parametrize("count", [2, 3, 4, 7])
+@pytest.mark.parametrize("least", [0.0, 7.0])
+def test_a_bound_exists_where_sums_round_to_what_no_law_has(count, least):
+    """Shares of rows that are all successes sum to one but for rounding, which is no evidence of a failure."""
+    family, x = mx.Binomial.template(total_count=7), torch.full((count,), least).double()
+    for concentration in (0.5, mx.StickBreaking(2.0)):
+        fit = mx.fit(x, 2, family=family, method=mx.Variational(prior=mx.Prior(concentration)))
+        assert fit.reason is Reason.CONVERGED and fit.bound < 0
+
+
+def test_a_fall_that_rounding_of_the_sums_explains_is_none_in_compiled_steps():
+    """Columns of a far row depend on each other to ten digits: their second moments keep six of what is left."""
+    x = 1e7 * torch.randn(5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for row in range(5):
+        far = x.clone()
+        far[row] = 1e13
+        assert mx.fit(far, 1, "EVV").reason is Reason.CONVERGED
+
+
+def test_logarithms_that_determine_each_other_are_refused():
+    x = torch.tensor([[0.5746, 0.5746], [0.1714, 0.1714]]).double() * torch.tensor([1, 1 + 1e-9]).double()
+    with pytest.raises(mx.errors.MixtureError, match="at least 3 rows"):
+        mx.fit(x, 2, "VEE", family=mx.LogNormal)
+
+
 @pytest.mark.parametrize("family", [mx.Gamma, mx.InverseGamma])
 @pytest.mark.parametrize("restarts", [1, 3])
 def test_a_shape_that_grows_without_end_is_a_collapse(family, restarts):

@@ -98,7 +98,9 @@ class LogNormal(GaussianInside):
         return self.with_gaussian(self.gaussian.update(statistics, prior))
 
     def collapsed(self, floor: Tensor) -> Tensor:
-        return ~(self.gaussian.variance.amin(-1) >= LEAST * torch.finfo(self.dtype).eps)
+        return self.gaussian.collapsed(
+            torch.full_like(self.gaussian.location[..., :1], LEAST * torch.finfo(self.dtype).eps)
+        )
 
     def marginal(self, dims: Sequence[int]) -> Self:
         return self.with_gaussian(self.gaussian.marginal(dims))

@@ -51,9 +51,12 @@ class ClassificationEM(EM):
         return Statistics(classification_likelihood(state, rows), statistics.weight, statistics.moments)
 
     def converged(self, one: Run, rounding: float) -> bool:
-        """Gains come in jumps and end at zero where labels alone change, but shrink as EM's through an observation."""
+        """Gains come in jumps and end at zero where labels alone change, but shrink as EM's through an observation.
+
+        Where rounding hides the tolerance, it hides how gains shrink, and those of many updates are judged together.
+        """
         gained = one.trace[-1] - one.trace[-2] if len(one.trace) > 1 else float("inf")
-        settled = self.monotone and self.tolerance > 0 and gained <= rounding
+        settled = self.monotone and gained <= rounding < self.tolerance
         return settled or super().converged(one, rounding)
 
 

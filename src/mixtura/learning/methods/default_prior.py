@@ -19,6 +19,9 @@ from ..starts.clean_rows import clean_summary
 
 __all__ = ["conjugate", "informed"]
 
+_UNITS = 64  # in the last place: how far a sum of many rows is from what it is without rounding
+_CLEAR = 0.1  # nats
+
 
 def informed(prior: Prior | None, rows: Rows, start: Mixture, concentration: float | WeightsPrior) -> Prior:
     """Returns the prior with components' priors from the data where it has none.
@@ -58,13 +61,16 @@ def _weak(rows: Rows, start: Mixture) -> ConjugatePrior:
 def _mean_row(components: Any, total: Tensor, weight: Tensor) -> Tensor:
     """The mean statistics of rows, of which one more lies in the middle of the support if the others have no law."""
     mean = total / weight
-    if not components.has_conjugate_law or bool(_law(components, mean).isfinite().all()):
+    if not components.has_conjugate_law or _has_law(components, mean):
         return mean
     return (total + components.middling().to(total)) / (weight + 1)
 
 
-def _law(components: Any, mean: Tensor) -> Tensor:
-    return components.prior_log_normaliser(torch.ones_like(mean), mean)
+def _has_law(components: Any, mean: Tensor) -> bool:
+    """Whether a row of these statistics has a law whose size is not that of rounding."""
+    near = mean * (1 - _UNITS * torch.finfo(components.dtype).eps)
+    here, there = (components.prior_log_normaliser(torch.ones_like(one), one) for one in (mean, near))
+    return bool(((here - there).abs() < _CLEAR).all())
 
 
 def conjugate(prior: Prior) -> ComponentsPrior:

@@ -26,6 +26,7 @@ from ..methods.kmeans import KMeans, centres
 __all__ = ["Initialiser", "KMeansPlusPlus", "KMeansStart", "MixedStart", "RandomRows"]
 
 _FEW = 2**20  # numbers of differences
+_SAME = 1e-8  # of a standard deviation: rows at one place
 
 
 class Initialiser(Protocol):
@@ -53,10 +54,10 @@ class RandomRows:
         chosen = x[torch.multinomial(weight.expand(restarts, -1), components, generator=generator)]
         if not _coincide(chosen):
             return chosen
-        x, which = x[weight > 0].unique(dim=0, return_inverse=True)  # centres on equal rows would never part
-        weight = weight.new_zeros(len(x)).index_add_(0, which, weight[weight > 0])
-        enough = len(x) >= components
-        return x[torch.multinomial(weight.expand(restarts, -1), components, not enough, generator=generator)]
+        places, which = (x[weight > 0] / _SAME).round().unique(dim=0, return_inverse=True)
+        weight = weight.new_zeros(len(places)).index_add_(0, which, weight[weight > 0])
+        first = torch.multinomial(weight.expand(restarts, -1), min(components, len(places)), generator=generator)
+        return _SAME * places[first[:, torch.arange(components) % first.shape[1]]]  # where they are too few, all twice
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,9 @@ class MixedStart:
 
 
 def _coincide(centres: Tensor) -> bool:
-    """Whether two centres ``(B, K, D)`` of one start are the same."""
-    gap = (centres.unsqueeze(-2) - centres.unsqueeze(-3)).abs().sum(-1)
-    return int((gap == 0).sum()) > gap.shape[0] * gap.shape[-1]
+    """Whether two centres ``(B, K, D)`` of one start are so near each other that they would never part."""
+    gap = (centres.unsqueeze(-2) - centres.unsqueeze(-3)).abs().amax(-1)
+    return int((gap < _SAME).sum()) > gap.shape[0] * gap.shape[-1]
 
 
 def _square_distance(x: Tensor, centre: Tensor) -> Tensor:

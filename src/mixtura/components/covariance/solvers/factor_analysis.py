@@ -31,6 +31,7 @@ __all__ = ["Spectrum", "derivatives", "factor_analysis", "spectrum"]
 _LEAST = 1e-6  # noise over a feature's variance: it has no maximum where one factor is one feature (Heywood, 1931)
 _SETTLED = 1e-13  # the fall of h, in nats per row, at which to stop
 _RIDGE = 1e-9
+_UNITS = 8  # in the last place of eigenvalues
 _STRIDE = 2.0  # the longest step of a logarithm
 
 
@@ -68,9 +69,9 @@ def factor_analysis(moment: Tensor, rank: int, noise: Tensor | None, steps: int)
 
 
 def _lower(moment: Tensor, now: Spectrum, least: Tensor, rank: int) -> Spectrum:
-    """Newton's step where it lowers h, else that of EM, else none."""
+    """Newton's step where it lowers h by more than rounding, else that of EM, else none."""
     new = spectrum(moment, torch.maximum(now.x + _newton(now, rank, now.x > least), least), rank)
-    if bool((new.loss < now.loss).all()):
+    if bool(_less(new, now).all()):
         return new
     left = moment.diagonal(dim1=-2, dim2=-1) - _loadings(now, rank).square().sum(-1)
     gradual = spectrum(moment, torch.maximum(left.clamp_min(0).log(), least), rank)
@@ -79,9 +80,15 @@ def _lower(moment: Tensor, now: Spectrum, least: Tensor, rank: int) -> Spectrum:
 
 def _chosen(one: Spectrum, other: Spectrum) -> Spectrum:
     """The first where its loss is less, else the other."""
-    less = one.loss < other.loss
+    less = _less(one, other)
     pairs = zip(one, other, strict=True)
     return Spectrum(*(torch.where(less.reshape(less.shape + (1,) * (a.ndim - less.ndim)), a, b) for a, b in pairs))
+
+
+def _less(one: Spectrum, other: Spectrum) -> Tensor:
+    """Where the first has the lower loss: all eigenvalues are known to the last digits of the largest alone."""
+    rounding = _UNITS * torch.finfo(one.loss.dtype).eps * other.values[..., -1]
+    return one.loss < other.loss - rounding
 
 
 def _principal(moment: Tensor, rank: int) -> Tensor:
