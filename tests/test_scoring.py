@@ -266,6 +266,61 @@ def test_central_intervals_hold_their_share_of_probability(name, level):
     assert NUMBERS[name].cdf(interval.high).item() == pytest.approx((1 + level) / 2, abs=slack)
 
 
+@pytest.mark.parametrize("level", [0.5, 0.9])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_regions_of_highest_density_are_where_the_density_is_above_their_ends(name, level):
+    mixture = NUMBERS[name]
+    region = scoring.highest_density(mixture, level)
+    event = mixture.event_shape
+    low, high = (end.unsqueeze(-1) if event else end for end in (region.low, region.high))
+    mass = (mixture.cdf(high) - mixture.cdf(low)).sum().item()
+    if name == "uniform":
+        assert mass >= level  # whose density has but three values
+    else:
+        assert mass == pytest.approx(level, abs=1e-6 if name == "one normal" else 1e-9)
+    drawn = mixture.sample((5000,), generator())
+    above = mixture.log_prob(drawn) >= region.log_density
+    held = region.holds(drawn.reshape(5000))
+    assert (held != above).double().mean() < (0.01 if name == "one normal" else 1e-3)  # but for rounding at the ends
+    assert (region.low[1:] > region.high[:-1]).all()
+
+
+def test_a_region_has_an_interval_for_each_mode_and_none_is_smaller():
+    region, central = scoring.highest_density(NORMAL, 0.8), scoring.central_interval(NORMAL, 0.8)
+    assert region.low.shape == (2,) and region.width < 0.8 * central.width
+    alone = scoring.highest_density(mixture_of(mx.Normal(tensor(2.0), tensor(3.0)), 1.0), 0.8)
+    right = scoring.central_interval(mixture_of(mx.Normal(tensor(2.0), tensor(3.0)), 1.0), 0.8)
+    torch.testing.assert_close((alone.low[0], alone.high[0]), (right.low, right.high))
+
+
+def test_each_mixture_of_a_batch_has_its_own_region():
+    batch = mx.Mixture(
+        tensor([0.5, 0.5], [0.9, 0.1]), mx.Normal(tensor([0.0, 9.0], [0.0, 0.1]), torch.ones(2, 2).double())
+    )
+    region = scoring.highest_density(batch)
+    for row in range(2):
+        one = scoring.highest_density(batch.batch(row))
+        count = one.low.numel()
+        torch.testing.assert_close(region.low[row, :count], one.low)
+        assert region.low[row, count:].isnan().all() and region.width[row] == pytest.approx(one.width.item())
+    assert region.holds(tensor(9.0, 9.0)).tolist() == [True, False]
+
+
+def test_regions_of_heavy_tails_need_no_moments():
+    cauchy = mixture_of(mx.StudentT(tensor(1.0), tensor(2.0), tensor(1.0)), 1.0)
+    region, right = scoring.highest_density(cauchy, 0.9), scoring.central_interval(cauchy, 0.9)
+    torch.testing.assert_close((region.low[0], region.high[0]), (right.low, right.high))
+
+
+def test_regions_of_counts_and_vectors_are_refused():
+    with pytest.raises(NotClosedForm, match="central_interval"):
+        scoring.highest_density(COUNTS["poisson"])
+    with pytest.raises(MixtureError, match="of numbers"):
+        scoring.highest_density(plane())
+    with pytest.raises(MixtureError, match="level"):
+        scoring.highest_density(NORMAL, 95)
+
+
 def test_quantiles_of_vectors_are_those_of_their_marginals():
     mixture, levels = plane(features=3), [0.05, 0.4, 0.99]
     found = scoring.quantiles(mixture.expand((2,)), levels)
