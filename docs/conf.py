@@ -14,6 +14,8 @@ version = release = mixtura.__version__
 
 # The gallery types `mixtura ...`: the command of this environment, not of another.
 os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
+# Its tables are small: threads that wait for each other took several times as long as one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 extensions = [
     "sphinx.ext.autodoc",

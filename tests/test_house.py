@@ -67,6 +67,7 @@ def test_the_citation_names_this_version():
 
 SOURCES = sorted((ROOT / "src" / "mixtura").rglob("*.py"))
 OPTIONAL = {
+    "PIL",  # comes with matplotlib
     "arviz",
     "matplotlib",
     "numba",

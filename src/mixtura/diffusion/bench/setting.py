@@ -27,7 +27,8 @@ class Setting:
         steps: In how many steps.
         sampler: How a step is made.
         grid: The times; by default at equal distances of the log signal-to-noise ratio, from the end of the schedule.
-        exact_start: Whether rows start from the exact law of noisy rows given y, instead of from round noise.
+        exact_start: Whether rows start from the exact law of noisy rows given y, instead of from round noise. What is
+            wrong with round noise stays with every rule, the exact kernel among them, as far as signal is left.
 
     Raises:
         MixtureError: If there are no samples, or no steps.
