@@ -22,6 +22,7 @@ from .._value import permuted
 from ..errors import NotClosedForm, refuse
 from ..kernels import Rule
 from .by_moments import ByMoments
+from .climbing import Climbing
 from .covariance.structure import Structure
 from .family import Family, family
 from .statistics import Statistics
@@ -43,7 +44,7 @@ _BLOCK_BYTES = 1 << 20  # of the log joint of a block: what a core's cache holds
 _FEWEST_ROWS = 256
 
 
-class Component(ByMoments, Weighing, ABC):
+class Component(Climbing, ByMoments, Weighing, ABC):
     """K distributions of one family, with batch shape ``(*B, K)``.
 
     A new family is one file that defines the abstract members, and one line in the table of families.

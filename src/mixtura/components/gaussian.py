@@ -27,12 +27,14 @@ from ..errors import refuse
 from . import gaussian_density as density
 from . import own_rows
 from .base import Component, Labels
+from .climbing import Slopes
 from .covariance.full import Full
 from .covariance.patterns import apply
 from .covariance.structure import Structure
-from .gaussian_algebra import expanded, multiplied, noisy, sound
+from .gaussian_algebra import check, expanded, multiplied, noisy, sound
 from .gaussian_draws import colored, flat_index
 from .gaussian_lines import conditional_mean
+from .gaussian_slopes import moment_slopes, stepped
 from .route import Route
 from .special.normal_cdf import phi
 from .special.normal_draws import standard_normal
@@ -73,13 +75,13 @@ class Gaussian(Component):
     def __init__(self, mean: Tensor, covariance: Tensor | Structure, *, validate_args: bool = True) -> None:
         if not isinstance(covariance, Structure):
             covariance = Full(covariance, validate_args=validate_args)
-        _check(mean, covariance, validate_args)
+        check(mean, covariance, validate_args)
         object.__setattr__(self, "location", mean)
         object.__setattr__(self, "structure", covariance)
 
     def verify(self) -> None:
         super().verify()
-        _check(self.location, self.structure, True)
+        check(self.location, self.structure, True)
 
     # -- what it is
 
@@ -232,6 +234,17 @@ class Gaussian(Component):
         return self._of(location=mean.to(self.dtype), structure=structure.to(self.dtype))
 
     @property
+    def climbs(self) -> bool:
+        return self.structure.has_factor_gradient and not self.structure.constrained
+
+    def slopes(self, statistics: Statistics) -> Slopes:
+        return moment_slopes(self, statistics.weight, *statistics.moments)
+
+    def stepped(self, step: Tensor) -> Self:
+        location, structure = stepped(self, step)
+        return self._of(location=location, structure=structure)
+
+    @property
     def shares(self) -> bool:
         return self.structure.shares
 
@@ -381,18 +394,3 @@ class Gaussian(Component):
     def _many(self, x: Tensor, many: int = _MANY) -> bool:
         """Whether blocks are worth their making: for fewer numbers the plain expression is done sooner."""
         return x.numel() * self.batch_shape[-1] > many
-
-
-def _check(mean: Tensor, structure: Structure, validate_args: bool) -> None:
-    if not isinstance(mean, Tensor) or mean.ndim < 2 or not mean.is_floating_point():
-        got = f"{mean.dtype} {tuple(mean.shape)}" if isinstance(mean, Tensor) else type(mean).__name__
-        refuse("mean", "a floating point tensor (..., K, D)", got)
-    wanted = (*mean.shape[:-2], 1 if structure.tied else mean.shape[-2])
-    if tuple(structure.leading) != wanted or not structure.fits(mean.shape[-1]):
-        refuse(
-            "covariance", f"values for means of shape {tuple(mean.shape)}", f"a factor {tuple(structure.given.shape)}"
-        )
-    if structure.given.dtype != mean.dtype:
-        refuse("covariance", f"of the means' type {mean.dtype}", structure.dtype)
-    if validate_args and not bool(mean.isfinite().all()):
-        refuse("mean", "finite", "NaN or infinity")

@@ -1,4 +1,4 @@
-"""How covariance structures take part in the algebra of Gaussians: noise, pairs and batches."""
+"""How covariance structures meet means, and take part in the algebra of Gaussians: noise, pairs and batches."""
 
 from __future__ import annotations
 
@@ -14,9 +14,25 @@ from .covariance.structure import Structure
 if TYPE_CHECKING:
     from .gaussian import Gaussian
 
-__all__ = ["expanded", "multiplied", "noisy", "pairs", "sound", "spread"]
+__all__ = ["check", "expanded", "multiplied", "noisy", "pairs", "sound", "spread"]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+
+
+def check(mean: Tensor, structure: Structure, validate_args: bool) -> None:
+    """Refuses means that are not finite vectors, and covariances that do not fit them."""
+    if not isinstance(mean, Tensor) or mean.ndim < 2 or not mean.is_floating_point():
+        got = f"{mean.dtype} {tuple(mean.shape)}" if isinstance(mean, Tensor) else type(mean).__name__
+        refuse("mean", "a floating point tensor (..., K, D)", got)
+    wanted = (*mean.shape[:-2], 1 if structure.tied else mean.shape[-2])
+    if tuple(structure.leading) != wanted or not structure.fits(mean.shape[-1]):
+        refuse(
+            "covariance", f"values for means of shape {tuple(mean.shape)}", f"a factor {tuple(structure.given.shape)}"
+        )
+    if structure.given.dtype != mean.dtype:
+        refuse("covariance", f"of the means' type {mean.dtype}", structure.dtype)
+    if validate_args and not bool(mean.isfinite().all()):
+        refuse("mean", "finite", "NaN or infinity")
 
 
 def sound(structure: Structure, features: int, argument: str, expected: str) -> Structure:

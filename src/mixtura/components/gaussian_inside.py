@@ -17,6 +17,7 @@ from torch.distributions import constraints
 from ..errors import refuse
 from .argument import Argument
 from .base import Component
+from .climbing import Slopes
 from .covariance.spherical import Spherical
 from .covariance.structure import Structure
 from .gaussian import Gaussian
@@ -91,6 +92,16 @@ class GaussianInside(Component):
         return self._event(self.inner.location)
 
     # -- learning
+
+    @property
+    def climbs(self) -> bool:
+        return self.inner.climbs
+
+    def slopes(self, statistics: Statistics) -> Slopes:
+        return self.inner.slopes(statistics)
+
+    def stepped(self, step: Tensor) -> Self:
+        return self.with_gaussian(self.inner.stepped(step))
 
     @property
     def shares(self) -> bool:

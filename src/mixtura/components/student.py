@@ -34,12 +34,14 @@ from ..kernels import Tails
 from . import gaussian_inside as inside
 from .argument import Argument
 from .base import Component, Labels
+from .climbing import Slopes
 from .covariance.diagonal import Diagonal
 from .covariance.structure import Structure
 from .family import StructuredFamily
 from .gaussian import Gaussian
 from .gaussian_draws import flat_index
 from .gaussian_inside import GaussianInside, starting_gaussian
+from .gaussian_slopes import moment_slopes
 from .route import Route
 from .special.gamma_draws import gamma
 from .special.gamma_shape import gamma_shape, log_gamma_ratio
@@ -51,6 +53,7 @@ __all__ = ["StudentT"]
 _LEAST, _MOST = 0.1, 1e4  # of learned degrees of freedom
 _MANY = 100.0  # degrees of freedom from which on a Gaussian would do
 _START = 10.0
+_BENT = 1e-3  # the least that a row bends the likelihood in the logarithm of degrees of freedom
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -186,6 +189,21 @@ class StudentT(GaussianInside):
     @property
     def bold(self) -> bool:
         return self.fixed is None
+
+    def slopes(self, statistics: Statistics) -> Slopes:
+        weight, (logs, squares, pull, shift, scatter) = statistics.weight, statistics.moments
+        inner = moment_slopes(self.inner, weight, shift, scatter)
+        if self.fixed is not None:
+            return inner
+        slope, bend = self._curve(weight, logs, squares, pull)
+        curves = slope, (-bend).maximum(_BENT * weight)
+        own = (_over_components(one)[:, :1] for one in curves) if self.shared else curves
+        return Slopes(*(torch.cat(parts, 1) for parts in zip(own, inner, strict=True)))
+
+    def stepped(self, step: Tensor) -> Self:
+        own, inner = step.tensor_split([self._learned(self.batch_shape[-1])], 1)
+        dof = self.dof if self.fixed is not None else (self.dof.double() * own.exp()).clamp(_LEAST, _MOST)
+        return self._replace(inner=self.inner.stepped(inner), dof=dof.to(self.dtype))
 
     def update(self, statistics: Statistics, prior: Any = None) -> Self:
         return self._updated(statistics, prior, self._leap)

@@ -21,6 +21,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import constraints
 
+from .climbing import Slopes
 from .coordinates import Coordinates
 from .domains import representable
 from .exponential_family import _column
@@ -90,6 +91,22 @@ class Weibull(Coordinates):
         second = second + 2 * moved * first + moved.square() * mass
         moments = logs + _column(rows, logs) * moved, mass, first + moved * mass, second
         return Statistics(statistics.log_likelihood, rows, moments)
+
+    @property
+    def climbs(self) -> bool:
+        return True
+
+    def slopes(self, statistics: Statistics) -> Slopes:
+        r"""In :math:`c\,\Delta\log\lambda` and :math:`\Delta\log c`."""
+        logs, mass, first, second = statistics.moments
+        rows, c = _column(statistics.weight, logs).expand_as(logs), self.concentration.double()
+        parts = (mass - rows, rows + c * (logs - first)), (rows, rows + c.square() * second)
+        return Slopes(*(torch.cat([part.flatten(1) for part in pair], 1) for pair in parts))
+
+    def stepped(self, step: Tensor) -> Self:
+        wide, steep = (one.reshape(self.scale.shape) for one in step.chunk(2, 1))
+        c = self.concentration.double()
+        return self._replace(scale=self.scale.double() * (wide / c).exp(), concentration=c * steep.exp()).to(self.dtype)
 
     @property
     def bold(self) -> bool:

@@ -80,6 +80,13 @@ class Diagonal(AlongAxes):
     def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
         return (scatter / self.given.square() - weight.unsqueeze(-1)) / self.given
 
+    def local_slopes(self, weight: Tensor, scatter: Tensor, features: int) -> tuple[Tensor, Tensor]:
+        rows = weight.unsqueeze(-1).expand_as(scatter)
+        return scatter / self.given.square() - rows, 2 * rows
+
+    def stepped(self, step: Tensor) -> Self:
+        return self._replace(factor=self.given * step.exp())
+
     def scatter(self, moment: Tensor) -> Tensor:
         return moment.diagonal(dim1=-2, dim2=-1)
 

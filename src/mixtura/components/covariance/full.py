@@ -121,6 +121,19 @@ class Full(Structure):
         excess = inverse @ scatter @ inverse.mT - weight[..., None, None] * torch.eye(features).to(weight)
         return (inverse.mT @ excess).tril()
 
+    def local_slopes(self, weight: Tensor, scatter: Tensor, features: int) -> tuple[Tensor, Tensor]:
+        (rows, columns), factor = torch.tril_indices(features, features), self.given
+        inverse = torch.linalg.solve_triangular(factor, torch.eye(features).to(factor), upper=False)
+        excess = inverse @ scatter @ inverse.mT - weight[..., None, None] * torch.eye(features).to(factor)
+        bend = weight.unsqueeze(-1) * (1 + (rows == columns)).to(factor)
+        return excess[..., rows, columns], bend
+
+    def stepped(self, step: Tensor) -> Self:
+        factor = self.given
+        (rows, columns), turn = torch.tril_indices(*factor.shape[-2:]), torch.zeros_like(factor)
+        turn[..., rows, columns] = torch.where((rows == columns).to(step.device), step.exp(), step)
+        return self._replace(factor=factor @ turn)
+
     def with_moment(self, moment: Tensor, features: int) -> Self:
         return self._replace(factor=factored(moment, self.tied).factor)
 

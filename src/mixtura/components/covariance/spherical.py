@@ -82,6 +82,13 @@ class Spherical(AlongAxes):
     def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
         return (scatter / self.given.square() - weight * features) / self.given
 
+    def local_slopes(self, weight: Tensor, scatter: Tensor, features: int) -> tuple[Tensor, Tensor]:
+        rows = features * weight
+        return (scatter / self.given.square() - rows).unsqueeze(-1), 2 * rows.unsqueeze(-1)
+
+    def stepped(self, step: Tensor) -> Self:
+        return self._replace(factor=self.given * step.squeeze(-1).exp())
+
     def scatter(self, moment: Tensor) -> Tensor:
         return moment.diagonal(dim1=-2, dim2=-1).sum(-1)
 

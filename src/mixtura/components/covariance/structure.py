@@ -47,6 +47,7 @@ from .by_name import ByName
 from .columns import column, distinct, own_axes
 from .posterior import Gain, Measurement
 from .regression import predicted
+from .slopes import FactorSlopes
 
 if TYPE_CHECKING:
     from .full import Full
@@ -55,7 +56,7 @@ __all__ = ["Structure", "lead"]
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
-class Structure(ByName, ABC):
+class Structure(FactorSlopes, ByName, ABC):
     """A covariance structure of K components: a template when it has no factor yet.
 
     A new structure says its matrices (`full`), what sums imply (`with_moment`) and how many numbers are free
@@ -331,15 +332,6 @@ class Structure(ByName, ABC):
     def shares(self) -> bool:
         """Whether one component's update moves another's: they have the matrix, or a part of it, in common."""
         return self.tied
-
-    def factor_gradient(self, weight: Tensor, scatter: Tensor, features: int) -> Tensor:
-        r"""Returns the gradient in the factor of :math:`\sum r \log N(x; \mu, \Sigma)`, from sums pooled where tied."""
-        raise NotImplementedError
-
-    @property
-    def has_factor_gradient(self) -> bool:
-        """Whether `factor_gradient` is there; without it, log-densities are differentiated by their expression."""
-        return type(self).factor_gradient is not Structure.factor_gradient
 
     def logdet(self, features: int) -> Tensor:
         r"""Returns :math:`\log|\Sigma|`, with shape ``(*B, K or 1)``."""

@@ -43,7 +43,7 @@ from .traces import Run, State, merged
 if TYPE_CHECKING:
     from .method import Method
 
-__all__ = ["PLAIN", "Extrapolation", "Plain", "extrapolation"]
+__all__ = ["PLAIN", "Bold", "Extrapolation", "Guessing", "Plain", "Stated", "narrowed"]
 
 _LONGEST = 4.0  # the longest step at first, and by how much it grows and shrinks
 _LEAST = 1.01  # a step that is worth a guess
@@ -70,7 +70,7 @@ PLAIN = Plain()
 
 
 @dataclass
-class _Stated:
+class Stated:
     """Sums, and the states about whose means they are, by start."""
 
     sums: Statistics
@@ -81,12 +81,12 @@ class _Stated:
         components = method.expected(state).components
         return components.restated(self.sums, method.expected(self.state).components)
 
-    def where(self, mask: Tensor, other: _Stated) -> _Stated:
+    def where(self, mask: Tensor, other: Stated) -> Stated:
         """These where a mask over starts holds, and the others elsewhere."""
-        return _Stated(_chosen(mask, self.sums, other.sums), merged(mask, self.state, other.state))
+        return Stated(_chosen(mask, self.sums, other.sums), merged(mask, self.state, other.state))
 
-    def take(self, index: list[int]) -> _Stated:
-        return _Stated(_mapped(lambda tensor: tensor[index], self.sums), self.state.batch(index))
+    def take(self, index: list[int]) -> Stated:
+        return Stated(_mapped(lambda tensor: tensor[index], self.sums), self.state.batch(index))
 
 
 @dataclass
@@ -103,7 +103,7 @@ class Guessing(Plain):
     runs: list[Run]
     guess: Tensor
     refused: Tensor
-    held: _Stated | None = None
+    held: Stated | None = None
 
     @classmethod
     def of(cls, runs: list[Run], **more: Any) -> Self:
@@ -127,7 +127,7 @@ class Bold(Guessing):
     """Updates that may lead too far, and then are made again with steps that are sure."""
 
     def proposed(self, method: Method, statistics: Statistics, state: State, floor: Tensor) -> State:
-        now, back = _Stated(statistics, state), self.refused
+        now, back = Stated(statistics, state), self.refused
         self.guess, bold = ~back, method.update(statistics, state)
         if self.held is None or not bool(back.any()):
             self.held = now
@@ -151,7 +151,7 @@ class Extrapolation(Guessing):
     exact: bool = field(kw_only=True)
     longest: Tensor = field(kw_only=True)
     step: Tensor = field(kw_only=True)
-    row: list[_Stated] = field(default_factory=list, kw_only=True)
+    row: list[Stated] = field(default_factory=list, kw_only=True)
 
     @classmethod
     def of(cls, runs: list[Run], **more: Any) -> Self:
@@ -170,7 +170,7 @@ class Extrapolation(Guessing):
         return told
 
     def proposed(self, method: Method, statistics: Statistics, state: State, floor: Tensor) -> State:
-        now, back = _Stated(statistics, state), self.refused
+        now, back = Stated(statistics, state), self.refused
         bold = method.expected(state).components.bold
         if self.held is not None and bool(back.any()):
             sure = method.cautious(self.held.sums, self.held.state)
@@ -183,7 +183,7 @@ class Extrapolation(Guessing):
         self.guess = torch.full_like(self.guess, bold)
         return method.update(statistics, state)
 
-    def _guessed(self, method: Method, now: _Stated, floor: Tensor) -> State:
+    def _guessed(self, method: Method, now: Stated, floor: Tensor) -> State:
         """What lies far ahead, where an update leads there, and the plain updates elsewhere."""
         ahead = self._ahead(method, now)
         ready = (self.step > _LEAST) & (ahead.weight > 0).all(-1).cpu()
@@ -191,14 +191,14 @@ class Extrapolation(Guessing):
         guess = method.update(ahead, now.state)
         leaps = ready & ~method.collapsed(guess, floor).any(-1).cpu()
         if not self.exact:
-            narrow = _narrowed(method.expected(now.state).components, method.expected(guess).components).cpu()
+            narrow = narrowed(method.expected(now.state).components, method.expected(guess).components).cpu()
             self.longest = torch.where(leaps & narrow, (self.step / _LONGEST).clamp_min(2), self.longest)
             leaps = leaps & ~narrow
-        self.row = [_Stated(_chosen(leaps, ahead, now.sums), now.state)]
+        self.row = [Stated(_chosen(leaps, ahead, now.sums), now.state)]
         self.guess = leaps | method.expected(now.state).components.bold
         return guess if bool(leaps.all()) else merged(leaps, guess, method.update(now.sums, now.state))
 
-    def _ahead(self, method: Method, now: _Stated) -> Statistics:
+    def _ahead(self, method: Method, now: Stated) -> Statistics:
         """The extrapolated sums, about the current means."""
         first, second = (stated.about(method, now.state) for stated in self.row[:2])
         units = now.sums.weight.mean(-1, keepdim=True), *method.expected(now.state).components.sums_units(now.sums)
@@ -215,15 +215,7 @@ class Extrapolation(Guessing):
         return replace(super().kept(index), longest=self.longest[index], step=self.step[index], row=row)
 
 
-def extrapolation(method: Method, state: State, runs: list[Run], exact: bool) -> Plain:
-    """Returns what makes guesses for a method and its components, where these can; rows may be as they were drawn."""
-    components = method.expected(state).components
-    if method.accelerated and components.sums_add:
-        return Extrapolation.of(runs, exact=exact)
-    return Bold.of(runs) if method.monotone and components.bold else PLAIN
-
-
-def _narrowed(now: Component, guess: Component) -> Tensor:
+def narrowed(now: Component, guess: Component) -> Tensor:
     """Tells in which starts (B,) some component would be less than half as wide in some direction."""
     shape = (*now.batch_shape, now.event_shape.numel(), -1)
     here, there = (one.covariance.double().reshape(shape) for one in (now, guess))

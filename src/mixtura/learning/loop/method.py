@@ -46,6 +46,7 @@ class Method(ABC):
         observes: Whether it learns from rows recorded through an observation.
         takes_labels: Whether it learns from rows of which some labels are known.
         accelerated: Whether the loop may extrapolate from updates that it has seen.
+        steep: Whether the loop may climb instead, because the sums of an E-step are the slope of the objective.
         alone: Whether an update is the M-step of soft sums alone, as that of maximum likelihood is.
     """
 
@@ -57,6 +58,7 @@ class Method(ABC):
     observes: bool = False
     takes_labels: bool = True
     accelerated: bool = False
+    steep: bool = False
     alone: bool = False
 
     # -- one iteration

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ...components import Statistics
 from ...data import Rows
-from .extrapolation import extrapolation
+from .guesses import guesses
 from .reason import Reason
 from .rounding import half_of_digits, least, seen
 from .traces import Report, Run, State
@@ -77,7 +77,7 @@ def _iterate(
     method: Method, rows: Rows, state: State, floor: Tensor, runs: list[Run], report: Report | None, watch: Watch | None
 ) -> None:
     as_drawn = rows.observation.exact or rows.observation.selects  # of those that were recorded
-    alive, ahead = list(range(len(runs))), extrapolation(method, state, runs, as_drawn)
+    alive, ahead = list(range(len(runs))), guesses(method, state, runs, as_drawn)
     for iteration in range(method.max_iterations + 1):
         now = method.at(iteration)
         statistics = now.expect(state, rows)

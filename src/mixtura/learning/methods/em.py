@@ -74,6 +74,10 @@ class EM(Method):
         return self.acceleration and self.monotone and self.frozen is None
 
     @property
+    def steep(self) -> bool:  # type: ignore[override]
+        return self.accelerated and self.prior is None and type(self) in _PLAIN
+
+    @property
     def alone(self) -> bool:  # type: ignore[override]
         return type(self) in _PLAIN and self.prior is None and self.frozen is None
 
