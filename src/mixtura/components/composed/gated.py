@@ -24,7 +24,7 @@ from torch import Generator, Tensor
 from torch.distributions import constraints
 
 from ...errors import NotClosedForm, refuse
-from ..base import Component
+from ..base import Component, Labels
 from ..regression.gate import Gate
 from ..statistics import Statistics
 from .product import expanded
@@ -211,6 +211,15 @@ class Gated(Component):
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         """Returns the sums of the components, and behind them those of the gate."""
         return *self.parts.statistics(self._own(x), r), *self.gate.sums(x[..., list(self.on)], r)
+
+    def _expect_block(self, logits: Tensor, x: Tensor, weight: Tensor | None, labels: Labels) -> Statistics:
+        """The same as the composition, with weights worked out once."""
+        z, own = x[..., list(self.on)].double(), self._own(x)
+        at = self.gate.to(torch.float64).log_weights(self._shared(z))
+        joint = logits - self.gate.shared + at.to(x.dtype) + self.parts.log_prob(self.parts._shared(own))
+        log_likelihood, r = self._believed(joint, x, weight, labels)
+        moments = *self.parts.statistics(own, r), *self.gate.sums(z, r, at)
+        return Statistics(log_likelihood, r.sum(0, dtype=torch.float64), moments)
 
     def settled(self, reduce: Any) -> Self:
         own = self.parts.settled(lambda read: reduce(lambda x, weight: read(self._own(x), weight)))

@@ -75,12 +75,20 @@ class Gate(Value):
         """Returns log-weights at covariates ``(*S, *B, P)``, with shape ``(*S, *B, K)``."""
         gap = z.unsqueeze(-2) - self.centre
         found = self.effect[..., 0] + (gap @ self.coefficients.mT).squeeze(-2)
-        return torch.log_softmax(found.masked_fill(self.share == -torch.inf, -torch.inf), -1)
+        alive = found.masked_fill(self.share == -torch.inf, -torch.inf)
+        return torch.log_softmax(alive.movedim(-1, 0).contiguous(), 0).movedim(
+            0, -1
+        )  # sooner than over a short last axis
 
     def relative(self, z: Tensor) -> Tensor:
         """Returns log-weights at covariates less those that a mixture has, ``(*S, *B, K)``."""
+        return self.log_weights(z) - self.shared
+
+    @property
+    def shared(self) -> Tensor:
+        """The log-weights that a mixture has, ``(*B, K)``; zero of components without rows, which have no weight."""
         share = self.share.detach()
-        return self.log_weights(z) - share.masked_fill(share == -torch.inf, 0)
+        return share.masked_fill(share == -torch.inf, 0)
 
     def weighed(self, logits: Tensor) -> Self:
         """Returns the gate of a mixture with these shares; a component left out there keeps its share here."""
@@ -92,15 +100,22 @@ class Gate(Value):
 
     # -- sums over rows
 
-    def sums(self, z: Tensor, r: Tensor) -> tuple[Tensor, ...]:
-        """Returns s ``(*B, K, Q)``, H ``(*B, K, K, Q, Q)`` and G ``(*B, 1, Q, Q)`` of rows ``(N, P)``."""
-        own, r, z = self.to(torch.float64), r.double(), z.double()
-        gap = z - own.centre.reshape(-1, z.shape[-1])[0]
-        u = torch.cat([torch.ones_like(gap[:, :1]), gap], -1)
-        weight = own.log_weights(z.reshape(len(z), *(1,) * (r.ndim - 2), z.shape[-1])).exp()
-        row = r.sum(-1, keepdim=True)
-        spread = (row * weight).unsqueeze(-1) * (torch.eye(r.shape[-1]).to(r) - weight.unsqueeze(-2))
-        return pulls(u, r - row * weight), squares(u, spread), squares(u, row)
+    def sums(self, z: Tensor, r: Tensor, log_weights: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Returns s ``(*B, K, Q)``, H ``(*B, K, K, Q, Q)`` and G ``(*B, 1, Q, Q)`` of rows ``(N, P)``.
+
+        Arguments:
+            z: The covariates.
+            r: Responsibilities ``(N, *B, K)``.
+            log_weights: The log-weights of the rows where they are known, in that shape.
+        """
+        r, z, centre = r.double(), z.double(), self.centre.double()
+        if log_weights is None:
+            log_weights = self.to(torch.float64).log_weights(z.reshape(len(z), *(1,) * (r.ndim - 2), z.shape[-1]))
+        gap = z - centre.reshape(-1, z.shape[-1])[0]
+        u, weight, row = torch.cat([torch.ones_like(gap[:, :1]), gap], -1), log_weights.exp(), r.sum(-1, keepdim=True)
+        held = row * weight
+        spread = torch.diag_embed(held) - held.unsqueeze(-1) * weight.unsqueeze(-2)
+        return pulls(u, r - held), squares(u, spread), squares(u, row)
 
     def units(self, sums: tuple[Tensor, ...], weight: Tensor) -> tuple[Tensor, ...]:
         """Returns the units in which changes of sums are measured; ``weight`` is that of components ``(*B, K)``."""
