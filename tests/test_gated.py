@@ -340,10 +340,12 @@ def test_the_truth_is_found_and_its_errors_told():
     slope = lambda m: 2 * m.components.gate.coefficients[steep(m), 0]  # noqa: E731
     error = mx.standard_errors(best).of(slope)
     assert (slope(best.mixture) - 1.5).abs() < 4 * error and 0.05 < error < 0.5
+    k = int(steep(best.mixture))
     for parametric in (False, True):
         again = mx.bootstrap(best, 12, parametric, seeded())
-        spread = again.of(lambda m: 2 * m.components.gate.coefficients[..., int(steep(best.mixture)), 0])
-        assert (spread / error).log().abs() < np.log(2.5)
+        assert (again.of(lambda m: 2 * m.components.gate.coefficients[..., k, 0]) / error).log().abs() < np.log(2.5)
+        middle = 2 * again.mixtures.components.gate.coefficients[:, k, 0].mean()
+        assert (middle - slope(best.mixture)).abs() < 2 * error  # labels that are drawn again hang on z
     with pytest.raises(NotClosedForm, match="condition"):
         _ = mx.standard_errors(best).weights
     at = mx.standard_errors(best).of(lambda m: m.condition(["z", "x"], [[0.0, 5.0]]).weights)
