@@ -138,6 +138,20 @@ def test_priors_and_potentials_have_machine_code(name):
     compiles(mx.bayes.Model(3, mx.Normal, **PRIORED[name]).posterior(x))
 
 
+@pytest.mark.slow
+def test_a_cold_start_imports_no_computer_algebra():
+    """Which `torch.broadcast_shapes` does at its first call, for four tenths of a second."""
+    script = """
+        import sys, torch, mixtura as mx
+        from torch.distributions import HalfCauchy, Normal
+        model = mx.bayes.Model(2, mx.Normal, priors={"loc": Normal(0.0, 9.0), "scale": HalfCauchy(5.0)}, ordered="loc")
+        mx.bayes.engine.draw(model.posterior(torch.linspace(-5, 5, 30)), 10, 10).values
+        print("sympy" in sys.modules)
+    """
+    ran = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=300)
+    assert ran.stdout.strip() == "False", ran.stderr
+
+
 # -- what goes wrong
 
 

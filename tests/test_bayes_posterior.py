@@ -102,6 +102,14 @@ def test_components_that_are_apart_are_free_of_each_other_under_an_order() -> No
     torch.testing.assert_close(jacobian(Ordered(), u), torch.eye(4).double(), atol=1e-4, rtol=0)
 
 
+def test_starts_name_components_as_priors_do() -> None:
+    x = torch.cat([torch.linspace(-1, 1, n) + 10 * k for k, n in enumerate((20, 60, 30))]).double()
+    for middle in ([0.0, 10.0, 20.0], [20.0, 0.0, 10.0]):
+        model = mx.bayes.Model(3, mx.Normal, priors={"loc": Normal(torch.tensor(middle), 5.0)})
+        loc = model.posterior(x).constrain(model.posterior(x).centre)["loc"]
+        torch.testing.assert_close(loc, torch.tensor(middle).double(), atol=0.5, rtol=0)
+
+
 def test_starts_leave_narrow_components_with_their_rows() -> None:
     x = torch.cat([torch.linspace(-1, 1, 50) + 1000 * k for k in range(4)]).double()
     posterior = mx.bayes.Model(4, mx.Normal, ordered="loc").posterior(x)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch.distributions import Normal, constraints
-from torch.distributions.transforms import AffineTransform, ComposeTransform, Transform
+from torch.distributions.transforms import ComposeTransform, Transform
 
 from ..components import Argument, Family, Full
 from ..components.domains import in_words
@@ -22,7 +22,7 @@ from ..learning.families import families
 from ..learning.job import Job
 from ..learning.methods.em import EM
 from ..priors import ComponentsPrior
-from .bijections import Centred, Floored, Ordered, onto
+from .bijections import Centred, Floored, Measured, Ordered, onto
 from .defaults import default_prior, default_weights, spread
 from .first_fit import first_fit
 from .laws import Flat, Law, law
@@ -205,7 +205,7 @@ class _Binding:
 
     def _measured(self, name: str) -> Transform:
         """Real numbers as far from the middle of the data as they are wide: so no unit of theirs changes anything."""
-        return AffineTransform(self.one[name][0].double(), spread(name, self.one, self.width))
+        return Measured(self.one[name][0].double(), spread(name, self.one, self.width))
 
     def _of_slope(self, name: str, given: Any) -> Iterator[Variable]:
         argument = Argument(constraints.real) if name == "weights" else self.arguments[name]
@@ -216,7 +216,7 @@ class _Binding:
         own = law(Normal(torch.zeros_like(unit), 2.5 * unit) if given is None else given, "slopes")
         check_support(f"{name}_slope", own, constraints.real)
         real = entry(own.support) is constraints.real
-        map = AffineTransform(torch.zeros_like(unit), unit) if real else onto(own.support)
+        map = Measured(torch.zeros_like(unit), unit) if real else onto(own.support)
         shape = (self.model.components, self.covariates.shape[1], *argument.shape)
         dims = "component", "covariate", *self._inner_dims(name, argument.shape)
         yield from self._variable(f"{name}_slope", shape, dims, own, given, map)

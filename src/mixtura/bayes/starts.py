@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from itertools import permutations
 from operator import itemgetter
 from typing import TYPE_CHECKING, NoReturn
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["fitted", "start"]
 
 _TRIES, _DRAWS = 20, 200
+_FEW = 5  # components whose names are tried in all orders
 _STRONG = 4.0  # of a probability, 0.98
 _LEAST = 1e-3  # of a weight, so that a component that a fit lost can come back
 
@@ -81,8 +83,27 @@ def fitted(posterior: Posterior) -> Tensor | None:
         return None
     weights = mixture.weights.double().clamp_min(_LEAST)
     values = {"weights": weights / weights.sum(), **posterior.family.read(mixture.components)}
-    ordered = posterior.in_order({name: value.detach().double() for name, value in values.items()})
-    return torch.cat([_behind(one, ordered) for one in posterior.variables])
+    return _named({name: value.detach().double() for name, value in values.items()}, posterior)
+
+
+@torch.no_grad()
+def _named(values: dict[str, Tensor], posterior: Posterior) -> Tensor:
+    """The real numbers behind a fit, whose components are named as priors and potentials have them best."""
+    names = [range(posterior.components)]
+    if posterior.order is None and not posterior.rows.possible.known and posterior.components <= _FEW:
+        names = list(permutations(range(posterior.components)))
+    every = torch.stack([_real(posterior.in_order(_renamed(values, list(one))), posterior) for one in names])
+    density = posterior.prepared(every)[1].nan_to_num(-torch.inf)
+    return every[int(density.argmax())]
+
+
+def _renamed(values: Mapping[str, Tensor], names: list[int]) -> dict[str, Tensor]:
+    """Values whose components have other names; those that components share as they are."""
+    return {name: value[names] if len(value) == len(names) else value for name, value in values.items()}
+
+
+def _real(values: Mapping[str, Tensor], posterior: Posterior) -> Tensor:
+    return torch.cat([_behind(one, values) for one in posterior.variables])
 
 
 def _behind(variable: Variable, values: Mapping[str, Tensor]) -> Tensor:

@@ -4,8 +4,9 @@ torch has most of them (`torch.distributions.biject_to`): positive numbers, inte
 those that mixtures need beside: weights, components in an order, weights with a floor.
 """
 
+from .measured import Measured
 from .onto import onto
 from .ordered import Ordered
 from .simplex import Centred, Floored, Pinned
 
-__all__ = ["Centred", "Floored", "Ordered", "Pinned", "onto"]
+__all__ = ["Centred", "Floored", "Measured", "Ordered", "Pinned", "onto"]
