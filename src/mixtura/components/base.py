@@ -54,6 +54,7 @@ class Component(Climbing, ByMoments, Weighing, ABC):
     arguments: ClassVar[dict[str, Any]] = {}  # where each parameter may lie, in families on numbers
     bold: ClassVar[Any] = False  # whether an update may lead too far, as Newton's steps do, so `cautious` is needed
     matching: ClassVar[Any] = None  # how a compiled M-step makes parameters of mean statistics, where there is one
+    compiled: ClassVar[Any] = None  # the law by which a compiled pass knows regressions, where it does
     narrows: ClassVar[bool] = False  # whether, with no Gaussian inside, it fits a few rows that happen to lie together
 
     # -- what it is

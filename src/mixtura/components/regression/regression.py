@@ -38,7 +38,6 @@ class Regression(Component):
     """K regressions of one column of a row on others, with batch shape ``(*B, K)``."""
 
     response: ClassVar[Any] = constraints.real  # where the target may lie
-    compiled: ClassVar[RegressionLaw | None] = None  # the law of the target, where a compiled pass knows it
 
     effect: Tensor
     centre: Tensor

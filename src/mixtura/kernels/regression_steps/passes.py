@@ -10,7 +10,7 @@ from ..native.panels import WIDTH, beyond, load_panel, store
 from ..native.program import plain
 from ..native.values import INT, NUMBERS, REAL, VOID, WHOLE
 from ..small_steps.calls import Array, pointers
-from .laws import base
+from .laws import LINEAR, base
 from .sums import Shape, Tile, add_tile, columns_of, sums_of
 
 __all__ = ["PANELS", "WIDTH", "Shape", "add_rows", "numbers"]
@@ -58,7 +58,8 @@ def gather(x, features, begin, stop, weight, weighted, places, centre, total_cou
         fill(total_count, beyond(out, (size.design + 1) * width), width)
         if places[target + 1] >= 0:
             take(x, row, rows, features, places[target + 1], 0.0, beyond(out, (size.design + 1) * width), width)
-        raise_powers(out, size)
+        if size.law != LINEAR:
+            raise_powers(out, size)
 
 
 @plain
@@ -113,7 +114,8 @@ def added(
     for row in range(begin, stop, size.panels * size.width):
         gather(x, features, row, stop, weight, weighted, places, centre, total_count, size, tile)
         add_tile(tile, level, slope, precision, logits, size, likelihood, sums)
-        beside += bases(tile, factorials, count, size)
+        if size.law != LINEAR:
+            beside += bases(tile, factorials, count, size)
     for b in range(size.restarts):
         likelihood[b] += beside
 

@@ -1,9 +1,10 @@
 r"""A tile of rows under regressions: log joints, responsibilities, and sums of the design weighed by them.
 
 A tile is a few panels of rows. Its columns are the design u, a column of ones first where there is an intercept, then
-target, trials, and sixteenth powers of the design; all lie panel by panel, so that the lanes of a panel are rows. Sums
-of a component are :math:`\sum r`, :math:`\sum r e^2`, then :math:`\sum r e u`, :math:`\sum r u^{16}`, and the lower
-triangles of :math:`\sum r A'' u u^\top` and :math:`\sum r n u u^\top`, with e the residual and n the trials.
+target, trials, and but for a linear law sixteenth powers of the design; all lie panel by panel, so that the lanes of a
+panel are rows. Sums of a component are :math:`\sum r`, :math:`\sum r e^2`, then :math:`\sum r e u`,
+:math:`\sum r u^{16}`, and the lower triangles of :math:`\sum r A'' u u^\top` and :math:`\sum r n u u^\top`, with e the
+residual and n the trials.
 """
 
 from typing import Any, NamedTuple
@@ -28,7 +29,7 @@ class Shape(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """Room for a tile: its columns and the weights of rows; by component; by row; and the design, weighed."""
+    """Room for a tile: its columns and the weights of rows; by component; and the design, weighed."""
 
     columns: Any
     share: Any
@@ -89,11 +90,11 @@ def add_moments(tile, k, size, sums):
     q, square = size.design, size.design * size.design
     claim(tile, k, size, sums)
     for j in range(q):
-        add_column(tile, k, j, size, sums)
-    if size.law == LINEAR:
-        weigh(tile, tile.joint, k, size)
-    else:
-        weigh(tile, tile.bend, k, size)
+        add_column(tile, tile.gap, k, j, size, beyond(sums, 2 + j))
+    if size.law != LINEAR:
+        for j in range(q):
+            add_column(tile, tile.joint, k, q + 2 + j, size, beyond(sums, 2 + q + j))
+    weigh(tile, tile.bend, k, size)
     add_products(tile, size, beyond(sums, 2 + 2 * q))
     if size.law == LOGISTIC:
         by_trials(tile, k, size)
@@ -117,16 +118,13 @@ def claim(tile, k, size, sums):
 
 
 @plain
-def add_column(tile, k, j, size, sums):
-    """Adds the products of a column of the design with residuals, and of its powers with responsibilities."""
-    pull = power = splat(0.0, load_panel(tile.share, 0))
+def add_column(tile, by, k, column, size, out):
+    """Adds the products of a column with numbers of a component to a sum."""
+    found = splat(0.0, load_panel(tile.share, 0))
     for p in range(size.panels):
-        at, row = (p * size.components + k) * size.width, p * columns_of(size.design) * size.width
-        pull = fma(load_panel(tile.gap, at), load_panel(tile.columns, row + j * size.width), pull)
-        powers = load_panel(tile.columns, row + (size.design + 2 + j) * size.width)
-        power = fma(load_panel(tile.joint, at), powers, power)
-    sums[2 + j] += total(pull)
-    sums[2 + size.design + j] += total(power)
+        at, row = (p * size.components + k) * size.width, p * columns_of(size.design) + column
+        found = fma(load_panel(by, at), load_panel(tile.columns, row * size.width), found)
+    out[0] += total(found)
 
 
 @plain

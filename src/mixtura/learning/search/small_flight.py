@@ -22,13 +22,14 @@ from .gaussian_kind import GaussianKind
 from .kind import Kind
 from .log_normal_kind import LogNormalKind
 from .member_kind import MemberKind
+from .regression_kind import RegressionKind
 from .small_traces import Traces
 
 __all__ = ["SmallFlight", "flown", "leap"]
 
 _STRETCH = 100  # updates in a call, after which Ctrl-C is heard
 StatesT = TypeVar("StatesT", bound=States)
-_KINDS: tuple[type[Kind], ...] = GaussianKind, LogNormalKind, MemberKind, CountKind
+_KINDS: tuple[type[Kind], ...] = GaussianKind, LogNormalKind, MemberKind, CountKind, RegressionKind
 
 
 def flown(method: Method, rows: Rows, start: Mixture, floor: Tensor) -> SmallFlight[Any] | None:
