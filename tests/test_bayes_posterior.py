@@ -551,6 +551,16 @@ def test_what_stands_before_rows_is_machine_code_as_well(name: str, structure: m
     assert (served.engine, served.reason) == ("compiled", "")
 
 
+def test_why_torch_serves_is_said() -> None:
+    def by_a_look(loc: torch.Tensor) -> torch.Tensor:
+        return -loc.abs().sum() * (1.0 if loc.sum().item() > 0 else 2.0)
+
+    quick = Model(2, mx.Normal, potentials=[by_a_look]).posterior(drawn()).quickened()
+    assert quick.machine is None and quick.slow and quick.slow in str(quick)
+    assert functions(quick).reason == quick.slow
+    assert not OVERLAPPING.posterior(drawn()).quickened().slow
+
+
 def test_machine_code_serves_torch_with_values_gradients_and_curvature() -> None:
     posterior = OVERLAPPING.posterior(drawn())
     quick = posterior.quickened()

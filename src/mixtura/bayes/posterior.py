@@ -25,7 +25,7 @@ from ..mixture import Mixture
 from .laws import numbers
 from .potentials import Potential
 from .prior_draws import exchangeable, prior
-from .quick import by_machine, machine_or_none
+from .quick import by_machine, machine_or_reason
 from .rows import Term, alike
 from .starts import fitted, start
 from .together import Together
@@ -52,6 +52,7 @@ class Posterior:
         order: The parameter, and the coordinate of vectors, in whose order components stand, so that one of K! copies
             is left; or none.
         machine: Machine code for the density, where `quickened` made some.
+        slow: Why `quickened` made none, so that torch serves, some hundred times slower; empty where that is not known.
 
     Example:
         >>> posterior = mx.bayes.Model(2).posterior(mx.datasets.old_faithful()[:, 0])
@@ -69,6 +70,7 @@ class Posterior:
     rows: Rows
     order: tuple[str, int | None] | None
     machine: Any = None
+    slow: str = ""
 
     @property
     def size(self) -> int:
@@ -117,9 +119,9 @@ class Posterior:
         That takes some tenths of a second, and pays for whoever asks thousands of times. A point is then asked about
         within microseconds for a hundred rows, by one thread, on a CPU.
         """
-        found = machine_or_none(self)  # which finds a start: the copy has it, too
+        found, reason = machine_or_reason(self)  # which finds a start: the copy has it, too
         new = copy(self)
-        new.__dict__["machine"] = found
+        new.__dict__.update(machine=found, slow=reason)
         return new
 
     def log_density_in_parameters(self, u: Tensor) -> Tensor:
@@ -237,7 +239,8 @@ class Posterior:
         learned = [f"{one.name} ~ {one.words}" for one in self.variables]
         held = [f"{name} = {numbers(value)}" for name, value in self.fixed.items()]
         walls = [f"and {one.label}" for one in self.potentials]
-        return "\n".join([*learned, *held, *walls])
+        slow = [f"through torch, not machine code: {self.slow}"] if self.slow else []
+        return "\n".join([*learned, *held, *walls, *slow])
 
 
 def reordered(value: Tensor, order: Tensor) -> Tensor:

@@ -18,15 +18,15 @@ from .engine.machine import Untraceable, machine
 if TYPE_CHECKING:
     from .posterior import Posterior
 
-__all__ = ["by_machine", "machine_or_none"]
+__all__ = ["by_machine", "machine_or_reason"]
 
 
-def machine_or_none(posterior: Posterior) -> Any:
-    """Returns the posterior as machine code, or none where there is no such."""
+def machine_or_reason(posterior: Posterior) -> tuple[Any, str]:
+    """Returns the posterior as machine code, or none and the reason why torch serves, as well and slower."""
     try:
-        return machine(posterior)
-    except Untraceable:  # torch serves as well, and slower
-        return None
+        return machine(posterior), ""
+    except Untraceable as error:
+        return None, str(error)
 
 
 def by_machine(posterior: Posterior, u: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["fitted", "start"]
 
 _TRIES, _DRAWS = 20, 200
-_FEW = 5  # components whose names are tried in all orders
+_FEW = 4  # components whose names are tried in all orders
 _STRONG = 4.0  # of a probability, 0.98
 _LEAST = 1e-3  # of a weight, so that a component that a fit lost can come back
 
@@ -92,9 +92,8 @@ def _named(values: dict[str, Tensor], posterior: Posterior) -> Tensor:
     names = [range(posterior.components)]
     if posterior.order is None and not posterior.rows.possible.known and posterior.components <= _FEW:
         names = list(permutations(range(posterior.components)))
-    every = torch.stack([_real(posterior.in_order(_renamed(values, list(one))), posterior) for one in names])
-    density = posterior.prepared(every)[1].nan_to_num(-torch.inf)
-    return every[int(density.argmax())]
+    every = [_real(posterior.in_order(_renamed(values, list(one))), posterior) for one in names]
+    return max(every, key=lambda u: float(posterior.prepared(u)[1].nan_to_num(-torch.inf)))
 
 
 def _renamed(values: Mapping[str, Tensor], names: list[int]) -> dict[str, Tensor]:

@@ -200,18 +200,15 @@ class Observation(Value, ABC):
         return mean, (y - mean).square().nanmean(0)
 
     def kinds(self, y: Tensor) -> Tensor | None:
-        """Returns how each coordinate of rows ``(N, *event)`` was recorded, as whole numbers ``(N, D)``; resolved only.
-
-        It depends on the rows alone, and is zero where nothing was recorded; none where all rows are read alike.
-        """
+        """Returns how each coordinate of rows was recorded, numbers ``(N, D)``: zero if not; none if all are alike."""
         return None
 
     def of_kind(self, y: Tensor, kind: Sequence[int]) -> tuple[Observation, Tensor, Sequence[int] | None]:
-        """Returns how rows of one kind were recorded, whose density needs no look at a number where that can be done.
+        """Returns how rows of one kind were recorded, whose `density` looks at no number where that can be done.
 
         Arguments:
-            y: The rows, with shape ``(N, *event)``, to which this observation was brought by `at`.
-            kind: What `kinds` says of each of them; not zeros alone, unless rows are selected.
+            y: The rows ``(N, *event)``, to which this observation was brought by `at`.
+            kind: What `kinds` says of each of them, which depends on the rows alone; not zeros alone.
 
         Returns:
             Their observation, what it takes of the rows, and the coordinates of a clean row that it sees, none for all.

@@ -37,7 +37,8 @@ def of_draws(found: Draws, generator: Generator | None = None) -> InferenceData:
     """Returns what chains drew as ArviZ's data."""
     idata = inference_data(found.posterior, torch.from_numpy(found.points), found.statistics, generator)
     ended = "interrupted: these are the draws so far" if found.interrupted else "all draws were made"
-    idata["posterior"].attrs.update({"method": "NUTS", "engine": found.engine, "ended": ended})
+    engine = f"{found.engine}: {found.reason}" if found.reason else found.engine
+    idata["posterior"].attrs.update({"method": "NUTS", "engine": engine, "ended": ended})
     return idata
 
 
