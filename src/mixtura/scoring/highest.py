@@ -126,11 +126,11 @@ class _Law:
         above = self.density >= log_density
         rising, falling = ~above[:-1] & above[1:], above[:-1] & ~above[1:]
         begin, end = _first(rising), _first(falling)
-        low = self._end(self.x.gather(0, begin), self.x.gather(0, begin + 1), log_density)
-        high = self._end(self.x.gather(0, end + 1), self.x.gather(0, end), log_density)
+        outside, inside = torch.cat([begin, end + 1]), torch.cat([begin + 1, end])
+        low, high = self._ends(self.x.gather(0, outside), self.x.gather(0, inside), log_density).chunk(2)
         return _Cut(low, high, rising.gather(0, begin), log_density)
 
-    def _end(self, outside: Tensor, inside: Tensor, log_density: Tensor) -> Tensor:
+    def _ends(self, outside: Tensor, inside: Tensor, log_density: Tensor) -> Tensor:
         """Where the density passes a threshold between places on either side of it."""
         for _ in range(_HALVINGS):
             middle = (outside + inside) / 2
@@ -179,11 +179,11 @@ def _places(mixture: Mixture) -> Tensor:
     mean, scale = torch.where(mean.isfinite(), mean, middle), torch.where(scale.isfinite(), scale, upper - lower)
     steps = torch.linspace(-_FAR, _FAR, _PLACES, dtype=mean.dtype, device=mean.device).sinh()
     x = (mean.unsqueeze(-1) + scale.unsqueeze(-1) * steps).flatten(-2)
-    low, high = (end.unsqueeze(-1) for end in _ends(mixture))
+    low, high = (end.unsqueeze(-1) for end in _support(mixture))
     return x.clamp(low, high).movedim(-1, 0).sort(0).values
 
 
-def _ends(mixture: Mixture) -> tuple[Tensor, Tensor]:
+def _support(mixture: Mixture) -> tuple[Tensor, Tensor]:
     """Where the support of all components begins and ends, ``(*B)``."""
     low, high = (end.reshape(mixture.logits.shape) for end in mixture.components.ends)
     return low.amin(-1), high.amax(-1)
