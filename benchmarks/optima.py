@@ -263,7 +263,7 @@ def until(one: dict[str, Any], best: float) -> float:
 
 
 def document(kept: dict[str, Any]) -> str:
-    text = [__doc__.split("\n\n", 1)[1], _TEXT]
+    text = [__doc__.split("\n\n", 1)[1], _TEXT, *(f"\n{said}" for said in kept.get("said", []))]
     for title, problems in (("The forty problems", FORTY), ("Held out", HELD_OUT)):
         text += [f"\n## {title}\n", *_table(kept, problems)]
     return "# Reaching the best optimum\n\n" + "\n".join(text) + "\n"

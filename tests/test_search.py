@@ -2,6 +2,7 @@
 
 from itertools import permutations
 
+import numpy as np
 import pytest
 import torch
 from torch import distributions as law
@@ -14,7 +15,7 @@ from mixtura.learning.loop.traces import stack
 from mixtura.learning.search.gaussian_kind import GaussianKind
 from mixtura.learning.search.member_kind import MemberKind
 from mixtura.learning.search.small_flight import flown
-from mixtura.learning.search.spurious import spurious_components
+from mixtura.learning.search.spurious import spurious, spurious_components
 from mixtura.learning.starts.small_starts import small_starts
 
 F64 = torch.float64
@@ -118,6 +119,24 @@ def test_spurious_does_not_depend_on_units(scale):
     mixture = mx.Mixture(torch.ones(2, dtype=F64), components)
     turn = scale * torch.linalg.qr(torch.randn(2, 2, generator=seeded(), dtype=F64))[0]
     assert spurious_components(mixture.affine(turn, None), 100.0) == [0]
+
+
+def test_spurious_are_those_with_few_rows_or_hardly_any_width():
+    """Against the generalised eigenvalues of each covariance relative to that of the whole mixture."""
+    many, k, d = 300, 3, 3
+    random = np.random.default_rng(0)
+    weights, mean = random.dirichlet(np.ones(k), many), random.normal(size=(many, k, d))
+    roots = random.normal(size=(many, k, d, d)) * 10 ** random.uniform(-2, 0, (many, k, 1, d))
+    covariance, total = roots @ roots.swapaxes(-1, -2), np.full(many, 60.0)
+    each = range(many)
+    found = np.concatenate([spurious(*(part[[s]] for part in (weights, mean, covariance, total))) for s in each])
+    assert (found == spurious(weights, mean, covariance, total)).all()
+    for w, m, c, one in zip(weights, mean, covariance, found, strict=True):
+        whole = np.einsum("k,kij->ij", w, c) + (w * (m - w @ m).T) @ (m - w @ m)
+        least = np.linalg.eigvals(np.linalg.solve(whole, c)).real.min(-1)
+        thin = (60 * w < 4 * (d + 1)) & (least < 1e-3) | (least < 1e-6)
+        assert (one == ((60 * w < d + 1.5) | thin)).all()
+    assert 0.1 < found.mean() < 0.9 and not found.any(1).all()
 
 
 def test_where_all_starts_are_spurious_moves_find_a_sound_optimum():

@@ -29,6 +29,7 @@ __all__ = ["spurious", "spurious_components", "spurious_laws"]
 Array = NDArray[Any]
 
 _THIN, _PLANE = 1e-3, 1e-6
+_SOME = 1e-200  # of a determinant that has all its digits
 _FEWEST = 1.5  # rows beside one for each dimension
 
 
@@ -70,10 +71,21 @@ def spurious(weights: Array, mean: Array, covariance: Array, total: Array) -> Ar
     features, rows = mean.shape[-1], weights * total[:, None]
     lag = mean - (weights[..., None] * mean).sum(1, keepdims=True)
     whole = (weights[..., None, None] * (covariance + lag[..., None] * lag[..., None, :])).sum(1)
+    few = rows < features + _FEWEST
+    if (_width(weights, whole, covariance) >= _THIN).all():
+        return few
     sound = np.isfinite(whole).all((-1, -2)) & (np.diagonal(whole, axis1=1, axis2=2) > 0).all(-1)
     least = _relative(np.where(sound[:, None, None], whole, np.eye(features)), covariance)
-    few = (rows < features + _FEWEST) | ((rows < 4 * (features + 1)) & (least < _THIN))
-    return few | (least < _PLANE) | ~sound[:, None]
+    thin = (rows < 4 * (features + 1)) & (least < _THIN)
+    return few | thin | (least < _PLANE) | ~sound[:, None]
+
+
+def _width(weights: Array, whole: Array, covariance: Array) -> Array:
+    """A bound of what `_relative` returns, from below, or NaN: in no direction is that times the weight above one."""
+    with np.errstate(all="ignore"):
+        size = np.linalg.det(whole)[:, None]
+        ratio = np.linalg.det(covariance) / np.where(size > _SOME, size, np.nan)
+    return ratio * weights ** (whole.shape[-1] - 1)
 
 
 def _relative(whole: Array, covariance: Array) -> Array:
