@@ -26,6 +26,7 @@ from ...components import Statistics
 from ...data import Rows
 from .guesses import guesses
 from .reason import Reason
+from .rivals import Sound, hopeful
 from .rounding import half_of_digits, least, seen
 from .traces import Report, Run, State
 
@@ -42,7 +43,13 @@ Watch = Callable[[int, list[int], State, list[float]], None]
 
 
 def run(
-    method: Method, rows: Rows, start: State, floor: Tensor, report: Report | None = None, watch: Watch | None = None
+    method: Method,
+    rows: Rows,
+    start: State,
+    floor: Tensor,
+    report: Report | None = None,
+    watch: Watch | None = None,
+    rivals: Sound | None = None,
 ) -> list[Run]:
     """Runs the loop from every entry of a batch of mixtures.
 
@@ -53,6 +60,8 @@ def run(
         floor: The variance of each feature below which a component counts as collapsed, with shape ``(*event)``.
         report: Called after each iteration.
         watch: Called with every iteration's states.
+        rivals: Where starts are rivals, what tells whether a state where one ended counts; those that cannot pass it
+            are given up.
 
     Returns:
         One `Run` per start. Ctrl-C ends the loop and returns what there is.
@@ -65,7 +74,7 @@ def run(
     runs = [Run(method, state, entry) for entry in range(len(method.expected(start).logits))]
     rows = method.gathered(rows, state) if watch is None else rows
     try:
-        _iterate(method, rows, state, floor, runs, report, watch)
+        _iterate(method, rows, state, floor, runs, report, watch, rivals)
     except KeyboardInterrupt:
         for one in runs:
             if one.reason is Reason.MAX_ITERATIONS:
@@ -74,7 +83,14 @@ def run(
 
 
 def _iterate(
-    method: Method, rows: Rows, state: State, floor: Tensor, runs: list[Run], report: Report | None, watch: Watch | None
+    method: Method,
+    rows: Rows,
+    state: State,
+    floor: Tensor,
+    runs: list[Run],
+    report: Report | None,
+    watch: Watch | None,
+    rivals: Sound | None,
 ) -> None:
     as_drawn = rows.observation.exact or rows.observation.selects  # of those that were recorded
     alive, ahead = list(range(len(runs))), guesses(method, state, runs, as_drawn)
@@ -85,6 +101,7 @@ def _iterate(
         refused = ahead.rejected(objective)
         judged = [(runs[i], state, statistics, b, objective[b], now, rows, floor) for b, i in enumerate(alive)]
         going = [no or _record(*one) for no, one in zip(refused, judged, strict=True)]
+        going = going if rivals is None else hopeful(going, [runs[i] for i in alive], runs, rivals)
         if watch is not None:
             watch(iteration, alive, state, objective)
         if report is not None:

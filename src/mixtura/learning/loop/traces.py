@@ -41,6 +41,7 @@ class Run:
     detail: str = ""
     climb: int = 0  # where in the trace the objective began to be monotone
     spurious: bool = False  # at an optimum that is none of the data's
+    given_up: bool = False  # because it could not pass where another start ended
     found: int = 1  # how many starts came to the same optimum
     far: float = 0.0  # how many plain updates the rest of the way was, by the last extrapolations
     noise: float = 0.0  # the largest fall that rounding explained, in nats per row

@@ -49,6 +49,11 @@ class Flight(ABC):
         """Tells which starts are at an optimum that is none of the data's, (G, B); rows of each group weigh so much."""
 
     @property
+    def given_up(self) -> Array:
+        """Tells which starts could not win any more and were left where they were, (G, B)."""
+        return np.zeros(self.objective.shape, np.bool_)
+
+    @property
     @abstractmethod
     def interrupted(self) -> bool:
         """Whether Ctrl-C ended them."""
@@ -87,7 +92,17 @@ class Runs(Flight):
         return self._further(lambda start: run(self.method.short(updates), self.rows, start, self.floor))
 
     def finished(self, report: Report | None = None) -> Self:
-        return self._further(lambda start: self.method.pursue(self.rows, start, self.floor, report))
+        if not self.method.alone:
+            return self._further(lambda start: self.method.pursue(self.rows, start, self.floor, report))
+        return self._further(lambda start: run(self.method, self.rows, start, self.floor, report, rivals=self._sound))
+
+    def _sound(self, state: State) -> bool:
+        """Whether an end is one of the data's, which others must pass."""
+        return not bool(spurious_components(self.method.mixture(state), self.rows.total_weight))
+
+    @property
+    def given_up(self) -> Array:
+        return np.array([[one.given_up for one in self.runs]])
 
     def _further(self, go: Any) -> Self:
         going = [one for one in self.runs if one.reason is Reason.MAX_ITERATIONS]

@@ -67,6 +67,9 @@ def ended(flight: FlightT, counts: Array, total: Array, report: Report | None = 
     """Returns some starts where they end, to which so many came already."""
     flight = flight if flight.interrupted else flight.finished(report)
     flight, counts = distinct(flight, counts, total, counts.shape[1])
+    if flight.given_up.any():
+        index = np.argsort(flight.given_up, 1, kind="stable")[:, : (~flight.given_up).sum(1).max()]
+        flight, counts = flight.kept(index), _taken(counts, index)
     return Raced(flight, counts, flight.spurious(total)).sorted
 
 
