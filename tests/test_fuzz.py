@@ -86,6 +86,7 @@ MENDED = {
     "labels that are settled before degrees of freedom are": 103704,
     "labels behind gaps in single precision": 57287,
     "starts from rows at one place": 25071,
+    "a posterior in double that is read in single precision": 105775,
 }
 
 

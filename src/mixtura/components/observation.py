@@ -150,7 +150,8 @@ class Observation(Value, ABC):
             labels: Which component each row came from, needed where the errors differ between components.
         """
         frame = Frame(x.shape[1:], None if labels is None else int(labels.max()) + 1, len(x), x.dtype, x.device)
-        return self.resolve(frame).record(x, _nobody(x) if labels is None else labels, generator, None)
+        labels = torch.zeros(len(x), dtype=torch.long, device=x.device) if labels is None else labels
+        return self.resolve(frame).record(x, labels, generator, None)
 
     # -- the inverse problem
 
@@ -380,10 +381,6 @@ class Exact(Observation):
 
 
 EXACT = Exact()
-
-
-def _nobody(x: Tensor) -> Tensor:
-    return torch.zeros(len(x), dtype=torch.long, device=x.device)
 
 
 def believe(joint: Tensor, weight: Tensor | None, labels: Labels) -> tuple[Tensor, Tensor]:

@@ -51,9 +51,9 @@ def seen(method: Method, rows: Rows, state: State, objective: float) -> float:
         state: The state, without batch dimension.
         objective: Its objective.
     """
-    nudge, alike = _Nudge(), stack([state] * _NEARBY)
-    updated = method.update(method.expect(alike, rows).map(nudge), alike)
-    here, after = (_objectives(method, rows, states) for states in (alike.map(nudge), updated))
+    alike, read = stack([state] * _NEARBY), torch.finfo(method.expected(state).dtype).eps
+    updated = method.update(method.expect(alike, rows).map(_Nudge()), alike)
+    here, after = (_objectives(method, rows, states) for states in (alike.map(_Nudge(read)), updated))
     spread = torch.stack([(here - objective).abs().max(), after.max() - after.min()])
     return spread.nan_to_num(nan=torch.inf).max().item()
 
@@ -63,13 +63,13 @@ def _objectives(method: Method, rows: Rows, states: State) -> Tensor:
 
 
 class _Nudge:
-    """Moves every number by up to some units in its last place, up or down."""
+    """Moves every number by up to some units in its last place, up or down, or in that with which it is read."""
 
-    def __init__(self) -> None:
-        self.generator = Generator().manual_seed(0)
+    def __init__(self, least: float = 0.0) -> None:
+        self.least, self.generator = least, Generator().manual_seed(0)
 
     def __call__(self, tensor: Tensor) -> Tensor:
         if not tensor.is_floating_point():
             return tensor
         sign = 2 * torch.rand(tensor.shape, generator=self.generator, dtype=torch.float64).to(tensor) - 1
-        return tensor * (1 + sign * _UNITS * torch.finfo(tensor.dtype).eps)
+        return tensor * (1 + sign * _UNITS * max(self.least, torch.finfo(tensor.dtype).eps))
