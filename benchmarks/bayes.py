@@ -63,7 +63,7 @@ _HEAD = """# Bayesian mixtures
 Processor seconds, written by `make bench`: 4 chains of 2,000 + 5,000 draws on two processors, target acceptance 0.95,
 each run on rows of its own. Medians over the runs whose chains agree (R-hat below 1.01). Sampling is counted from the
 posterior on, for Mixtura with tracing and compiling it, for the others without what they compile; an effective draw is
-one of the parameter that has fewest.
+one of the parameter that has fewest. What compilers cached in earlier runs serves again.
 
 | model | sampler | runs | agree | cold Python to draws | sampling | effective a second | worst R-hat | divergences |
 |---|---|---:|---:|---:|---:|---:|---:|---:|"""
