@@ -551,6 +551,14 @@ def test_what_stands_before_rows_is_machine_code_as_well(name: str, structure: m
     assert (served.engine, served.reason) == ("compiled", "")
 
 
+def test_slopes_of_parameters_beside_errors_of_each_row_are_refused() -> None:
+    errors = mx.observation.AdditiveNoise(scale=torch.ones(7, 1), per_row=True)
+    with pytest.raises(MixtureError, match="slopes.*weights alone"):
+        Model(2, mx.Normal, slopes={"loc": None}, observation=errors).posterior(
+            torch.randn(7), covariates=torch.randn(7)
+        )
+
+
 def test_why_torch_serves_is_said() -> None:
     def by_a_look(loc: torch.Tensor) -> torch.Tensor:
         return -loc.abs().sum() * (1.0 if loc.sum().item() > 0 else 2.0)

@@ -143,6 +143,8 @@ class _Binding:
                 refuse(argument, f"about {', '.join(known)}", ", ".join(unknown))
         if self.model.slopes and self.rows.observation.selects:
             refuse("slopes", "without an observation that leaves rows out", type(self.rows.observation).__name__)
+        if set(self.model.slopes) - {"weights"} and self.rows.observation.side:
+            refuse("slopes", "of weights alone where rows have errors of their own", ", ".join(self.model.slopes))
         if bool(self.model.slopes) != bool(self.covariates.shape[1]):
             came = f"{self.covariates.shape[1]} covariates and {len(self.model.slopes)} slopes"
             refuse("covariates", "given where there are `slopes`, and only there", came)

@@ -87,7 +87,7 @@ def known_labels(rows: Rows, labels: Any, components: int | None) -> Possible:
 
 def check_each_component(rows: Rows, components: int) -> None:
     """Refuses an observation with tensors for another number of components."""
-    kinds = {tensor.shape[1] for tensor in rows.observation.led} - {1, components}
+    kinds = {tensor.shape[1] for tensor in rows.observation.led if tensor.ndim > 1} - {1, components}
     if kinds:
         expected = f"shared, or given for each of {len(rows)} rows or {components} components"
         refuse("observation", expected, f"tensors for {min(kinds)}", "See `per_row`.")
