@@ -6,7 +6,6 @@ import re
 from typing import Any, NoReturn
 
 import typer
-from click import ClickException
 from typer.core import TyperGroup
 
 from ..errors import NotClosedForm
@@ -49,8 +48,8 @@ class Guarded(TyperGroup):
         with Interruption() as interruption:
             try:
                 return super().invoke(ctx)
-            except (BrokenPipeError, ClickException, typer.Exit, typer.Abort):
-                raise  # typer says these itself; `mixtura ... | head` has read enough and ends quietly
+            except (BrokenPipeError, typer.Exit, typer.Abort):
+                raise  # typer ends these itself; `mixtura ... | head` has read enough and ends quietly
             except KeyboardInterrupt:
                 _interrupted()
             except Exception as error:
