@@ -1,6 +1,7 @@
 """Fixtures for the tests and for the doctests in src."""
 
 import os
+import sys
 
 # Before torch is imported: workers beside each other whose threads spin take ten times the processor time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -32,6 +33,14 @@ def unchanged_defaults():
     after = torch.get_default_dtype()
     torch.set_default_dtype(before)
     assert after == before, f"the default dtype was left at {after}"
+
+
+@pytest.fixture(autouse=True)
+def no_figure_left():
+    """Figures of a test end with it: examples leave theirs open."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(autouse=True)

@@ -214,6 +214,7 @@ def test_the_evidence_is_of_the_rows_as_they_were_recorded(name):
 @pytest.mark.parametrize(
     "name", ["gaps", *(pytest.param(name, marks=pytest.mark.slow) for name in ("one scale", "a scale a row"))]
 )
+@pytest.mark.slow
 def test_the_likelihood_ratio_is_simulated_through_the_observation(name):
     _, rows = rows_of(name)
     rough = {"method": mx.EM(tolerance=1e-4), "generator": seeded(), "restarts": 2}

@@ -30,6 +30,7 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.slow
 def test_posterior_means_agree(family):
     components, conjugate = FAMILIES[family]
     x = rows_of(components)
@@ -49,6 +50,7 @@ def test_posterior_means_agree(family):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.slow
 def test_the_bound_climbs_with_two_components(family):
     components, conjugate = FAMILIES[family]
     x = rows_of(components)

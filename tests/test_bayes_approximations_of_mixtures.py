@@ -305,6 +305,7 @@ def test_an_order_that_is_given_changes_no_evidence():
 
 @nuts
 @pytest.mark.parametrize("components", [1, 2, 3])
+@pytest.mark.slow
 def test_evidence_by_going_through_every_labelling(components):
     """Under conjugate priors each labelling has a closed form; labels are free, and all are summed."""
     x, prior = torch.tensor([-2.0, -1.5, 0.9, 1.1, 4.0]).double(), (0.5, 0.4, 1.5, 4.0)

@@ -62,6 +62,7 @@ def posterior(name):
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
 def test_limits_have_machine_code(name):
     made = posterior(name)
     found = functions(made)

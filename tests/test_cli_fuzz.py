@@ -246,13 +246,13 @@ def check_odd_commands(seed, count, room):
             os.system(f"rm -r '{room / path}'")
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(2))
 def test_odd_commands(seed, room):
     check_odd_commands(seed, 25, room)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6, 26))
+@pytest.mark.parametrize("seed", range(2, 26))
 def test_many_odd_commands(seed, room):
     check_odd_commands(seed, 50, room)
 

@@ -96,6 +96,7 @@ def hidden(name):
 
 
 @pytest.mark.parametrize("name", ["truncated", "censored"])
+@pytest.mark.slow
 def test_it_climbs_where_plain_updates_creep_and_never_falls(name):
     x, observation = hidden(name)
     begin = mx.fit(x, 3, observation=observation, restarts=1, generator=seeded(), method=mx.EM(3, 0)).mixture

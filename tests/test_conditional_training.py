@@ -241,6 +241,7 @@ def test_a_row_is_foretold_through_its_own_errors(covariance, gaps):
     assert trained.log_density == pytest.approx(torch.stack(each).mean().item(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_errors_by_row_and_gaps_are_undone():
     (context, x, seen), held = noisy(3000), bent(3000, 7)
     torch.manual_seed(0)

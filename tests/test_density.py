@@ -56,6 +56,7 @@ INCOMING = {
 
 @pytest.mark.parametrize("sign", INCOMING)
 @pytest.mark.parametrize("rows", [1, 400, 20_000])
+@pytest.mark.slow
 def test_gradients_are_those_of_the_expression(structure, sign, rows):
     x, *parameters = leaves(rows)
     g = INCOMING[sign](torch.randn(rows))

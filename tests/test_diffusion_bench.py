@@ -50,6 +50,7 @@ def test_the_exact_kernel_keeps_what_is_wrong_with_its_start():
     assert alarms(SETTING, "exact-kernel", df.VariancePreserving(0.02, 1.0))[0] == 20
 
 
+@pytest.mark.slow
 def test_the_exact_score_is_wrong_by_its_steps_alone():
     """From the exact start, with many steps, its alarms are those of exact draws; with three they are not."""
     assert max(alarms(bench.Setting(150, 200, exact_start=True), "exact")) < 6

@@ -170,6 +170,7 @@ def test_gradients_are_those_of_differences(mixture, metric):
 
 
 @pytest.mark.parametrize("metric", ALL, **names)
+@pytest.mark.slow
 def test_p_values_of_exact_samples_are_uniform(mixture, metric):
     """Against one set of 39 floors the p-values of 200 exact samples: none of them is special."""
     draw = torch.Generator().manual_seed(1)

@@ -21,6 +21,7 @@ def errors_of(problem):
 
 
 @pytest.mark.parametrize("name", problems.names())
+@pytest.mark.slow
 def test_posterior_obeys_bayes_rule(name):
     """log p(x|y) - log p(x) - log p(y|x) is log p(y), whatever x is."""
     if name.startswith("digits"):

@@ -244,6 +244,7 @@ def test_after_noise_is_added_nothing_of_before_is_used(two, sampler):
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)
 @pytest.mark.parametrize("sampler", [*DETERMINISTIC, *STOCHASTIC], ids=repr)
+@pytest.mark.slow
 def test_samplers_end_at_the_law(two, schedule, sampler):
     grid = PowerGrid(least=0.01)
     start = diffuse(two, schedule, float(grid.times(schedule, 1)[0]))

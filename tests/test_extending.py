@@ -206,6 +206,7 @@ def test_the_evidence_does_not_depend_on_the_parameters(case):
     test_conjugate.test_evidence_does_not_depend_on_the_parameters(case)
 
 
+@pytest.mark.slow
 def test_the_density_of_the_law_integrates_to_one():
     """By a rule over the two eigenvalues, apart from the code's own normaliser."""
     prior = table.NIW

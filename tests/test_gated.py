@@ -417,6 +417,7 @@ LEARNERS = {
 
 @pytest.mark.parametrize("learner", LEARNERS)
 @pytest.mark.parametrize("name", KINDS)
+@pytest.mark.slow
 def test_every_learner_finds_what_there_is(name, learner):
     x, family = ROWS[name], FAMILIES[name]
     if learner == "ClassificationEM":

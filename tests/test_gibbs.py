@@ -19,6 +19,7 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+@pytest.mark.slow
 def test_predictive_density_is_the_exact_one():
     x = np.array([-2.0, -1.7, 1.1, 1.6, 2.4])
     at = np.array([-2.0, 0.0, 1.5, 4.0])

@@ -369,6 +369,7 @@ def test_rows_far_from_every_component_are_shared_without_nan(backend, form, tie
 
 @pytest.mark.parametrize("extra", EXTRAS)
 @pytest.mark.parametrize(("form", "tied"), CASES)
+@pytest.mark.slow
 def test_single_precision_far_from_the_origin(backend, form, tied, extra):
     """float32 rows at 1e6 with unit scales: the sums are those of the same rows in float64, to single precision."""
     x, weight, plan = problem(form, tied, (3000, 4, 3))

@@ -83,6 +83,7 @@ def copies(mixture, count):
 
 @each
 @pytest.mark.parametrize("known", ["labels", "weights", "nothing"])
+@pytest.mark.slow
 def test_draws_of_labels_and_rows_have_the_expected_sums(way, known):
     """Over many draws, the sums' mean is the E-step's, which takes another way: no row is drawn there."""
     labels = (torch.arange(ROWS) % 5 - 3).clamp_min(-1)
@@ -195,6 +196,7 @@ def test_tiny_noise_is_no_noise():
     assert agree(exact.draws.weights, tiny.draws.weights)
 
 
+@pytest.mark.slow
 def test_gibbs_and_variational_bayes_agree_through_noise_and_gaps():
     far = mx.Mixture(truth().logits.exp(), mx.Gaussian(4 * truth().components.mean, truth().components.structure))
     clean = far.sample((300,), seeded())
@@ -223,6 +225,7 @@ def test_what_follows_from_the_fits():
 
 
 @pytest.mark.parametrize("way", ["one scale", "a projection", "gaps"])
+@pytest.mark.slow
 def test_draws_go_to_arviz(way):
     pytest.importorskip("arviz")
     rows = rows_of(way)

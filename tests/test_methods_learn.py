@@ -127,6 +127,7 @@ def test_objectives_that_cannot_fall_do_not(way, labelled):
 
 
 @pytest.mark.parametrize("way", ["noise", "a scale a row", "gaps"])
+@pytest.mark.slow
 def test_splitting_and_merging_leaves_a_poor_start_through_an_observation(way):
     groups = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]], dtype=F64)
     truth = mx.Mixture(torch.ones(3, dtype=F64) / 3, mx.Gaussian(groups, mx.Spherical(torch.ones(3, dtype=F64))))

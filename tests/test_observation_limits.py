@@ -263,6 +263,7 @@ def test_errors_and_limits_of_each_row_go_together(numeric):
     assert fit.log_likelihood == pytest.approx(fit.mixture.observed(observation).log_prob(y).sum().item(), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_errors_of_each_row_in_front_of_what_is_left_out():
     """Errors widen the law of each row before limits cut it: the mixture of what is left is that of the law."""
     clean, chance = numbers(), torch.Generator().manual_seed(0)

@@ -33,6 +33,7 @@ SEEDS = {
 
 
 @pytest.mark.parametrize("name", SEEDS)
+@pytest.mark.slow
 def test_draws_follow_the_exact_density_and_moments(name):
     law = numbers().observed(SEEDS[name])
     y = law.sample((1_000_000,))
@@ -200,6 +201,7 @@ def observations_to_undo():
 
 
 @pytest.mark.parametrize("name", ["scale", "shift", "laplace", "chain"])
+@pytest.mark.slow
 def test_learning_never_lowers_the_likelihood_and_undoes_the_errors(name):
     observation = observations_to_undo()[name]
     clean = mx.Mixture(torch.tensor([0.4, 0.6]), mx.Normal(torch.tensor([0.0, 8.0]), torch.tensor([0.7, 1.2])))

@@ -42,6 +42,7 @@ def test_one_block_with_all_rows_is_one_step_of_em(family):
 
 
 @pytest.mark.parametrize("family", ["gaussian", "student", "poisson"])
+@pytest.mark.slow
 def test_many_passes_approach_em(family):
     x = groups()
     options = {

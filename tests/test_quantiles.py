@@ -196,6 +196,7 @@ def probabilities(dtype):
 
 @pytest.mark.parametrize("name", CONTINUOUS)
 @DIGITS
+@pytest.mark.slow
 def test_quantiles_are_exact_to_rounding(name, dtype, weights):
     kind, first, second, exact = CONTINUOUS[name]
     parameters = torch.tensor([first, second]).to(dtype)

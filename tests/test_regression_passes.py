@@ -144,6 +144,7 @@ def test_single_precision_rows_are_summed_in_double(make):
 
 
 @pytest.mark.parametrize("make", MAKES)
+@pytest.mark.slow
 def test_threads_change_nothing(make):
     component, logits = made(make, (40,))
     x, before = rows_of(component, 20_000), torch.get_num_threads()

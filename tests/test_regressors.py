@@ -331,6 +331,7 @@ def test_the_false_alarm_rate_is_the_one_asked_for():
     assert abs(flagged / (seeds * new) - promised) < 4 * spread
 
 
+@pytest.mark.slow
 def test_flags_thresholds_and_p_values_agree():
     x = np.random.RandomState(0).randn(400, 3)
     detector = MixtureOutlierDetector(StudentTMixture(2, random_state=0), random_state=0).fit(x)

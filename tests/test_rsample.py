@@ -60,6 +60,7 @@ def expected_polynomial(mixture):
 
 
 @pytest.mark.parametrize("name", GAUSSIANS)
+@pytest.mark.slow
 def test_gradients_are_those_of_the_expectation(name):
     inputs, build = leaves(GAUSSIANS[name])
     exact = flat(torch.autograd.grad(expected_polynomial(build(*inputs)), inputs))
@@ -173,6 +174,7 @@ def test_draws_with_gradients_follow_the_distribution():
 
 
 @pytest.mark.parametrize("name", STRUCTURES)
+@pytest.mark.slow
 def test_fitting_by_pathwise_gradients_reaches_the_target(name):
     """Gradient ascent of E[log q] through draws recovers a shifted mean: the use for which rsample exists."""
     target = mx.Mixture(torch.ones(1), mx.Gaussian(tensor([1.0, -1.0, 2.0]), mx.Spherical(tensor(1.5))))

@@ -62,6 +62,7 @@ def targets(mixture, count=5, seed=1):
 
 
 @pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.slow
 def test_crps_is_the_integral_of_its_definition(name):
     """By the trapezoid rule on many numbers, those of the mixture's own quantiles among them."""
     mixture = NUMBERS[name]
@@ -268,6 +269,7 @@ def test_central_intervals_hold_their_share_of_probability(name, level):
 
 @pytest.mark.parametrize("level", [0.5, 0.9])
 @pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.slow
 def test_regions_of_highest_density_are_where_the_density_is_above_their_ends(name, level):
     mixture = NUMBERS[name]
     region = scoring.highest_density(mixture, level)
@@ -359,6 +361,7 @@ def test_judging_one_mixture_is_judging_it_for_each_row():
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95])
 @pytest.mark.parametrize("count", [3, 9, 19, 20, 47])
+@pytest.mark.slow
 def test_of_exchangeable_rows_exactly_the_promised_number_is_held(count, level):
     """Every one of n + 1 rows in turn is the new one: exactly k of them are held, whatever the mixtures."""
     source = generator(count)

@@ -61,6 +61,7 @@ def test_scikit_learn_checks(estimator, check):
 
 
 @pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.slow
 def test_full_covariances_have_the_posterior_of_scikit_learn(x, prior):
     options = dict(n_components=5, random_state=0, tol=1e-9, max_iter=5000, weight_concentration_prior_type=prior)
     ours, right = BayesianGaussianMixture(**options).fit(x), theirs.BayesianGaussianMixture(**options).fit(x)

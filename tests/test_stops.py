@@ -91,6 +91,7 @@ def test_a_bound_exists_where_columns_hold_one_value(family):
 
 @pytest.mark.parametrize("count", [2, 3, 4, 7])
 @pytest.mark.parametrize("least", [0.0, 7.0])
+@pytest.mark.slow
 def test_a_bound_exists_where_sums_round_to_what_no_law_has(count, least):
     """Shares of rows that are all successes sum to one but for rounding, which is no evidence of a failure."""
     family, x = mx.Binomial.template(total_count=7), torch.full((count,), least).double()

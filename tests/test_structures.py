@@ -75,6 +75,7 @@ def searched(name, weight, moment, seed):
 
 
 @pytest.mark.parametrize("name", SHARED)
+@pytest.mark.slow
 def test_the_update_is_the_best_that_a_search_finds(name):
     root = normal(COMPONENTS, FEATURES, 6, seed=5)
     moment, weight = root @ root.mT / 6, torch.tensor([40.0, 25.0, 70.0], dtype=torch.float64)

@@ -45,6 +45,7 @@ def test_no_update_lowers_the_bound(covariance, concentration):
     assert (fit.trace.diff() > -1e-10).all()
 
 
+@pytest.mark.slow
 def test_unused_components_are_left_out():
     for concentration in (0.01, StickBreaking(0.1)):
         fit = mx.fit(three_groups(), 10, method=mx.Variational(prior=mx.Prior(concentration)))
@@ -146,6 +147,7 @@ def test_a_component_that_has_a_label_is_kept_however_few_its_rows():
 
 
 @pytest.mark.parametrize("strength", [0.5, 2.0, 7.0])
+@pytest.mark.slow
 def test_the_bound_of_a_dirichlet_process_never_falls_whatever_order_its_sticks_are_in(strength):
     """Larger components first is the best order, but for the last one, which takes what is left of the stick."""
     generator = torch.Generator().manual_seed(1)

@@ -93,6 +93,7 @@ def test_wide_sums_are_those_written_out(backend, form, tied, size):
 
 @pytest.mark.parametrize(("form", "tied"), CASES)
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
+@pytest.mark.slow
 def test_wide_sums_in_single_precision(backend, form, tied, offset):
     x, weight, plan = problem(form, tied, (901, 100, 10), offset=offset)
     check(*sums(backend, plan, x, weight, F32), 2e-3 if offset else 2e-4)
