@@ -17,6 +17,7 @@ CASES, EACH, MANY = 1000, 25, 3000
 OPEN = [
     ("NOT_FINITE", "ScaleNoise"),  # a row a million scales away under heavy scales
     ("then gains", "Dirichlet|Variational|LinearMeasurement"),  # saddles and plateaus
+    ("FELL", r"\(5, 3\).*EVE"),  # two rows in three columns: a collapse by another name
     ("then gains", r"float\(\).*(ClassificationEM|AnnealedEM)"),  # 1e-4 nats per row in single precision
 ]
 

@@ -225,7 +225,7 @@ def test_code_is_kept_once_without_numba_and_made_anew_where_it_is_damaged(tmp_p
     first = fitted(tmp_path)
     assert "numba" not in first.stderr.split() and float(first.stdout) == pytest.approx(here())
     kept = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    assert "compiling" in first.stderr and len(kept) == 5  # a trial, E-step, M-step, driver, K-means
+    assert "compiling" in first.stderr and len(kept) == 6  # a trial, layout, E-step, M-step, driver, K-means
     again = fitted(tmp_path)
     assert "compiling" not in again.stderr and again.stdout == first.stdout
     damaged = sorted(kept)[0]

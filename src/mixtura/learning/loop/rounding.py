@@ -15,6 +15,7 @@ Falls that rounding explains show its size, by which later gains are judged.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -53,6 +54,8 @@ def seen(method: Method, rows: Rows, state: State, objective: float) -> float:
     """
     alike, read = stack([state] * _NEARBY), torch.finfo(method.expected(state).dtype).eps
     updated = method.update(method.expect(alike, rows).map(_Nudge()), alike)
+    if bool(method.expected(updated).components.broken().any()):
+        return math.inf  # of sums that are the same but for rounding, one makes no components at all
     here, after = (_objectives(method, rows, states) for states in (alike.map(_Nudge(read)), updated))
     spread = torch.stack([(here - objective).abs().max(), after.max() - after.min()])
     return spread.nan_to_num(nan=torch.inf).max().item()

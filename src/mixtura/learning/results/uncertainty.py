@@ -149,6 +149,9 @@ def bootstrap(
         parametric: Whether replicates are drawn from the mixture; otherwise rows are drawn with replacement.
         generator: The source of randomness.
 
+    Replicates begin at the fit. A component that errors of the data have shrunk to no width cannot leave its place, so
+    that its mean shows no error: `standard_errors` tells it.
+
     Raises:
         MixtureError: If there are fewer than 2 replicates.
 
