@@ -222,15 +222,16 @@ def test_the_likelihood_ratio_is_simulated_through_the_observation(name):
     assert found.p_value > 0.1
 
 
-@pytest.mark.slow
-def test_two_clusters_with_large_noise_have_large_errors():
-    """Two clusters with noise of 2: the means are as uncertain as the bootstrap says, not five times less.
+NO_WIDTH = pytest.mark.xfail(reason="open: a component that errors shrink to no width stays where it is in replicates")
 
-    They are wide enough for likeliest widths above zero: a cluster that errors shrink to a point stays where it is.
-    """
+
+@pytest.mark.slow
+@pytest.mark.parametrize("apart, scale", [(8.0, 1.5), pytest.param(6.0, 0.5, marks=NO_WIDTH)])
+def test_two_clusters_with_large_noise_have_large_errors(apart, scale):
+    """Two clusters with noise of 2: the means are as uncertain as the bootstrap says, not five times less."""
     truth = mx.Mixture(
         torch.tensor([0.5, 0.5], dtype=F64),
-        mx.Normal(torch.tensor([0.0, 8.0], dtype=F64), torch.full((2,), 1.5, dtype=F64)),
+        mx.Normal(torch.tensor([0.0, apart], dtype=F64), torch.full((2,), scale, dtype=F64)),
     )
     blank = torch.zeros(300, dtype=F64)
     rows = simulated(truth, recorded(blank, observation=AdditiveNoise(scale=2.0)), seeded(4))
