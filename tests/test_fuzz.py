@@ -89,6 +89,7 @@ MENDED = {
     "labels behind gaps in single precision": 57287,
     "starts from rows at one place": 25071,
     "a posterior in double that is read in single precision": 105775,
+    "a pivot that is rounding": 114735,
 }
 
 

@@ -18,6 +18,7 @@ __all__ = ["FACTOR", "collect", "factorise", "size_of_state", "size_of_sums", "u
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 FACTOR = math.sqrt(0.5)
+_PIVOT = 1e-15  # of a variance, for each column before: what is left of it is rounding
 
 
 @plain
@@ -95,7 +96,8 @@ def cholesky(state, c, a, dense, features, floor):
             if i > j:
                 state[a + i * features + j] = value / state[a + j * features + j]
                 continue
-            if not (value >= floor[i] and value > 0.0 and math.isfinite(value)):
+            rounding = _PIVOT * (i + 1) * state[c + i * features + i]
+            if not (value >= floor[i] and value > rounding and math.isfinite(value)):
                 return -np.inf
             state[a + i * features + i] = math.sqrt(value)
             total += math.log(value)
