@@ -125,6 +125,11 @@ class Table:
         return cls._laid(values, weights, np.array([len(values)]), False, floor, np.array([weights @ beside]))
 
     @classmethod
+    def as_they_are(cls, values: Array, weights: Array, sizes: Array, floor: Tensor) -> Table:
+        """Lays out rows (N, D), and weights (N,), of groups of so many rows each, without moving them."""
+        return cls._laid(values, weights, sizes, False, floor, np.zeros(len(sizes)))
+
+    @classmethod
     def _laid(
         cls, values: Array, weights: Array, sizes: Array, centred: bool, floor: Tensor | float, base: Array
     ) -> Table:

@@ -24,7 +24,7 @@ Array = NDArray[Any]
 if TYPE_CHECKING:
     from .method import Method
 
-__all__ = ["REASONS", "described", "gathered", "noted", "plain_rows", "plain_table", "tabled", "told"]
+__all__ = ["REASONS", "described", "gathered", "noted", "plain_rows", "plain_table", "small_rows", "tabled", "told"]
 
 REASONS = {
     End.RUNNING: Reason.MAX_ITERATIONS,
@@ -37,13 +37,21 @@ REASONS = {
 
 def plain_rows(rows: Rows) -> bool:
     """Whether rows are in memory, as they were drawn, and no label is known."""
-    plain = type(rows) is TensorRows and rows.observation.exact and not rows.possible.known
-    return plain and rows.device.type == "cpu"
+    return rows.observation.exact and _here(rows)
 
 
 def plain_table(rows: Rows) -> bool:
     """Whether rows are a small table in memory, as they were drawn, of which no label is known."""
     return plain_rows(rows) and small(len(rows), rows.features)
+
+
+def small_rows(rows: Rows) -> bool:
+    """Whether rows are a small table in memory, however they were recorded, of which no label is known."""
+    return _here(rows) and small(len(rows), rows.features)
+
+
+def _here(rows: Rows) -> bool:
+    return type(rows) is TensorRows and not rows.possible.known and rows.device.type == "cpu"
 
 
 def gathered(rows: Rows) -> Rows:

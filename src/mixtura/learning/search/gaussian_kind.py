@@ -93,7 +93,7 @@ class GaussianKind(Kind):
         nested = replaced(now, (half, mean, covariance / wide), (half, mean, covariance * wide))
         weight, means, covariances = (np.concatenate(pair) for pair in zip(apart, nested, strict=True))
         logits, group = np.log(weight / weight.sum(1, keepdims=True)), np.repeat(states.group[:1], len(weight))
-        return Starts.of(states.table, states.step, logits, means, covariances, group)
+        return states.of(states.table, states.step, logits, means, covariances, group)
 
     def spurious(self, states: Starts, total: Array) -> Array:
         found = spurious(np.exp(states.logits), states.mean, states.covariance, total)

@@ -18,6 +18,7 @@ from ..loop.reason import Reason
 from ..loop.traces import Report, Run
 from .count_kind import CountKind
 from .flight import Array, Flight
+from .gaps_kind import GapsKind
 from .gaussian_kind import GaussianKind
 from .kind import Kind
 from .log_normal_kind import LogNormalKind
@@ -29,7 +30,7 @@ __all__ = ["SmallFlight", "flown", "leap"]
 
 _STRETCH = 100  # updates in a call, after which Ctrl-C is heard
 StatesT = TypeVar("StatesT", bound=States)
-_KINDS: tuple[type[Kind], ...] = GaussianKind, LogNormalKind, MemberKind, CountKind, RegressionKind
+_KINDS: tuple[type[Kind], ...] = GaussianKind, GapsKind, LogNormalKind, MemberKind, CountKind, RegressionKind
 
 
 def flown(method: Method, rows: Rows, start: Mixture, floor: Tensor) -> SmallFlight[Any] | None:
