@@ -16,7 +16,7 @@ __all__ = ["StartsWithGaps", "gaps_table"]
 
 
 def gaps_table(x: Tensor, weight: Tensor | None, floor: Tensor) -> Table:
-    """Lays out rows (N, D), NaN where nothing was recorded: panels of one pattern each, and then the patterns' codes."""
+    """Lays out rows (N, D), NaN where nothing was recorded: panels of one pattern each, then their codes."""
     weights = np.ones(len(x)) if weight is None else weight.detach().double().numpy()
     rows, weights = x.detach().double().numpy()[weights > 0], weights[weights > 0]
     seen = ~np.isnan(rows)

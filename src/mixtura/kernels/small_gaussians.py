@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Starts(States):
     step: Step
 
     @classmethod
-    def of(cls, table: Table, step: Step, logits: Array, mean: Array, covariance: Array, group: Array) -> Starts:
+    def of(cls, table: Table, step: Step, logits: Array, mean: Array, covariance: Array, group: Array) -> Self:
         """Starts of log weights (S, K), means (S, K, D) and covariances that broadcast to (S, K, D, D)."""
         count, components, features = mean.shape
         centred = mean - table.origin[group][:, None]

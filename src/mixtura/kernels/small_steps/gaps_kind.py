@@ -29,7 +29,9 @@ _HALF_LOG_TWO_PI = 0.9189385332046727
 def size_of_spare(components, features, width):
     """Numbers of scratch that the E-step takes."""
     more = 2 * features + 3 * features * features
-    return components * features * width + size_of_state(components, features) + size_of_sums(components, features) + more
+    return (
+        components * features * width + size_of_state(components, features) + size_of_sums(components, features) + more
+    )
 
 
 @plain

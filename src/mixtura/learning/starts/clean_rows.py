@@ -12,8 +12,10 @@ from ...components.normal import of_rows
 from ...components.observation import over
 from ...data import EVERY, Rows, Summary, TensorRows, summary
 from ...kernels import soft
+from ...kernels.small import Limits
 from ...mixture import Mixture
 from ..expectation.expect import expect
+from ..search.gaps_kind import GapsKind
 
 __all__ = ["Clean", "clean_summary", "roughly_clean"]
 
@@ -104,6 +106,19 @@ def _single(rows: TensorRows) -> Component:
     scale = torch.diag(variance.clamp_min(torch.finfo(y.dtype).tiny).sqrt())
     gaussian = Gaussian._of(location=mean[None], structure=Full._of(factor=scale[None], tied=False))
     mixture = Mixture._of(y.new_zeros(1), of_rows(gaussian, bool(rows.clean_shape)))
+    return _settled(mixture, rows) if GapsKind.serves(rows, mixture) else _updated(mixture, rows)
+
+
+def _settled(mixture: Mixture, rows: TensorRows) -> Component:
+    """The components after a few updates in one call, where the kernels serve."""
+    start = mixture.map(lambda tensor: tensor.unsqueeze(0))
+    kind = GapsKind.of(start)
+    states, _ = kind.states(rows, start, torch.zeros(rows.features)).advanced(Limits(_ROUGH, 0.0, False))
+    return kind.mixture(states).components.map(lambda tensor: tensor.squeeze(0))
+
+
+def _updated(mixture: Mixture, rows: TensorRows) -> Component:
+    """The components after a few updates, while there are any."""
     for _ in range(_ROUGH):
         proposed = mixture.components.update(expect(mixture, rows, soft))
         if not all(bool(tensor.isfinite().all()) for tensor in proposed.tensors()):
