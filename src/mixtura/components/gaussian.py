@@ -47,6 +47,7 @@ _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 _MANY = 2**13
 _MANY_GRADIENTS = 2**16
 _PULLS = 2**20  # numbers of the pulls of some components that are held at a time
+_LOST = 16  # units in the last place of a variance, below which what other columns leave of it is rounding
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -272,7 +273,8 @@ class Gaussian(Component):
         return located + (matrices if covariances else alone * matrices // count)
 
     def collapsed(self, floor: Tensor) -> Tensor:
-        narrow = ~(self.structure.scales(self.features).square() >= floor)
+        lost = _LOST * torch.finfo(self.dtype).eps * self.variance  # what other columns leave is no more than rounding
+        narrow = ~(self.structure.scales(self.features).square() >= torch.maximum(floor, lost))
         bad_mean = ~self.location.isfinite()
         return (narrow | bad_mean).any(-1)
 
