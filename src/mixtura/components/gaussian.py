@@ -273,10 +273,10 @@ class Gaussian(Component):
         return located + (matrices if covariances else alone * matrices // count)
 
     def collapsed(self, floor: Tensor) -> Tensor:
-        lost = _LOST * torch.finfo(self.dtype).eps * self.variance  # what other columns leave is no more than rounding
-        narrow = ~(self.structure.scales(self.features).square() >= torch.maximum(floor, lost))
-        bad_mean = ~self.location.isfinite()
-        return (narrow | bad_mean).any(-1)
+        own, whole = self.structure.scales(self.features).square(), self.variance
+        lost = _LOST * torch.finfo(self.dtype).eps * whole
+        sound = (own >= torch.maximum(floor, lost)) & whole.isfinite() & self.location.isfinite()
+        return ~sound.all(-1)
 
     # -- algebra
 

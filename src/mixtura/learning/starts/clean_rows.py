@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...components import Component, Family, Full, Gaussian
+from ...components.covariance.columns import own_axes
 from ...components.normal import of_rows
 from ...components.observation import over
 from ...data import EVERY, Rows, Summary, TensorRows, summary
@@ -51,7 +52,7 @@ class Clean:
         shift, second, shape = shift[:, 0], second[:, 0], sample.clean_shape
         vectors = gaussian.gaussian
         x = (vectors.location[0] + shift).reshape(len(shift), *shape)
-        spread = (second - shift.unsqueeze(-1) * shift.unsqueeze(-2)).mean(0)
+        spread = _not_below_zero((second - shift.unsqueeze(-1) * shift.unsqueeze(-2)).mean(0))
         mean, variance = (values[0].double().reshape(shape) for values in (vectors.location, vectors.variance))
         rows = TensorRows(x, sample.weight).labelled(sample.possible)
         return cls(rows, Summary(count, total, mean, variance, x.amin(0).double(), x.amax(0).double()), spread)
@@ -96,6 +97,12 @@ def pooled(rows: TensorRows) -> TensorRows:
     """The rows as a single component sees them: labels forgotten, errors the mean of all components'."""
     alone = rows.observation.map(lambda tensor: tensor.mean(1, keepdim=True))
     return rows.recorded_as(rows.tensor(), rows.weight, observation=alone, possible=EVERY)
+
+
+def _not_below_zero(covariance: Tensor) -> Tensor:
+    """The covariance without variances below zero, which rounding leaves of the difference of large numbers."""
+    axes, spectrum = own_axes(covariance)
+    return axes * spectrum.clamp_min(0) @ axes.mT
 
 
 @torch.no_grad()
