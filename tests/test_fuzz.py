@@ -91,6 +91,10 @@ MENDED = {
     "a wide component of which rounding leaves no width": 1538,
     "a far row behind shifts, by differences of its square": 52208,
     "a far row behind scales, by differences of its square": 24433,
+    "gradients of a component at one row": 108537,
+    "gradient steps in units of their own": 113409,
+    "gradient steps beside a far row": 116567,
+    "gradient steps of tiny numbers": 102690,
 }
 
 

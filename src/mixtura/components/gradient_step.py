@@ -7,8 +7,8 @@ With unconstrained parameters u of each component, sums over rows of scores and 
 
 suffice for one step of Newton's kind (Lange, 1995, A gradient algorithm locally equivalent to the EM algorithm). The
 curvature is H measured in units of F, kept away from zero, so that every step ascends; it is no longer than a given
-divergence allows. Every row has its own copy of the parameters, so that one pass backward gives all scores, and one
-more for each parameter H.
+divergence allows. Where F says nothing of a parameter, because the only row lies at its best, H has a little say. Every
+row has its own copy of the parameters, so that one pass backward gives all scores, and one more for each parameter H.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 __all__ = ["moved", "sums"]
 
 _LEAST = 0.3  # curvature in units of F
+_LITTLE = 1e-9  # of F or H, added to F
 _FAR = 0.5  # the longest step, in units of F per row
 _FEW = 8  # parameters of a component up to which second derivatives are worth their number
 
@@ -58,8 +59,9 @@ def moved(parameters: Sequence[Tensor], batch: torch.Size, share: float, rows: T
         sums: What `sums` returned.
     """
     gradient, fisher, hessian = sums
-    scale = fisher.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None].clamp_min(1e-300)
-    root, info = torch.linalg.cholesky_ex(fisher + 1e-9 * scale * torch.eye(fisher.shape[-1]).to(fisher))
+    each = [one.diagonal(dim1=-2, dim2=-1).abs() for one in (fisher, hessian)]
+    least = _LITTLE * torch.maximum(*each).clamp_min(1e-300)  # where scores of a few rows vanish, in the units of each
+    root, info = torch.linalg.cholesky_ex(fisher + torch.diag_embed(least))
     inverse = torch.linalg.solve_triangular(
         root, torch.eye(fisher.shape[-1]).to(fisher).expand(root.shape), upper=False
     )
