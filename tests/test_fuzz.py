@@ -95,6 +95,8 @@ MENDED = {
     "gradient steps in units of their own": 113409,
     "gradient steps beside a far row": 116567,
     "gradient steps of tiny numbers": 102690,
+    "a prior on a start without width": 111227,
+    "a component that loses its last rows at once": 115424,
 }
 
 

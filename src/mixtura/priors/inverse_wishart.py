@@ -124,7 +124,9 @@ class _Full:
         return 0.5 * (torch.digamma(halves) - (0.5 * degrees).log().unsqueeze(-1)).sum(-1)
 
     def trace(self, structure: Structure, moment: Tensor) -> Tensor:
-        return (torch.cholesky_inverse(structure.given) * moment).sum((-2, -1))
+        factor = structure.given  # which may be singular where a start has no width; solving tells by infinity
+        once = torch.linalg.solve_triangular(factor, moment, upper=False)
+        return torch.linalg.solve_triangular(factor, once.mT, upper=False).diagonal(dim1=-2, dim2=-1).sum(-1)
 
     def draw(self, moment: Tensor, degrees: Tensor, features: int, generator: Generator | None) -> Tensor:
         # C = L A^-T A^-1 L^T with an upper triangular A (Bartlett, 1933, in reversed order), so L A^-T is its factor.

@@ -122,7 +122,8 @@ def _slopes(mixture: Mixture, sums: Statistics) -> Slopes:
     slope, bend = mixture.components.slopes(sums)
     total = sums.weight.sum(-1, keepdim=True)
     lag = sums.weight - total * torch.softmax(mixture.logits.double(), -1)
-    return Slopes(torch.cat([lag, slope], 1), torch.cat([sums.weight, bend], 1))
+    stiff = torch.maximum(sums.weight, lag.abs() / _FARTHEST)  # what loses its last rows at once holds up no other
+    return Slopes(torch.cat([lag, slope], 1), torch.cat([stiff, bend], 1))
 
 
 def _stepped(mixture: Mixture, step: Tensor) -> Mixture:
