@@ -62,19 +62,60 @@ def extrapolate(first, second, third, scale, longest, out, count):
 
 
 @plain
+def mean(trace, first, count):
+    """The mean of so many objectives, from one on."""
+    total = 0.0
+    for i in range(first, first + count):
+        total += trace[i] - trace[first]
+    return trace[first] + total / count
+
+
+@plain
+def lost(trace, last, together, rounding):
+    """Whether the last gain is lost in rounding: of many updates on average, and not where it put one low."""
+    if together == 1:
+        return trace[last] - trace[last - 1] <= rounding
+    late, early = mean(trace, last + 1 - together, together), mean(trace, last + 1 - 2 * together, together)
+    size = rounding / math.sqrt(together)
+    return late - early <= size and (trace[last] >= late - size or late < early)
+
+
+@plain
+def little(gain, before, tolerance):
+    """Whether gains that shrink like two in a row add up to less than the tolerance."""
+    rate = gain / before if before > 0.0 else 1.0
+    return rate < 1.0 and gain < 10 * tolerance and gain * rate / (1 - rate) < tolerance
+
+
+@plain
+def still(trace, last, count):
+    """Whether so many gains were none at all."""
+    for i in range(last - count, last):
+        if trace[i] != trace[last]:
+            return False
+    return True
+
+
+@plain
 def settled(trace, last, pace, limits):
     """Whether the gain still to come is below the tolerance or lost in rounding; as `loop.traces` has it."""
     tolerance, slow = limits[_TOLERANCE], pace[_FAR]
     rounding = larger(pace[_NOISE], limits[_PRECISION] * larger(1.0, abs(trace[last])))
+    clear = 100 * rounding <= tolerance
     if last < 2 or not tolerance > 0.0:
         return False
-    gain, before = trace[last] - trace[last - 1], trace[last - 1] - trace[last - 2]
-    if gain <= rounding:
+    together = 1 if clear else (10 if last < 40 else (last + 1) // 4)
+    if last < 2 * together:
+        return not clear and last >= 10 and still(trace, last, 10)
+    gain, before = trace[last] - trace[last - together], trace[last - together] - trace[last - 2 * together]
+    if lost(trace, last, together, rounding):
         return True
     if limits[_ACCELERATED]:
-        return slow > 0.0 and larger(gain, before) * _SLOWER * slow < tolerance
-    rate = gain / before if before > 0.0 else 1.0
-    return rate < 1.0 and gain < 10 * tolerance and gain * rate / (1 - rate) < tolerance
+        return slow > 0.0 and larger(gain, before) * _SLOWER * slow < tolerance * together
+    if last == 2 * together:
+        return before < 10 * tolerance and little(gain, before, tolerance)
+    ago = trace[last - 1] - trace[last - 1 - together], trace[last - 1 - together] - trace[last - 1 - 2 * together]
+    return little(gain, before, tolerance) and little(ago[0], ago[1], tolerance)
 
 
 @plain

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -104,20 +105,43 @@ def no_gain_left(trace: list[float], tolerance: float, rounding: float, far: flo
         far: How many plain updates the rest of the way was by extrapolation, infinite until that is known, and zero
             where nothing is extrapolated.
 
-    Where gains of the size of the tolerance are not clear of rounding, those of many updates are judged together.
+    The first updates after a start, and rounding, may make one gain small by chance: two in a row must be. Where gains
+    of the size of the tolerance are not clear of rounding, those of many updates are judged together.
     """
     together = 1 if _CLEAR * rounding <= tolerance else max(_FEWEST, len(trace) // 4)
-    if len(trace) > 2 and trace[-1] == trace[-2] == trace[-3]:
+    still = max(2, min(together, _FEWEST))
+    if len(trace) > still and all(value == trace[-1] for value in trace[-1 - still :]):
         return True
     if len(trace) <= 2 * together:
         return False
-    gain, before = trace[-1] - trace[-1 - together], trace[-1 - together] - trace[-1 - 2 * together]
-    if gain <= rounding:
+    gain, before = _gains(trace, together, 0)
+    if _lost(trace, together, rounding):
         return True
     if far > 0:  # after extrapolation gains shrink by no rate: plain ones may go on for so many updates
         return max(gain, before) * _SLOWER * far < tolerance * together
+    return _little(gain, before, tolerance) and _little(*_gains(trace, together, 1), tolerance)
+
+
+def _gains(trace: list[float], together: int, ago: int) -> tuple[float, float]:
+    """The last gain of so many updates, and the one before it, as they were some updates ago; none is infinite."""
+    last = len(trace) - 1 - ago
+    late, middle, early = last, last - together, last - 2 * together
+    return trace[late] - trace[middle], trace[middle] - trace[early] if early >= 0 else math.inf
+
+
+def _little(gain: float, before: float, tolerance: float) -> bool:
+    """Tells whether gains that shrink like two in a row add up to less than the tolerance."""
     rate = gain / before if before > 0 else 1.0
     return rate < 1 and gain < 10 * tolerance and gain * rate / (1 - rate) < tolerance
+
+
+def _lost(trace: list[float], together: int, rounding: float) -> bool:
+    """Tells whether the last gain is lost in rounding: of many updates on average, and not where it put one low."""
+    if together == 1:
+        return trace[-1] - trace[-2] <= rounding
+    late, early = fmean(trace[-together:]), fmean(trace[-2 * together : -together])
+    size = rounding / math.sqrt(together)
+    return late - early <= size and (trace[-1] >= late - size or late < early)
 
 
 _SLOWER = 3.0  # times as slow as steps that mix all directions tell: the slowest of them alone
