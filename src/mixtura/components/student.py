@@ -196,7 +196,8 @@ class StudentT(GaussianInside):
         if self.fixed is not None:
             return inner
         slope, bend = self._curve(weight, logs, squares, pull)
-        curves = slope, (-bend).maximum(_BENT * weight)
+        held = torch.where(slope > 0, self.dof >= _MOST, self.dof <= _LEAST)  # at a bound no step leads further
+        curves = slope.masked_fill(held, 0), (-bend).maximum(_BENT * weight)
         own = (_over_components(one)[:, :1] for one in curves) if self.shared else curves
         return Slopes(*(torch.cat(parts, 1) for parts in zip(own, inner, strict=True)))
 

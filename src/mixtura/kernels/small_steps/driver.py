@@ -112,10 +112,10 @@ def settled(trace, last, pace, limits):
         return True
     if limits[_ACCELERATED]:
         return slow > 0.0 and larger(gain, before) * _SLOWER * slow < tolerance * together
-    if last == 2 * together:
-        return before < 10 * tolerance and little(gain, before, tolerance)
+    if last == 2 * together or not little(gain, before, tolerance):
+        return False
     ago = trace[last - 1] - trace[last - 1 - together], trace[last - 1 - together] - trace[last - 1 - 2 * together]
-    return little(gain, before, tolerance) and little(ago[0], ago[1], tolerance)
+    return little(ago[0], ago[1], tolerance)
 
 
 @plain

@@ -10,16 +10,18 @@ own (`mixtura.components.climbing`). From the last steps :math:`s_i` and by how 
 from a first guess :math:`H_0` that is the bend of rows seen as they were drawn, under which a step is that of EM. Both
 live in coordinates that move along: zero is always where the state is, which changes little over the last few steps.
 
-As in extrapolation, a step is followed only where its objective is no lower, else the update of EM is made from the
-sums before it; no component gets half as wide in a step. The remaining gain of plain updates is that of the last step
-times :math:`g^\top H g / g^\top H_0 g`.
+As in extrapolation, a step is followed only where it pays, else the update of EM is made from the sums before it; no
+component gets half as wide in a step. That update gains about :math:`g^\top H_0 g / 2`: a step that gains not even a
+tenth of it, as where one that is far too long in one direction was shortened in all, is none to follow, and its small
+gain no sign of an end. The remaining gain of plain updates is that of the last step times
+:math:`g^\top H g / g^\top H_0 g`; before there is a pair, gains tell themselves.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -28,7 +30,7 @@ from ...components import Statistics
 from ...components.climbing import Slopes
 from ...mixture import Mixture
 from .extrapolation import Guessing, Stated, narrowed
-from .traces import State, merged
+from .traces import Run, State, merged
 
 if TYPE_CHECKING:
     from .method import Method
@@ -37,6 +39,8 @@ __all__ = ["Climb"]
 
 _MEMORY = 10  # steps remembered
 _FARTHEST = math.log(2)  # the largest change of a local coordinate in a step
+_WORTH = 0.1  # of the gain of the update of EM: the least that a step must gain to be followed
+_ALIVE = 1e-8  # of all rows: what a component holds at least whose slopes fell as they say
 _LEAST = 1e-8  # of the cosine between a step and the fall of slopes: below it the likelihood does not bend down
 
 
@@ -66,18 +70,27 @@ class Climb(Guessing):
         slope: The slopes of the last states.
         step: The last steps; zero where the last update was one of EM.
         pairs: The last steps and how slopes fell, oldest first.
+        due: What the next step must gain, in nats per row, (B,).
     """
 
     exact: bool = field(kw_only=True)
     slope: Tensor | None = field(default=None, kw_only=True)
     step: Tensor | None = field(default=None, kw_only=True)
     pairs: list[_Pair] = field(default_factory=list, kw_only=True)
+    due: Tensor = field(kw_only=True)
+
+    @classmethod
+    def of(cls, runs: list[Run], **more: Any) -> Self:
+        return super().of(runs, due=torch.zeros(len(runs), dtype=torch.float64), **more)
+
+    def rejected(self, objective: list[float]) -> list[bool]:
+        return super().rejected([now - due for now, due in zip(objective, self.due.tolist(), strict=True)])
 
     def proposed(self, method: Method, statistics: Statistics, state: State, floor: Tensor) -> State:
         now, back, mixture = Stated(statistics, state), self.refused, method.expected(state)
         slopes = _slopes(mixture, statistics)
         self._remember(slopes.slope)
-        step = self._step(slopes, back)
+        step = self._step(slopes, back, statistics.weight.sum(-1))
         guess = _stepped(mixture, step)
         leaps = self._leaps(method, mixture, guess, floor) & ~back
         following = guess if bool(leaps.all()) else merged(leaps, guess, method.update(statistics, state))
@@ -94,14 +107,17 @@ class Climb(Guessing):
             pair = _Pair(self.step, self.slope - slope)
             self.pairs = [*self.pairs, _Pair(*(torch.where(pair.bent, part, 0) for part in pair))][-_MEMORY:]
 
-    def _step(self, slopes: Slopes, back: Tensor) -> Tensor:
+    def _step(self, slopes: Slopes, back: Tensor, total: Tensor) -> Tensor:
         """The step of each start, shortened where it is long; none before any slope was seen to fall."""
         first = 1 / slopes.bend.clamp_min(torch.finfo(slopes.bend.dtype).tiny)
-        step = _newton(self.pairs, slopes.slope, first)
+        alive = slopes.bend > _ALIVE * total.unsqueeze(1)
+        pairs = [_Pair(pair.step * alive, pair.fall * alive) for pair in self.pairs]
+        step = _newton(pairs, slopes.slope, first)
         plain = (slopes.slope.square() * first).sum(1)
+        self.due = (_WORTH * plain / 2 / total).nan_to_num(posinf=0.0).cpu()
         far = ((slopes.slope * step).sum(1) / plain).nan_to_num(1.0).tolist()
-        for one, length, refused in zip(self.runs, far, back.tolist(), strict=True):
-            one.far = one.far if refused else max(1.0, length, 0.85 * one.far)
+        for one, length, unknown in zip(self.runs, far, (back | ~_bent(pairs, self.guess)).tolist(), strict=True):
+            one.far = one.far if unknown else max(1.0, length, 0.85 * one.far)
         return step * (_FARTHEST / step.abs().amax(1, keepdim=True).clamp_min(_FARTHEST))
 
     def _leaps(self, method: Method, now: Mixture, guess: Mixture, floor: Tensor) -> Tensor:
@@ -114,7 +130,7 @@ class Climb(Guessing):
     def kept(self, index: list[int]) -> Self:
         slope, step = (None if one is None else one[index] for one in (self.slope, self.step))
         pairs = [_Pair(pair.step[index], pair.fall[index]) for pair in self.pairs]
-        return replace(super().kept(index), slope=slope, step=step, pairs=pairs)
+        return replace(super().kept(index), slope=slope, step=step, pairs=pairs, due=self.due[index])
 
 
 def _slopes(mixture: Mixture, sums: Statistics) -> Slopes:
@@ -142,6 +158,12 @@ def _newton(pairs: list[_Pair], slope: Tensor, first: Tensor) -> Tensor:
     for pair, share in zip(pairs, reversed(shares), strict=True):
         step = step + (share - _share(pair, (pair.fall * step).sum(1, keepdim=True))) * pair.step
     return step
+
+
+def _bent(pairs: list[_Pair], like: Tensor) -> Tensor:
+    """Whether any pair tells how the likelihood bends, by start (B,)."""
+    told = [(pair.inner > 0).squeeze(1).cpu() for pair in pairs]
+    return torch.stack(told).any(0) if told else torch.zeros_like(like)
 
 
 def _share(pair: _Pair, part: Tensor) -> Tensor:

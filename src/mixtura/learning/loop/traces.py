@@ -119,14 +119,14 @@ def no_gain_left(trace: list[float], tolerance: float, rounding: float, far: flo
         return True
     if far > 0:  # after extrapolation gains shrink by no rate: plain ones may go on for so many updates
         return max(gain, before) * _SLOWER * far < tolerance * together
-    return _little(gain, before, tolerance) and _little(*_gains(trace, together, 1), tolerance)
+    known = len(trace) > 2 * together + 1
+    return known and _little(gain, before, tolerance) and _little(*_gains(trace, together, 1), tolerance)
 
 
 def _gains(trace: list[float], together: int, ago: int) -> tuple[float, float]:
-    """The last gain of so many updates, and the one before it, as they were some updates ago; none is infinite."""
-    last = len(trace) - 1 - ago
-    late, middle, early = last, last - together, last - 2 * together
-    return trace[late] - trace[middle], trace[middle] - trace[early] if early >= 0 else math.inf
+    """The last gain of so many updates, and the one before it, as they were some updates ago."""
+    late, middle, early = (trace[-1 - ago - many * together] for many in range(3))
+    return late - middle, middle - early
 
 
 def _little(gain: float, before: float, tolerance: float) -> bool:
