@@ -100,10 +100,7 @@ MENDED = {
     "an end where rounding put the likelihood low": 2193,
     "one gain that rounding made small": 106829,
     "first updates that shrink faster than later ones": 106994,
-    "a gradient step that leads nowhere once": 108537,
-    "gradient steps that lead nowhere": 113409,
     "steps that a component of no weight made short": 667,
-    "such steps from far": 115424,
     "how far it is, forgotten after a short run": 113826,
 }
 
