@@ -1,7 +1,9 @@
 """Extrapolation of updates: never down, the same limit, in fewer updates; on small tables and through observations."""
 
+import functools
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -65,6 +67,63 @@ def test_it_takes_fewer_updates_to_the_same_optimum(case):
     quick, plain = fitted(x, True, **given), fitted(x, False, **given)
     assert quick.trace[-1] > plain.trace[-1] - 1e-6
     assert quick.iterations < 0.7 * plain.iterations
+
+
+START = mx.fit(X, 2, init=(X[:, 0] > 1).long(), method=mx.EM(2, 0)).mixture
+THREE = mx.fit(X, 3, init=torch.arange(300) % 3, method=mx.EM(3, 0, acceleration=False)).mixture
+VARIATIONAL = mx.Variational(elimination=False)
+STICKS = mx.Prior(mx.priors.StickBreaking(0.5))
+WEIGHTS = torch.rand(300, generator=seeded(6), dtype=F64)
+KNOWN = torch.where(torch.arange(300) < 20, torch.arange(300) % 2, -1)
+OTHERS = {  # learners beside EM of what is free: start, rows, method, what else is given
+    "variational": (THREE, X, VARIATIONAL, {}),
+    "variational, a process": (THREE, X, replace(VARIATIONAL, prior=STICKS), {}),
+    "variational, single precision": (THREE.to(torch.float32), X.float(), VARIATIONAL, {}),
+    "variational, weights": (START, X, VARIATIONAL, {"sample_weight": WEIGHTS}),
+    "variational, labels": (START, X, VARIATIONAL, {"labels": KNOWN}),
+    "variational, gaps": (THREE, GAPS, VARIATIONAL, {"observation": mx.observation.Missing()}),
+    "variational, noise": (START, *CASES["noise"][:1], VARIATIONAL, CASES["noise"][1]),
+    "variational, rounded": (START, *CASES["rounded"][:1], VARIATIONAL, CASES["rounded"][1]),
+    "frozen weights": (START, X, mx.EM(), {"freeze": mx.Freeze(weights=True)}),
+    "frozen means": (START, X, mx.EM(), {"freeze": mx.Freeze(means=True)}),
+    "frozen covariances": (START, X, mx.EM(), {"freeze": mx.Freeze(covariances=True)}),
+    "a frozen component": (THREE, X, mx.EM(), {"freeze": mx.Freeze(components=(1,))}),
+    "frozen, gaps": (THREE, GAPS, mx.EM(), {"freeze": mx.Freeze(components=(1,)), **CASES["gaps"][1]}),
+    "frozen, single precision": (START.to(torch.float32), X.float(), mx.EM(), {"freeze": mx.Freeze(means=True)}),
+    "frozen, labels": (START, X, mx.EM(), {"freeze": mx.Freeze(means=True), "labels": KNOWN}),
+}
+
+
+@functools.cache
+def learned(case, accelerated):
+    start, x, method, given = OTHERS[case]
+    exact = {"tolerance": 1e-6 if x.dtype == torch.float32 else 1e-8, "acceleration": accelerated}
+    return mx.fit(x, init=start, method=replace(method, max_iterations=3000, **exact), **given)
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_every_monotone_learner_comes_at_least_as_far_and_never_falls(case):
+    quick, plain = learned(case, True), learned(case, False)
+    digits = 50 * torch.finfo(quick.rows.dtype).eps
+    assert quick.reason is plain.reason is Reason.CONVERGED and bool((quick.trace.diff() > -digits).all())
+    assert quick.trace[-1] > plain.trace[-1] - 2 * quick.method.tolerance - 10 * digits
+
+
+@pytest.mark.parametrize("case", [case for case in OTHERS if "single" not in case])
+def test_variational_bayes_and_what_is_free_take_fewer_updates(case):
+    assert learned(case, True).iterations < 0.8 * learned(case, False).iterations
+
+
+@pytest.mark.parametrize("case", [case for case in OTHERS if "frozen" in case])
+def test_what_is_frozen_stays_to_the_last_digit(case):
+    start, _, _, given = OTHERS[case]
+    held, freeze = learned(case, True).mixture, given["freeze"]
+    assert torch.equal(held.weights, start.weights) == freeze.weights
+    assert torch.equal(held.components.mean, start.components.mean) == freeze.means
+    assert torch.equal(held.components.covariance, start.components.covariance) == freeze.covariances
+    for k in freeze.components:
+        assert torch.equal(held.components.mean[k], start.components.mean[k])
+        assert torch.equal(held.components.covariance[k], start.components.covariance[k])
 
 
 def test_a_batch_of_starts_runs_as_each_alone_to_its_optimum():

@@ -11,6 +11,9 @@ At the end of a long valley, where only the slowest direction is left and shrink
 another, and the M-step makes a member of the family of it. All three are stated about the current means, and each sum
 is measured in a unit of its own.
 
+A component that dies holds less by the same share each time, and its sums lead below nothing: of one that holds less
+than a row, as a frozen one may that fits no rows, a tenth is left instead.
+
 The guess is followed only where its objective is no lower than that before it; else the update from :math:`u_2` is made
 after all, and the longest step that is tried shrinks. So what is monotone stays so, and the limit is the same. Gains
 after a guess say little about those to come, hence a, the number of plain steps that the valley is long, stretches
@@ -47,6 +50,7 @@ __all__ = ["PLAIN", "Bold", "Extrapolation", "Guessing", "Plain", "Stated", "nar
 
 _LONGEST = 4.0  # the longest step at first, and by how much it grows and shrinks
 _LEAST = 1.01  # a step that is worth a guess
+_FADED = 0.1  # of what a component of less than a row holds: the least that a guess leaves of it
 _NARROWER = 0.25  # of a variance: the least that a guess through errors leaves of it
 
 
@@ -185,7 +189,7 @@ class Extrapolation(Guessing):
 
     def _guessed(self, method: Method, now: Stated, floor: Tensor) -> State:
         """What lies far ahead, where an update leads there, and the plain updates elsewhere."""
-        ahead = self._ahead(method, now)
+        ahead = _faded(self._ahead(method, now), now.sums)
         ready = (self.step > _LEAST) & (ahead.weight > 0).all(-1).cpu()
         ahead = _chosen(ready, ahead, now.sums)
         guess = method.update(ahead, now.state)
@@ -213,6 +217,18 @@ class Extrapolation(Guessing):
     def kept(self, index: list[int]) -> Self:
         row = [one.take(index) for one in self.row]
         return replace(super().kept(index), longest=self.longest[index], step=self.step[index], row=row)
+
+
+def _faded(ahead: Statistics, now: Statistics) -> Statistics:
+    """The sums ahead, or a tenth of those now in components of less than a row that would hold less than that."""
+    few = (now.weight < 1) & (ahead.weight < _FADED * now.weight)
+
+    def left(there: Tensor, here: Tensor) -> Tensor:
+        own = few if there.shape[1] == few.shape[1] else few.all(1, keepdim=True)  # sums that components share stay
+        return torch.where(own.reshape(*own.shape, *(1,) * (there.ndim - 2)), _FADED * here, there)
+
+    weight, *moments = map(left, _parts(ahead), _parts(now))
+    return Statistics(ahead.log_likelihood, weight, tuple(moments))
 
 
 def narrowed(now: Component, guess: Component) -> Tensor:

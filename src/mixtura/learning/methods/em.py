@@ -38,7 +38,10 @@ class EM(Method):
         max_iterations: The largest number of updates, at least 1.
         tolerance: The gain still to come, in nats per row, below which a fit has converged; 0 runs all iterations.
         prior: A conjugate prior, which turns maximum likelihood into MAP; none by default.
-        acceleration: Whether to extrapolate from updates already made, which never lowers the objective.
+        acceleration: Whether to extrapolate from updates already made, which never lowers the objective. So it is with
+            `Variational`, `SplitMergeEM`, frozen parameters and the last part of `StochasticEM`. Plain are the updates
+            of `KMeans`, which end after finitely many, of `AnnealedEM` with a power that changes, of draws, and those
+            under a `Ridge`, which may lower the objective.
         frozen: What stays as in the start; ``freeze=`` of `fit` sets it.
 
     Example:
@@ -71,11 +74,11 @@ class EM(Method):
 
     @property
     def accelerated(self) -> bool:  # type: ignore[override]
-        return self.acceleration and self.monotone and self.frozen is None
+        return self.acceleration and self.monotone
 
     @property
     def steep(self) -> bool:  # type: ignore[override]
-        return self.accelerated and self.prior is None and type(self) in _PLAIN
+        return self.accelerated and self.alone
 
     @property
     def alone(self) -> bool:  # type: ignore[override]

@@ -135,6 +135,7 @@ class Variational(Method):
         elimination: Whether to try, after convergence, to empty one component after another where that raises the
             bound: small components that hold a few rows die slowly or never by themselves. Where rows are many, this
             happens on the sample that starts are tried on.
+        acceleration: Whether to extrapolate from updates already made, which never lowers the bound.
 
     Example:
         >>> fit = mx.fit(mx.datasets.old_faithful(), components=8, method=mx.Variational())
@@ -147,6 +148,7 @@ class Variational(Method):
     tolerance: float = 1e-7
     unused: float = 1.0
     elimination: bool = True
+    acceleration: bool = field(default=True, kw_only=True)
 
     observes = True
 
@@ -156,6 +158,10 @@ class Variational(Method):
     @property
     def labels(self) -> Labels:
         return soft
+
+    @property
+    def accelerated(self) -> bool:  # type: ignore[override]
+        return self.acceleration
 
     def check(self, rows: Rows) -> None:
         super().check(rows)
