@@ -102,6 +102,9 @@ MENDED = {
     "first updates that shrink faster than later ones": 106994,
     "steps that a component of no weight made short": 667,
     "how far it is, forgotten after a short run": 113826,
+    "columns of very different size behind shifts": 115140,
+    "light tails in single precision": 114538,
+    "light tails in single precision, of two components": 118185,
 }
 
 

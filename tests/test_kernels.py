@@ -229,6 +229,20 @@ def test_heavy_tails_are_scipys(backend):
         torch.testing.assert_close(joint[:, b, k], torch.from_numpy(law.logpdf(x)), rtol=1e-10, atol=1e-10)
 
 
+def test_light_tails_keep_their_digits_in_single_precision():
+    """By how little u differs from one, and log q from zero, is what tells degrees of freedom."""
+    x, _, plan = problem("full", False, (5, 3, 1), restarts=2)
+    single = replace(cast(plan, F32), extra=Tails(torch.full((2, 1), 2e4)))
+    found, exact = (REFERENCE.sums(cast(single, dtype), x.float().to(dtype), None) for dtype in (F32, F64))
+    torch.testing.assert_close(found.tails[0], exact.tails[0], rtol=1e-5, atol=0)
+    torch.testing.assert_close(light(found), light(exact), rtol=1e-5, atol=0)
+
+
+def light(sums, dof=2e4, features=3):
+    """The sum of r (1 - 1/q)."""
+    return sums.weight - dof / (dof + features) * sums.tails[2]
+
+
 @pytest.mark.parametrize("extra", ["errors", "whole errors", "gaps"])
 def test_errors_by_row_are_scipys(backend, extra):
     """Log densities, and the sums as gradients: u by finite differences of the log-likelihood in the means."""

@@ -170,11 +170,10 @@ class StudentT(GaussianInside):
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
         r"""Returns the sums of :math:`\log q`, of u, and of first and second moments weighted with u."""
         rows = self._vector(x)
-        q = 1 + self._distance(self._vector(self._shared(x))) / self.dof
-        u = (self.dof + self.features) / (self.dof * q)
+        q = 1 + self._distance(self._vector(self._shared(x))).double() / self.dof.double()
+        u = (self.dof.double() + self.features) / (self.dof.double() * q)
         pull = r * u
-        sums = (r * q.log()).sum(0).double(), (pull * u).sum(0).double(), pull.sum(0).double()
-        return *sums, *self.gaussian.statistics(rows, pull)
+        return (r * q.log()).sum(0), (pull * u).sum(0), pull.sum(0), *self.gaussian.statistics(rows, pull.to(r.dtype))
 
     def sums_units(self, statistics: Statistics) -> tuple[Tensor, ...]:
         weight, scatter = statistics.weight, statistics.moments[-1]

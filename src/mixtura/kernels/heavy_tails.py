@@ -5,6 +5,8 @@ With :math:`\delta_{nk}` the squared Mahalanobis distance and :math:`q_{nk} = 1 
 .. math:: \log p_{nk} = a_k - \tfrac{\nu_k + D}{2} \log q_{nk}, \qquad u_{nk} = \frac{\nu_k + D}{\nu_k\, q_{nk}},
 
 and rows enter the sums of first and second moments with :math:`r_{nk} u_{nk}`, where a Gaussian has :math:`r_{nk}`.
+Where tails are light all u are nearly one, and what tells the degrees of freedom is by how little they differ: u is
+therefore in double precision, whatever that of the rows.
 """
 
 from __future__ import annotations
@@ -35,16 +37,18 @@ class Tails(Extra):
     def read(self, plan: Plan, x: Tensor) -> Iterator[Read]:
         blocks = Residuals(plan, x, torch.zeros_like(plan.logits))
         constants, dof = plan.logits.to(x.dtype).unsqueeze(-1), self.dof.to(x.dtype).unsqueeze(-1)
-        power = 0.5 * (dof + plan.mean.shape[-1])
+        power, own = 0.5 * (dof + plan.mean.shape[-1]), self.dof.double().unsqueeze(-1)
+        pulls = (own + plan.mean.shape[-1]) / own
         for rows, t, minus_half_distance, room in blocks:
             ratio = minus_half_distance.mul_(-2 / dof)
-            logs, q = ratio.log1p(), ratio.add_(1)
+            logs, q = ratio.log1p(), ratio.double().add_(1)
             joint = torch.addcmul(constants, power, logs, value=-1)
 
             def sums(r: Tensor, t: Tensor = t, q: Tensor = q, logs: Tensor = logs, room: Tensor = room) -> list[Tensor]:
-                u, logarithms = (2 * power / dof).div(q), torch.linalg.vecdot(r, logs).double()
-                squares = torch.linalg.vecdot(r.mul_(u), u).double()
-                return [*blocks.moments(t, r, room), logarithms, squares, r.sum(-1, dtype=torch.float64)]
+                u, logarithms = pulls / q, torch.linalg.vecdot(r, logs).double()
+                pull = r * u
+                squares, once = torch.linalg.vecdot(pull, u), pull.sum(-1)
+                return [*blocks.moments(t, pull.to(r.dtype), room), logarithms, squares, once]
 
             yield Read(rows, joint, sums)
 

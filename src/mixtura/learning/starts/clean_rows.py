@@ -64,11 +64,11 @@ class Clean:
 
     def widen(self, start: Mixture) -> Mixture:
         """Adds to the start's covariances what the expected rows lack."""
-        if not self.spread.ndim or not start.components.is_gaussian:
+        if not (bool(self.spread.any()) and start.components.is_gaussian):
             return start
-        gaussian = start.components.gaussian
+        gaussian = start.components.gaussian.to(torch.float64)
         dense = gaussian.structure.dense(gaussian.features) + self.spread
-        wider = gaussian._replace(structure=gaussian.structure.with_covariance(dense))
+        wider = gaussian._replace(structure=gaussian.structure.with_covariance(dense)).to(start.components.dtype)
         return Mixture._of(start.logits, start.components.with_gaussian(wider))
 
 
