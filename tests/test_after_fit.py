@@ -222,11 +222,8 @@ def test_the_likelihood_ratio_is_simulated_through_the_observation(name):
     assert found.p_value > 0.1
 
 
-NO_WIDTH = pytest.mark.xfail(reason="open: a component that errors shrink to no width stays where it is in replicates")
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("apart, scale", [(8.0, 1.5), pytest.param(6.0, 0.5, marks=NO_WIDTH)])
+@pytest.mark.parametrize("apart, scale", [(8.0, 1.5), (6.0, 0.5)])
 def test_two_clusters_with_large_noise_have_large_errors(apart, scale):
     """Two clusters with noise of 2: the means are as uncertain as the bootstrap says, not five times less."""
     truth = mx.Mixture(

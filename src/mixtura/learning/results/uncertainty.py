@@ -25,6 +25,7 @@ from ...mixture import Mixture
 from ..expectation.expect import log_density
 from ..fit import learn
 from ..loop.traces import stack
+from ..starts.widths import wide_enough
 from .fit import Fit
 from .relabel import relabel
 from .simulate import simulated
@@ -149,8 +150,8 @@ def bootstrap(
         parametric: Whether replicates are drawn from the mixture; otherwise rows are drawn with replacement.
         generator: The source of randomness.
 
-    Replicates begin at the fit. A component that errors of the data have shrunk to no width cannot leave its place, so
-    that its mean shows no error: `standard_errors` tells it.
+    Replicates begin at the fit, but for components that errors of the data have shrunk to no width, which could not
+    leave their place: these begin as wide as the rows could tell from none.
 
     Raises:
         MixtureError: If there are fewer than 2 replicates.
@@ -163,27 +164,27 @@ def bootstrap(
     """
     if not replicates >= 2:
         refuse("replicates", "at least 2", replicates)
-    once = _drawn if parametric else _resampled
-    found = [once(fit, generator) for _ in range(replicates)]
+    once, start = _drawn if parametric else _resampled, fit.method.held(wide_enough(fit.mixture, fit.rows), fit.mixture)
+    found = [once(fit, start, generator) for _ in range(replicates)]
     return Bootstrap(relabel(stack(found), fit.mixture))
 
 
-def _drawn(fit: Fit, generator: Generator | None) -> Mixture:
+def _drawn(fit: Fit, start: Mixture, generator: Generator | None) -> Mixture:
     """Draws rows from the mixture, and records them as the data were."""
-    return _again(fit, simulated(fit.mixture, fit.rows, generator))
+    return _again(fit, start, simulated(fit.mixture, fit.rows, generator))
 
 
-def _resampled(fit: Fit, generator: Generator | None) -> Mixture:
+def _resampled(fit: Fit, start: Mixture, generator: Generator | None) -> Mixture:
     """Draws rows with replacement: how often each was drawn is its weight."""
     share = fit.rows.each_weight.double().cpu()
     drawn = torch.multinomial(share, int(round(fit.rows.total_weight)), replacement=True, generator=generator)
     counts = torch.bincount(drawn, minlength=len(share)).to(fit.rows.device, fit.rows.dtype)
-    return _again(fit, fit.rows.reweighted(counts))
+    return _again(fit, start, fit.rows.reweighted(counts))
 
 
-def _again(fit: Fit, rows: Rows) -> Mixture:
-    """Learns from other rows, with the fit's method and from its mixture."""
-    return learn(rows, fit.method.repeated(), fit.family, fit.mixture).mixture
+def _again(fit: Fit, start: Mixture, rows: Rows) -> Mixture:
+    """Learns from other rows, with the fit's method and from a start."""
+    return learn(rows, fit.method.repeated(), fit.family, start).mixture
 
 
 def _log_likelihood(mixture: Mixture, block: Block) -> Tensor:

@@ -18,7 +18,7 @@ from ...mixture import Mixture
 from ..expectation.expect import expect
 from ..search.gaps_kind import GapsKind
 
-__all__ = ["Clean", "clean_summary", "roughly_clean"]
+__all__ = ["Clean", "clean_spread", "clean_summary", "roughly_clean"]
 
 _ROUGH = 20  # iterations of the single Gaussian from which starts take the clean rows
 _FEW = 2000  # rows that it looks at
@@ -48,11 +48,9 @@ class Clean:
         """Fits a single Gaussian through the observation and expects each row under it."""
         few = pooled(sample.take(torch.arange(0, len(sample), max(1, len(sample) // _FEW))))
         gaussian, whole = _single(few), pooled(sample)
-        shift, second = whole.observation.clean_moments(gaussian, over(whole.tensor(), gaussian))
-        shift, second, shape = shift[:, 0], second[:, 0], sample.clean_shape
-        vectors = gaussian.gaussian
+        shift, spread = _expected(whole, gaussian)
+        vectors, shape = gaussian.gaussian, sample.clean_shape
         x = (vectors.location[0] + shift).reshape(len(shift), *shape)
-        spread = _not_below_zero((second - shift.unsqueeze(-1) * shift.unsqueeze(-2)).mean(0))
         mean, variance = (values[0].double().reshape(shape) for values in (vectors.location, vectors.variance))
         rows = TensorRows(x, sample.weight).labelled(sample.possible)
         return cls(rows, Summary(count, total, mean, variance, x.amin(0).double(), x.amax(0).double()), spread)
@@ -97,6 +95,19 @@ def pooled(rows: TensorRows) -> TensorRows:
     """The rows as a single component sees them: labels forgotten, errors the mean of all components'."""
     alone = rows.observation.map(lambda tensor: tensor.mean(1, keepdim=True))
     return rows.recorded_as(rows.tensor(), rows.weight, observation=alone, possible=EVERY)
+
+
+def clean_spread(rows: Rows) -> Tensor:
+    """Returns the mean covariance ``(D, D)`` of clean rows about what a single Gaussian expects of them."""
+    few = _some(rows)
+    return _expected(few, _single(few))[1]
+
+
+def _expected(rows: TensorRows, gaussian: Component) -> tuple[Tensor, Tensor]:
+    """What one Gaussian expects of each clean row, about its mean, ``(N, D)``, and their mean covariance about that."""
+    shift, second = rows.observation.clean_moments(gaussian, over(rows.tensor(), gaussian))
+    shift, second = shift[:, 0], second[:, 0]
+    return shift, _not_below_zero((second - shift.unsqueeze(-1) * shift.unsqueeze(-2)).mean(0))
 
 
 def _not_below_zero(covariance: Tensor) -> Tensor:
