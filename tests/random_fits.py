@@ -19,9 +19,10 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -210,23 +211,28 @@ def line(seed: int) -> str:
     """The case of a seed, as a line of code."""
     pick = random.Random(seed)
     kind = GAUSSIAN if pick.random() < 0.45 else pick.choice(FAMILIES)
+    return f"mx.fit({arguments(pick, seed, kind)})"
+
+
+def arguments(pick: random.Random, seed: int, kind: Kind, methods: Sequence[str] = METHODS) -> str:
+    """Code for the arguments of a fit of a family by one of the methods."""
     count = pick.choice([2, 5, 12, 20, 40, 40, 80, 80, 150])
     features, components = kind.features(pick), min(pick.choice([1, 2, 2, 3, 3, 4, 5, 8]), count)
     x, scale = _rows(pick, seed, kind, (count,) if features is None else (count, features))
     x, observation, kept = _observed(pick, seed, kind, x, scale, features, count)
     x += pick.choice(["", "", ".float()"])
-    method = pick.choice(METHODS).format(k=components)
-    arguments = [f"(x := {x})" if "(x," in method else x, f"{components}"]
+    method = pick.choice(methods).format(k=components)
+    told = [f"(x := {x})" if "(x," in method else x, f"{components}"]
     if kind.structured and features is not None and pick.random() < 0.9:
-        arguments.append(f'covariance="{pick.choice(STRUCTURES)}"')
+        told.append(f'covariance="{pick.choice(STRUCTURES)}"')
     if kind.family is not None:
-        arguments.append(f"family={kind.family}")
-    arguments += [f"method={method}", *observation]
+        told.append(f"family={kind.family}")
+    told += [f"method={method}", *observation]
     if pick.random() < 0.2 and kept:
-        arguments.append(f'sample_weight=weights({seed}, "{pick.choice(["any", "zeros", "whole", "one"])}", {count})')
+        told.append(f'sample_weight=weights({seed}, "{pick.choice(["any", "zeros", "whole", "one"])}", {count})')
     if pick.random() < 0.1 and kept:
-        arguments.append(f"labels=labels({seed}, {count}, {components})")
-    return f"mx.fit({', '.join([*arguments, f'restarts={pick.choice([1, 2, 5])}', f'generator=seeded({seed})'])})"
+        told.append(f"labels=labels({seed}, {count}, {components})")
+    return ", ".join([*told, f"restarts={pick.choice([1, 2, 5])}", f"generator=seeded({seed})"])
 
 
 def _rows(pick: random.Random, seed: int, kind: Kind, size: tuple[int, ...]) -> tuple[str, float]:
@@ -285,29 +291,34 @@ class Ending:
         return f"{self.outcome} ({self.detail}) after {self.seconds:.2f} s of processor time:\n    {self.line}"
 
 
-FINE = ("CONVERGED", "MAX_ITERATIONS", "FINISHED", "COLLAPSED", "MixtureError", "NotClosedForm")
+FINE = ("KEPT", "CONVERGED", "MAX_ITERATIONS", "FINISHED", "COLLAPSED", "MixtureError", "NotClosedForm")
 
 
 def judged(code: str, further: int = FURTHER, **names: object) -> Ending:
     """Runs a line, with further names known to it, and says how it ended."""
+    return ended(code, names, lambda fit: _verdict(fit, further))
+
+
+def ended(code: str, names: dict[str, Any], verdict: Callable[[Any], tuple[str, str]]) -> Ending:
+    """Runs a line, and says how it ended: by what a verdict says of the outcome, by an error, or with a warning."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         begin = time.process_time()
         try:
-            fit, outcome, detail = _made(code, names), "", ""
+            made, outcome, detail = _made(code, names), "", ""
         except (MixtureError, NotClosedForm) as error:
-            fit, outcome, detail = None, type(error).__name__, str(error)
+            outcome, detail = type(error).__name__, str(error)
         except Exception as error:
-            fit, outcome, detail = None, f"error: {type(error).__name__}", f"{error}; {_place(error)}"
+            outcome, detail = f"error: {type(error).__name__}", f"{error}; {_place(error)}"
         seconds = time.process_time() - begin
-        if fit is not None:
-            outcome, detail = _verdict(fit, further)
+        if not outcome:
+            outcome, detail = verdict(made)
     if told and outcome in FINE:
         outcome, detail = "warning", str(told[0].message)
     return Ending(code, outcome, " ".join(detail.split())[:300], seconds)
 
 
-def _made(code: str, names: dict[str, object]) -> mx.Fit:
+def _made(code: str, names: dict[str, Any]) -> Any:
     ours = {name: globals()[name] for name in __all__}
     return eval(code, {"torch": torch, "mx": mx, **ours, **names})
 

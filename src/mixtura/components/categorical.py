@@ -23,6 +23,7 @@ from .domains import codes
 from .exponential_family import ExponentialFamily, MatchedMeans
 from .family import OfVectors
 from .special.gamma_draws import gamma
+from .spreading import spread_to
 
 __all__ = ["Categorical", "Multinomial"]
 
@@ -176,7 +177,8 @@ class Categorical(_Shares):
 
     def condition(self, dims: Sequence[int], values: Tensor) -> tuple[Categorical, Tensor]:
         free = [d for d in range(self.event_shape[0]) if d not in set(dims)]
-        return self.marginal(free), self.marginal(dims).log_prob(values)
+        evidence = self.marginal(dims).log_prob(values)
+        return spread_to(self.marginal(free), evidence.shape), evidence
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)

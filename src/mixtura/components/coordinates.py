@@ -20,6 +20,7 @@ from torch.distributions import constraints
 from ..errors import refuse
 from .base import Component
 from .domains import in_words
+from .spreading import spread_to
 
 __all__ = ["Coordinates"]
 
@@ -116,7 +117,8 @@ class Coordinates(Component):
 
     def condition(self, dims: Sequence[int], values: Tensor) -> tuple[Self, Tensor]:
         free = [d for d in range(self.event_shape[0]) if d not in set(dims)]
-        return self.marginal(free), self.marginal(dims).log_prob(values)
+        evidence = self.marginal(dims).log_prob(values)
+        return spread_to(self.marginal(free), evidence.shape), evidence
 
     def _sum(self, per_coordinate: Tensor) -> Tensor:
         """Sums ``(..., *event)`` over the event."""

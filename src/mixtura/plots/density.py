@@ -94,10 +94,11 @@ def draw_plane(ax: Axes, about: Subject, points: Tensor, window: Window, number:
     grid = torch.cartesian_prod(horizontal, vertical)
     values = about.log_prob(grid).reshape(cells, cells).T
     draw_points(ax, points)
-    levels = [float(values.max()) - below for below in _LEVELS]
-    ax.contour(
-        horizontal, vertical, values.numpy(), levels=levels, colors="#b4bac0", linewidths=0.6, linestyles="solid"
-    )
+    if values.max().isfinite():  # between counts there is no density
+        levels = [float(values.max()) - below for below in _LEVELS]
+        ax.contour(
+            horizontal, vertical, values.numpy(), levels=levels, colors="#b4bac0", linewidths=0.6, linestyles="solid"
+        )
     draw_ellipses(ax, about.mixture, number=number)
     ax.set_xlim(float(window.low[0]), float(window.high[0]))
     ax.set_ylim(float(window.low[1]), float(window.high[1]))

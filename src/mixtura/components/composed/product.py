@@ -23,6 +23,7 @@ from ...errors import refuse
 from ..argument import Argument
 from ..base import Component
 from ..family import Family, given
+from ..spreading import spread_to
 from ..statistics import Statistics
 
 if TYPE_CHECKING:
@@ -384,9 +385,4 @@ def _check_columns(groups: Sequence[Columns], features: int) -> None:
 
 def expanded(parts: list[Component], evidence: Tensor) -> list[Component]:
     """Broadcasts parts that were not conditioned against those that now have a sample's batch shape."""
-    return [part if part.batch_shape == evidence.shape else _spread(part, evidence.shape) for part in parts]
-
-
-def _spread(part: Component, batch: torch.Size) -> Component:
-    behind = len(part.batch_shape)
-    return part.map(lambda t: t.expand(*batch, *t.shape[behind:]))
+    return [part if part.batch_shape == evidence.shape else spread_to(part, evidence.shape) for part in parts]

@@ -70,10 +70,12 @@ def _powers(order: float, x: Tensor) -> Tensor:
 def _debye(order: float, x: Tensor) -> Tensor:
     p = (x.square() + order**2).sqrt()
     t = order / p
-    orders = torch.arange(len(_POLYNOMIALS) + 1, dtype=x.dtype, device=x.device)
+    orders = torch.arange(1, len(_POLYNOMIALS) + 1, dtype=x.dtype, device=x.device)
     coefficients = torch.tensor(_POLYNOMIALS, dtype=x.dtype, device=x.device)
-    inner = t.square().unsqueeze(-1) ** orders @ coefficients.mT  # U_k(t) / order^k is a polynomial in t over p^k
-    total = (inner / p.unsqueeze(-1) ** orders[1:]).sum(-1)
+    square, inner = t.square().unsqueeze(-1), torch.zeros_like(x).unsqueeze(-1)
+    for column in coefficients.flip(-1).unbind(-1):  # U_k(t) / order^k is a polynomial in t over p^k
+        inner = inner * square + column
+    total = (inner / p.unsqueeze(-1) ** orders).sum(-1)
     rest = order**2 / (p + x)  # p - x
     return rest + order * (x / (order + p)).log() - 0.5 * (2 * math.pi * p).log() + torch.log1p(total)
 

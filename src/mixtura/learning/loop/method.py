@@ -154,8 +154,12 @@ class Method(ABC):
         """Returns the mixture that stands for a state."""
         return state
 
-    def repeated(self) -> Method:
-        """Returns the method as it learns replicates of the data from one start: with as many components."""
+    def repeated(self, generator: Generator | None) -> Method:
+        """Returns the method as it learns replicates of the data from one start: with as many components.
+
+        Arguments:
+            generator: The source of randomness of the replicates, in the place of that of the fit.
+        """
         return self
 
     def short(self, iterations: int) -> Method:

@@ -78,6 +78,9 @@ class AnnealedEM(EM):
     def seeded(self, generator: Generator | None) -> AnnealedEM:
         return self if self.generator is not None else replace(self, generator=generator)
 
+    def repeated(self, generator: Generator | None) -> AnnealedEM:
+        return self if generator is None else replace(self, generator=generator)
+
     @property
     def monotone(self) -> bool:  # type: ignore[override]
         return self.beta == 1 and super().monotone

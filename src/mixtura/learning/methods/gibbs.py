@@ -110,6 +110,9 @@ class Gibbs(Method):
     def seeded(self, generator: Generator | None) -> Gibbs:
         return self if self.generator is not None else replace(self, generator=generator)
 
+    def repeated(self, generator: Generator | None) -> Gibbs:
+        return self if generator is None else replace(self, generator=generator)
+
     def informed(self, rows: Rows, start: State) -> Gibbs:
         return replace(self, prior=informed(self.prior, rows, start, 1.0))
 

@@ -23,7 +23,7 @@ from operator import add
 import torch
 from torch import Tensor
 
-from ...components import Family, Gaussian, Labels, Spherical, Statistics
+from ...components import Component, Family, Gaussian, Labels, Spherical, Statistics
 from ...components.normal import of_rows
 from ...data import Block, Rows
 from ...kernels import Plan, sums
@@ -120,9 +120,17 @@ class KMeans(Method):
             self.tolerance > 0 and len(one.trace) > 1 and one.trace[-1] - one.trace[-2] <= max(self.tolerance, rounding)
         )
 
+    def begin(self, start: Mixture, rows: Rows) -> Mixture:
+        """Begins at the centres, whatever the law of the components about them."""
+        inside = start.components.has_gaussian and not start.components.gaussian_image
+        mean = start.components.gaussian.location if inside else _by_feature(start.components)
+        found = centres(mean, mean.new_ones(()))
+        return Mixture._of(found.logits, of_rows(found.components.gaussian, len(start.event_shape) > 0))
+
     def leap(self, rows: Rows, start: Mixture, floor: Tensor, report: Report | None) -> list[Run] | None:
         if not plain_table(rows):
             return None
+        start = self.begin(start, rows)
         gaussian = start.components.gaussian_law
         limits = Limits(self.max_iterations, self.tolerance, False)
         found = clusters(rows.tensor().reshape(len(rows), -1), rows.weight, gaussian.location, limits)
@@ -173,6 +181,11 @@ def centres(mean: Tensor, variance: Tensor) -> Mixture:
     factor = variance.sqrt().expand(*mean.shape[:-2], 1).to(mean)
     components = Gaussian._of(location=mean, structure=Spherical._of(factor=factor, tied=True))
     return Mixture._of(mean.new_full(mean.shape[:-1], -math.log(mean.shape[-2])), components)
+
+
+def _by_feature(components: Component) -> Tensor:
+    """The means of components, with shape ``(*B, K, D)``."""
+    return components.mean.reshape(*components.batch_shape, components.event_shape.numel())
 
 
 def _vectors(x: Tensor) -> Tensor:

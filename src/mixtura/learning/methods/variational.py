@@ -205,7 +205,7 @@ class Variational(Method):
         kept, mean = used.nonzero().squeeze(-1), self.mixture(state)
         return Mixture._of(torch.log_softmax(mean.logits[kept], -1), mean.components.take(kept))
 
-    def repeated(self) -> Variational:
+    def repeated(self, generator: Generator | None) -> Variational:
         """Keeps every component: what one replicate has no use for is there in others."""
         return replace(self, elimination=False, unused=0.0)
 

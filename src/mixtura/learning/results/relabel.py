@@ -29,6 +29,7 @@ __all__ = ["average", "relabel"]
 _ROUNDS = 20
 _FEW = 5  # components whose permutations are gone through
 _TINY = 1e-12
+_LEAST = 1e-6  # of a feature's scale before anything is matched: draws that agree altogether have none after it
 
 
 def relabel(draws: Mixture, reference: Mixture | None = None) -> Mixture:
@@ -61,10 +62,11 @@ def features(mixture: Mixture) -> Tensor:
 def matching(draws: Tensor, reference: Tensor | None = None) -> Tensor:
     """Returns for each draw ``(S, K, F)`` the order of its components that agrees with the others: ``(S, K)``."""
     centre = draws[0] if reference is None else reference
-    order = _assign(draws, centre, _scales_before(draws).expand_as(centre))
+    before = _scales_before(draws).expand_as(centre)
+    order = _assign(draws, centre, before)
     for _ in range(_ROUNDS if len(draws) > 1 else 0):  # a single draw has no centre but the reference
         matched = torch.take_along_dim(draws, order.unsqueeze(-1), 1)
-        again = _assign(draws, matched.mean(0), _scales(matched))
+        again = _assign(draws, matched.mean(0), _scales(matched).maximum(_LEAST * before))
         if torch.equal(again, order):
             break
         order = again

@@ -171,7 +171,7 @@ def bootstrap(
 
 def _drawn(fit: Fit, start: Mixture, generator: Generator | None) -> Mixture:
     """Draws rows from the mixture, and records them as the data were."""
-    return _again(fit, start, simulated(fit.mixture, fit.rows, generator))
+    return _again(fit, start, simulated(fit.mixture, fit.rows, generator), generator)
 
 
 def _resampled(fit: Fit, start: Mixture, generator: Generator | None) -> Mixture:
@@ -179,12 +179,12 @@ def _resampled(fit: Fit, start: Mixture, generator: Generator | None) -> Mixture
     share = fit.rows.each_weight.double().cpu()
     drawn = torch.multinomial(share, int(round(fit.rows.total_weight)), replacement=True, generator=generator)
     counts = torch.bincount(drawn, minlength=len(share)).to(fit.rows.device, fit.rows.dtype)
-    return _again(fit, start, fit.rows.reweighted(counts))
+    return _again(fit, start, fit.rows.reweighted(counts), generator)
 
 
-def _again(fit: Fit, start: Mixture, rows: Rows) -> Mixture:
+def _again(fit: Fit, start: Mixture, rows: Rows, generator: Generator | None) -> Mixture:
     """Learns from other rows, with the fit's method and from a start."""
-    return learn(rows, fit.method.repeated(), fit.family, start).mixture
+    return learn(rows, fit.method.repeated(generator), fit.family, start, generator=generator).mixture
 
 
 def _log_likelihood(mixture: Mixture, block: Block) -> Tensor:
@@ -212,6 +212,9 @@ def _gradient(value: Tensor, flat: Tensor) -> Tensor:
 
 def _inverse(information: Tensor) -> Tensor:
     """Returns the pseudo-inverse, taken at unit information of every parameter; an error where it is indefinite."""
+    if not bool(information.isfinite().all()):
+        advice = "A component without width or far beyond its data has none; use fewer components or a prior."
+        refuse("fit", "at a maximum with finite second derivatives", "NaN or infinity among them", advice)
     scale = information.diagonal().clamp_min(0).sqrt()
     used = scale > 0
     inverse_scale = torch.where(used, 1 / scale.where(used, 1), 0)
