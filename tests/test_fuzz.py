@@ -96,6 +96,8 @@ MENDED = {
     "gradient steps of tiny numbers": 102690,
     "a prior on a start without width": 111227,
     "a component that loses its last rows at once": 115424,
+    "a coordinate that holds up all others": 110967,
+    "a far row with a million times the weight behind scales": 111578,
     "a likelihood of few digits that creeps": 1891,
     "an end where rounding put the likelihood low": 2193,
     "one gain that rounding made small": 106829,

@@ -41,6 +41,7 @@ _MEMORY = 10  # steps remembered
 _FARTHEST = math.log(2)  # the largest change of a local coordinate in a step
 _WORTH = 0.1  # of the gain of the update of EM: the least that a step must gain to be followed
 _ALIVE = 1e-8  # of all rows: what a component holds at least whose slopes fell as they say
+_HELD_UP = 0.1  # of a step: below it one coordinate, of rows that are nearly lost or without a limit, holds up all
 _LEAST = 1e-8  # of the cosine between a step and the fall of slopes: below it the likelihood does not bend down
 
 
@@ -118,7 +119,7 @@ class Climb(Guessing):
         far = ((slopes.slope * step).sum(1) / plain).nan_to_num(1.0).tolist()
         for one, length, unknown in zip(self.runs, far, (back | ~_bent(pairs, self.guess)).tolist(), strict=True):
             one.far = one.far if unknown else max(1.0, length, 0.85 * one.far)
-        return step * (_FARTHEST / step.abs().amax(1, keepdim=True).clamp_min(_FARTHEST))
+        return _cut(step)
 
     def _leaps(self, method: Method, now: Mixture, guess: Mixture, floor: Tensor) -> Tensor:
         """Tells which starts may follow their guess (B,)."""
@@ -164,6 +165,12 @@ def _bent(pairs: list[_Pair], like: Tensor) -> Tensor:
     """Whether any pair tells how the likelihood bends, by start (B,)."""
     told = [(pair.inner > 0).squeeze(1).cpu() for pair in pairs]
     return torch.stack(told).any(0) if told else torch.zeros_like(like)
+
+
+def _cut(step: Tensor) -> Tensor:
+    """Steps of which no coordinate changes by more than it may: one shortened, or where that leaves little, each."""
+    share = _FARTHEST / step.abs().amax(1, keepdim=True).clamp_min(_FARTHEST)
+    return torch.where(share > _HELD_UP, share * step, step.clamp(-_FARTHEST, _FARTHEST))
 
 
 def _share(pair: _Pair, part: Tensor) -> Tensor:
