@@ -23,7 +23,7 @@ from mixtura.data.blocks import Block, Rows
 
 __all__ = ["Summary", "recorded_moments", "summary"]
 
-_BESIDE = 128  # numbers
+_BESIDE, _WORTH = 128, 4096  # numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +111,8 @@ def _of_block(block: Block) -> Summary:
 
 def _range(x: Tensor) -> tuple[Tensor, Tensor]:
     """The least and the largest of every column; of many rows side by side, which torch compares together."""
+    if x.numel() < _WORTH:
+        return x.amin(0), x.amax(0)
     beside = max(1, min(len(x), _BESIDE // max(1, x[0].numel())))
     wide, rest = x[: len(x) // beside * beside].reshape(-1, beside, *x.shape[1:]), x[len(x) // beside * beside :]
     few = torch.cat((wide.amin(0), wide.amax(0), rest))

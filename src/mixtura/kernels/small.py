@@ -32,6 +32,7 @@ __all__ = [
     "clusters",
     "compiled",
     "counted",
+    "put",
     "small",
 ]
 
@@ -73,8 +74,7 @@ class Outcome(NamedTuple):
     @property
     def last(self) -> Array:
         """The objective where each start ended, minus infinity where it never had one, (S,)."""
-        at = np.maximum(self.lengths - 1, 0)
-        found = np.take_along_axis(self.traces, at[:, None], 1)[:, 0]
+        found = self.traces[np.arange(len(self.lengths)), self.lengths - 1]
         return np.where(self.lengths > 0, found, -np.inf)
 
 
@@ -91,6 +91,7 @@ class Table:
         unit: The standard deviation of each column, one where that is zero, (G, D).
         floor: The variance below which a component has collapsed, (G, D).
         base: What log-likelihoods lack for parts of densities that are the same for all components, (G,).
+        alike: Whether all rows weigh one.
     """
 
     rows: tuple[Array, Array]
@@ -101,6 +102,7 @@ class Table:
     unit: Array
     floor: Array
     base: Array
+    alike: bool = False
 
     @classmethod
     def of(cls, x: Tensor, weight: Tensor | None, floor: Tensor | float, sizes: Array | None = None) -> Table:
@@ -110,12 +112,12 @@ class Table:
         """
         values, weights = counted(x, weight)
         counts = np.array([len(values)] if sizes is None else sizes)
-        return cls._laid(values, weights, counts, True, floor, np.zeros(len(counts)))
+        return replace(cls._laid(values, weights, counts, True, floor, np.zeros(len(counts))), alike=weight is None)
 
     def shared(self, groups: int) -> Table:
         """The same rows for so many groups."""
         parts = self.sizes, self.places, self.total, self.origin, self.unit, self.floor, self.base
-        return Table(self.rows, *(np.repeat(part, groups, 0) for part in parts))
+        return Table(self.rows, *(np.repeat(part, groups, 0) for part in parts), alike=self.alike)
 
     @classmethod
     def of_statistics(cls, statistics: Tensor, base: Tensor, weight: Tensor | None, floor: Tensor) -> Table:
@@ -136,7 +138,8 @@ class Table:
         (groups, features), panels = (len(sizes), values.shape[1]), -(-sizes // _width())
         ends = np.cumsum(panels)
         places = np.stack([ends - panels, ends], 1)
-        rows = np.zeros(ends[-1] * _width() * features), np.zeros(ends[-1] * _width())
+        zeros = compiled("calls").zeros
+        rows = zeros(ends[-1] * _width() * features), zeros(ends[-1] * _width())
         total, origin, variance = np.empty(groups), np.empty((groups, features)), np.empty((groups, features))
         given = np.ascontiguousarray(values), np.ascontiguousarray(weights), sizes, places
         compiled("layout").lay(*given, centred, *rows, total, origin, variance)
@@ -154,6 +157,15 @@ class Table:
         """Rows (N, D) about the origin and weights (N,), zero where there is no row."""
         flat, weights = self.rows
         return flat.reshape(-1, self.features, _width()).swapaxes(1, 2).reshape(-1, self.features), weights
+
+
+def put(whole: Array, lines: Array, values: Array) -> Array:
+    """An array with other values in some lines, which ascend."""
+    if len(lines) == len(whole):
+        return values
+    found = whole.copy()
+    found[lines] = values
+    return found
 
 
 def counted(x: Tensor, weight: Tensor | None) -> tuple[Array, Array]:
@@ -174,27 +186,29 @@ class States(ABC):
         components: The number of components K.
         states: All parameters, a start a line; log weights come first.
         group: The group of each start, (S,).
+        measure: What brings each sum to the unit in which steps are measured, by group, (G, M).
     """
 
     table: Table
     components: int
     states: Array
     group: Array
+    measure: Array
 
     @abstractmethod
     def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
         """Addresses of the steps, their shape, (C,) or by start (S, C), and the scratch that they take."""
-
-    @abstractmethod
-    def _measure(self) -> Array:
-        """The unit of each sum of each group, from those of the columns."""
 
     def __len__(self) -> int:
         return len(self.states)
 
     def take(self, index: Array) -> Self:
         """Some of the starts."""
-        return replace(self, states=self.states[index], group=self.group[index])
+        return replace(self, states=self.states.take(index, 0), group=self.group.take(index))
+
+    def put(self, index: Array, others: Self) -> Self:
+        """The same starts, some of which are where others are."""
+        return replace(self, states=put(self.states, index, others.states))
 
     def joined(self, other: Self) -> Self:
         """These starts and others over the same rows."""
@@ -212,10 +226,10 @@ class States(ABC):
         traces, ends = np.full((count, limits.updates + 3), np.nan), np.zeros((count, 2), np.int64)
         notes = np.zeros((count, 2))
         numbers = limits.updates, limits.tolerance, np.finfo(np.float64).eps, limits.accelerated, limits.sought
-        given = table.places, table.total, table.base, table.floor, 1 / self._measure(), np.ascontiguousarray(group)
+        given = table.places, table.total, table.base, table.floor, self.measure, np.ascontiguousarray(group)
         found = traces, ends, notes
         calls, shape, spare = self._steps()
-        driver, shapes = compiled(_DRIVER), np.ascontiguousarray(np.broadcast_to(shape, (count, shape.shape[-1])))
+        driver, shapes = compiled(_DRIVER), shape if shape.ndim == 2 else shape[None].repeat(count, 0)
 
         def run(first: int, last: int) -> None:
             driver.advance(table.rows, *given, calls, shapes, spare, states, numbers, *found, first, last)

@@ -38,6 +38,7 @@ def gaps_table(x: Tensor, weight: Tensor | None, floor: Tensor) -> Table:
         unit=unit[None],
         floor=laid.floor[:1].copy(),
         base=np.zeros(1),
+        alike=weight is None,
     )
 
 

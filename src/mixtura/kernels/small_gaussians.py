@@ -46,7 +46,7 @@ class Starts(States):
         whole = np.broadcast_to(covariance, (count, components, features, features))
         constants, factors = read[:, :components], read[:, components:]
         parts = logits, constants, centred.reshape(count, -1), factors, whole.reshape(count, -1)
-        return cls(table, components, np.concatenate(parts, 1), group, step)
+        return cls(table, components, np.concatenate(parts, 1), group, _measure(table, components), step)
 
     @property
     def tied(self) -> Array:
@@ -81,19 +81,18 @@ class Starts(States):
         return self._of_step(self.step)
 
     def _of_step(self, step: Step) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
-        kind, k, d, width = (
-            compiled("gaussian_kind"),
-            self.components,
-            self.table.features,
-            compiled("driver").WIDTH,
-        )
-        shape = np.array([k, d, width, step, kind.shared_step() if step.partly_shared else 0])
+        kind, width = compiled("gaussian_kind"), compiled("driver").WIDTH
+        k, d = self.components, self.table.features
+        shape = np.array([k, d, width, step, kind.shared_step() if step.partly_shared else 0, self.table.alike])
         return kind.calls(), shape, (k * d * max(d, width), 2 * (k + 1) * d * d + k)
 
-    def _measure(self) -> Array:
-        unit, k = self.table.unit, self.components
-        square = (unit[:, :, None] * unit[:, None]).reshape(len(unit), -1)
-        return np.hstack((np.ones((len(unit), k)), np.tile(unit, k), np.tile(square, k)))
+
+def _measure(table: Table, components: int) -> Array:
+    """One over the unit of each sum of each group: weights, first and second moments of every component."""
+    first = 1 / table.unit
+    square = (first[:, :, None] * first[:, None]).reshape(len(first), -1)
+    each = (part[:, None].repeat(components, 1).reshape(len(first), -1) for part in (first, square))
+    return np.concatenate((np.ones((len(first), components)), *each), 1)
 
 
 def seeded(table: Table, uniforms: Array, kinds: Array) -> Seeds:

@@ -29,7 +29,8 @@ class Members(States):
         """Starts of log weights (S, K), log-normalisers (S, K) and natural parameters (S, K, F), in one group."""
         count, components, _ = natural.shape
         states = np.concatenate([logits, logits - normaliser, natural.reshape(count, -1)], 1)
-        return cls(table, components, states, np.zeros(count, np.int64), matching)
+        measure = np.hstack((np.ones((len(table.unit), components)), np.tile(1 / table.unit, components)))
+        return cls(table, components, states, np.zeros(count, np.int64), measure, matching)
 
     @property
     def natural(self) -> Array:
@@ -63,10 +64,6 @@ class Members(States):
     def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
         spare = 1, 3 * self.matching.size
         return compiled(self.code).calls(), self._of_components(self.components), spare
-
-    def _measure(self) -> Array:
-        unit, k = self.table.unit, self.components
-        return np.hstack((np.ones((len(unit), k)), np.tile(unit, k)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,7 +55,8 @@ class Regressions(States):
         """Starts of log weights (S, K), effects (S, K, Q) and scales of residuals (S, K), in one group."""
         count, components, _ = effect.shape
         states = np.concatenate([logits, np.zeros_like(logits), effect.reshape(count, -1), scale], 1)
-        return cls(table, components, states, np.zeros(count, np.int64), law, covariates)
+        measure = 1 / _units(table, law, components, effect.shape[-1])
+        return cls(table, components, states, np.zeros(count, np.int64), measure, law, covariates)
 
     @property
     def design(self) -> int:
@@ -80,9 +81,10 @@ class Regressions(States):
         scratch = (2 * k + q) * width + k * (2 + 2 * q + 2 * q * q) + 1 + 2 * k + k * self.covariates
         return steps.calls(), shape, (scratch, q * q + q)
 
-    def _measure(self) -> Array:
-        unit, k, q = self.table.unit, self.components, self.design
-        design, target = unit[:, :q], unit[:, q : q + 1]
-        square = np.tile((design[:, :, None] * design[:, None]).reshape(len(unit), -1), k)
-        parts = np.ones((len(unit), k)), np.tile(target**2, k), np.tile(design * target, k), square
-        return np.hstack((*parts, square) if self.law is RegressionLaw.LOGISTIC else parts)
+
+def _units(table: Table, law: RegressionLaw, k: int, q: int) -> Array:
+    """The unit of each sum of each group, from those of the columns."""
+    design, target = table.unit[:, :q], table.unit[:, q : q + 1]
+    square = np.tile((design[:, :, None] * design[:, None]).reshape(len(design), -1), k)
+    parts = np.ones((len(design), k)), np.tile(target**2, k), np.tile(design * target, k), square
+    return np.hstack((*parts, square) if law is RegressionLaw.LOGISTIC else parts)

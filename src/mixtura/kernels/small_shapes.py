@@ -28,9 +28,8 @@ class Shapes(Starts):
         """Starts of each structure, as many of one as of another."""
         states = np.concatenate([one.states for one in starts])
         group = np.repeat(np.arange(len(starts)), [len(one) for one in starts])
-        return cls(
-            table.shared(len(starts)), starts[0].components, states, group, Step.FULL, tuple(s.step for s in starts)
-        )
+        known = starts[0].components, states, group, starts[0].measure.repeat(len(starts), 0)
+        return cls(table.shared(len(starts)), *known, Step.FULL, tuple(one.step for one in starts))
 
     @property
     def tied(self) -> Array:
@@ -39,7 +38,8 @@ class Shapes(Starts):
     def of_group(self, group: int) -> Starts:
         """The starts of one structure."""
         lines = self.group == group
-        return Starts(self.table, self.components, self.states[lines], np.zeros(lines.sum(), int), self.steps[group])
+        known = self.components, self.states[lines], np.zeros(lines.sum(), int), self.measure
+        return Starts(self.table, *known, self.steps[group])
 
     def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
         each = [self._of_step(step) for step in self.steps]

@@ -23,10 +23,12 @@ __all__ = [
     "calling",
     "exp",
     "fma",
+    "folded",
     "largest",
     "load_panel",
     "load_part",
     "log",
+    "lowered",
     "smallest",
     "softmax",
     "multiplied",
@@ -83,6 +85,14 @@ def multiplied(builder: Any, a: Any, b: Any, part: Any) -> Any:
 
 
 @named
+def folded(builder: Any, a: Any, part: Any) -> Any:
+    """A part of a panel times all parts of another one."""
+    for one in lanes.quarters(builder, a):
+        part = builder.fmul(part, one)
+    return part
+
+
+@named
 def splat(builder: Any, value: Any, like: Any) -> Any:
     """One number in every lane of a value like another."""
     return lanes.spread(builder, converted(builder, value, REAL), like.type)
@@ -120,6 +130,20 @@ def calling(kind: Any) -> Any:
         return builder.call(builder.inttoptr(at, kind.as_pointer()), given)
 
     return call
+
+
+@plain
+def lowered(joint, at, components, width):
+    """Log joints of a panel, from a place on, become joints relative to the largest; returns that, and their sum."""
+    top = load_panel(joint, at)
+    for k in range(1, components):
+        top = largest(load_panel(joint, at + k * width), top)
+    mass = splat(0.0, top)
+    for k in range(components):
+        value = exp(load_panel(joint, at + k * width) - top)
+        store(joint, at + k * width, value)
+        mass = mass + value
+    return top, mass
 
 
 @plain

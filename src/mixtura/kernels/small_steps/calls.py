@@ -3,6 +3,7 @@
 What machine code calls becomes part of it. An address is a number. Arrays are passed as pointers to their first number.
 """
 
+from ctypes import addressof, c_char
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from ..native.panels import calling
 from ..native.values import INT, NUMBERS, REAL, WHOLE
 
-__all__ = ["COVARIANCES", "EXPECT", "MATCH", "Array", "covariances_at", "expect_at", "match_at", "pointers"]
+__all__ = ["COVARIANCES", "EXPECT", "MATCH", "Array", "covariances_at", "expect_at", "match_at", "pointers", "zeros"]
 
 Array = NDArray[Any]
 
@@ -32,8 +33,23 @@ covariances_at = calling(COVARIANCES)
 """The covariances at an address; see `covariances`."""
 
 
+_LINE = 8  # numbers in a line of the cache
+_KINDS = np.dtype(np.float64), np.dtype(np.int64)
+
+
 def pointers(*arrays: Array) -> list[int]:
     """Where arrays are, which lie in memory row by row, and stay alive with the caller."""
-    if not all(array.flags.c_contiguous and array.dtype in (np.float64, np.int64) for array in arrays):
+    if not all(array.flags.c_contiguous and array.dtype in _KINDS for array in arrays):
         raise TypeError("compiled loops read whole arrays of float64 and int64")
-    return [array.ctypes.data for array in arrays]
+    return [_place(array) for array in arrays]
+
+
+def zeros(count: int) -> Array:
+    """So many zeros, that begin where a line of the processor's cache does: a vector is read in one go."""
+    room = np.zeros(count + _LINE)
+    return room[(-_place(room) // 8) % _LINE :][:count]
+
+
+def _place(array: Any) -> int:
+    """Where an array begins: by its buffer, four times as fast as by numpy, which knows it of all others, too."""
+    return addressof(c_char.from_buffer(array)) if array.flags.writeable and array.size else array.ctypes.data

@@ -21,7 +21,7 @@ from ..native.panels import WIDTH, beyond
 from ..native.program import plain
 from ..native.values import INT, NUMBERS, VOID, WHOLE
 from ..steps import End
-from .calls import Array, expect_at, match_at, pointers
+from .calls import Array, expect_at, match_at, pointers, zeros
 
 __all__ = ["COLLAPSED", "CONVERGED", "FELL", "HOPELESS", "NOT_FINITE", "RUNNING", "WIDTH", "advance"]
 
@@ -97,9 +97,9 @@ def still(trace, last, count):
 
 
 @plain
-def settled(trace, last, pace, limits):
+def settled(trace, last, pace, limits, tolerance):
     """Whether the gain still to come is below the tolerance or lost in rounding; as `loop.traces` has it."""
-    tolerance, slow = limits[_TOLERANCE], pace[_FAR]
+    slow = pace[_FAR]
     rounding = larger(pace[_NOISE], limits[_PRECISION] * larger(1.0, abs(trace[last])))
     clear = 100 * rounding <= tolerance
     if last < 2 or not tolerance > 0.0:
@@ -153,6 +153,7 @@ _LONGEST, _STEP, _FAR, _NOISE = range(4)
 _NEARBY, _UNITS = 4, 16.0  # sums about those in question, and how many units in the last place away, as `loop.rounding`
 _UPDATES, _TOLERANCE, _PRECISION, _ACCELERATED, _SOUGHT = range(5)
 _HOPE, _FEWEST = 4.0, 5  # times the gain of the latter half of its updates, that a start may yet gain; from so many on
+_DOUBT = 8.0  # times the gain still to come, as it is judged, that a start may yet gain
 
 
 def size_of_room(numbers, size, shape, spare):
@@ -162,15 +163,16 @@ def size_of_room(numbers, size, shape, spare):
 
 @plain
 def furnished(scratch, numbers, size, components, width, spare):
-    """Scratch, zero where nothing is written, by what it is for."""
-    s, lanes = beyond(scratch, 5 * numbers), beyond(scratch, 5 * numbers + 6 * size + 4)
-    joint = beyond(lanes, size * width)
+    """Scratch, zero where nothing is written, by what it is for; panels come first, where vectors are read fast."""
+    joint = beyond(scratch, size * width)
     mine = beyond(joint, components * width)
+    more = beyond(mine, spare[0])
+    state = beyond(more, spare[1])
+    s = beyond(state, 5 * numbers)
     return Room(
-        scratch, beyond(scratch, numbers), beyond(scratch, 2 * numbers), beyond(scratch, 3 * numbers),
-        beyond(scratch, 4 * numbers), s, beyond(s, size), beyond(s, 2 * size), beyond(s, 3 * size),
-        beyond(s, 4 * size), beyond(s, 5 * size), beyond(s, 6 * size), lanes, joint, mine, beyond(mine, spare),
-        numbers, size,
+        state, beyond(state, numbers), beyond(state, 2 * numbers), beyond(state, 3 * numbers),
+        beyond(state, 4 * numbers), s, beyond(s, size), beyond(s, 2 * size), beyond(s, 3 * size),
+        beyond(s, 4 * size), beyond(s, 5 * size), beyond(s, 6 * size), scratch, joint, mine, more, numbers, size,
     )  # fmt: skip
 
 
@@ -281,9 +283,12 @@ def guessed(known, match, floor, measure, shape, room):
 @plain
 def arrived(trace, last, room, total, components, limits):
     """Whether a start has converged, or has no hope of what is sought."""
-    if settled(trace, last, room.pace, limits) and not growing(room, total, components):
+    if settled(trace, last, room.pace, limits, limits[_TOLERANCE]) and not growing(room, total, components):
         return CONVERGED
-    return HOPELESS if hopeless(trace, last, limits[_SOUGHT]) else RUNNING
+    if hopeless(trace, last, limits[_SOUGHT]):
+        return HOPELESS
+    short = last >= _FEWEST and settled(trace, last, room.pace, limits, (limits[_SOUGHT] - trace[last]) / _DOUBT)
+    return HOPELESS if short and not growing(room, total, components) else RUNNING
 
 
 @plain
@@ -324,7 +329,7 @@ def advanced(
 ):  # fmt: skip
     """Advances the starts [first, last), all arrays given by where they are; see `advance`."""
     numbers, size = sizes[0], sizes[1]
-    room = furnished(scratch, numbers, size, shapes[0], shapes[2], sizes[2])
+    room = furnished(scratch, numbers, size, shapes[0], shapes[2], (sizes[2], sizes[6]))
     for s in range(first, last):
         state, g = beyond(states, s * numbers), group[s]
         copy(state, room.state, numbers)
@@ -382,7 +387,7 @@ def advance(
         notes: Which component collapsed and its weight, or by how much the objective fell, (S, 2).
     """
     numbers, size = states.shape[1], measure.shape[1]
-    scratch = np.zeros(size_of_room(numbers, size, shapes[0], spare))
-    sizes = np.array([numbers, size, spare[0], floor.shape[1], traces.shape[1], shapes.shape[1]])
+    scratch = zeros(size_of_room(numbers, size, shapes[0], spare))
+    sizes = np.array([numbers, size, spare[0], floor.shape[1], traces.shape[1], shapes.shape[1], spare[1]])
     given = places, total, base, floor, measure, group, np.array(calls), shapes, np.array(limits, float), sizes, scratch
     called(advanced, _ADVANCED)(*pointers(*rows, *given, states, traces, ends, notes), first, last)

@@ -53,7 +53,7 @@ def expected(columns, weight, begin, end, state, shape, lanes, joint, spare, sum
         for p in range(first, last):
             likelihood += base * total_of(weight, p * width, width)
         likelihood += expect(
-            columns, weight, first, last, seen, components, features, dense, width, spare, joint, lanes
+            columns, weight, first, last, seen, components, features, dense, shape[5] > 0, width, spare, joint, lanes
         )
         collect(lanes, components, features, dense, own)
         for k in range(components):

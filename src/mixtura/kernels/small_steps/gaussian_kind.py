@@ -1,6 +1,7 @@
 r"""Gaussians on small tables, as the driver calls them: E-step and M-step.
 
-A shape is K, D, rows in a panel, the code of the structure, and the address of its step where it shares a part.
+A shape is K, D, rows in a panel, the code of the structure, the address of its step where it shares a part, and whether
+all rows weigh one.
 """
 
 from ..native.machine import address
@@ -17,8 +18,8 @@ __all__ = ["calls", "shared_step"]
 @plain
 def expected(columns, weight, begin, end, state, shape, lanes, joint, spare, sums, plain):
     """Log-likelihood of the panels [begin, end), and sums about the means and about the origin."""
-    components, features, width, dense = shape[0], shape[1], shape[2], shape[3] >= FULL
-    found = expect(columns, weight, begin, end, state, components, features, dense, width, spare, joint, lanes)
+    components, features, width, dense, alike = shape[0], shape[1], shape[2], shape[3] >= FULL, shape[5] > 0
+    found = expect(columns, weight, begin, end, state, components, features, dense, alike, width, spare, joint, lanes)
     collect(lanes, components, features, dense, sums)
     about_origin(sums, state, components, features, plain)
     return found

@@ -3,12 +3,31 @@ r"""The E-step of one start over a small table: log-likelihood and sums about th
 Rows are stored in panels, feature by feature, so that lanes are rows; a row that fills a panel has weight zero. Every
 sum keeps one number for each lane of a part of a panel until the last one. Factors come divided by
 :math:`\sqrt 2`, so that a log joint is a constant minus a squared length.
+
+With :math:`t_n` the largest log joint of a row and :math:`m_n` the sum of its joints relative to that, between one and
+the number of components, rows that weigh one share a logarithm, :math:`\sum_n t_n + \log \prod_n m_n`.
 """
 
-from ..native.panels import PART, added, fma, load_panel, load_part, multiplied, softmax, splat, store, total
+from ..native.panels import (
+    PART,
+    added,
+    fma,
+    folded,
+    load_panel,
+    load_part,
+    log,
+    lowered,
+    multiplied,
+    splat,
+    store,
+    total,
+    where_negative,
+)
 from ..native.program import plain
 
 __all__ = ["expect"]
+
+_TOGETHER = 8  # panels whose rows share logarithms
 
 
 @plain
@@ -26,7 +45,7 @@ def length(t, at, state, factor, features, dense, width, value):
         z = splat(0.0, value)
         for j in range(0 if dense else i, i + 1):
             z = fma(state[factor + i * features + j], load_panel(t, at + j * width), z)
-        value = value - z * z
+        value = fma(-z, z, value)
     return value
 
 
@@ -42,25 +61,41 @@ def moments(r, t, at, first, second, features, dense, width, lanes):
 
 
 @plain
-def expect(columns, weight, begin, end, state, components, features, dense, width, t, joint, lanes):
-    """Log-likelihood of the panels [begin, end); leaves the sums by lane."""
-    likelihood = splat(0.0, load_panel(weight, 0))
-    square, stretch = features * features, features * width
-    for i in range(components * (1 + features + square)):
-        store(lanes, i * PART, splat(0.0, load_part(weight, 0)))
+def read(columns, share, p, state, components, features, dense, width, t, joint, lanes):
+    """Adds a panel to the sums by lane; returns the largest log joints, and the sums of joints relative to them."""
     means, factors = 2 * components, components * (2 + features)
     first, second = components * PART, components * (1 + features) * PART
-    for p in range(begin, end):
-        share = load_panel(weight, p * width)
-        for k in range(components):
-            residuals(columns, p, state, means + k * features, features, width, t, k * stretch)
-            value = splat(state[components + k], share)
-            value = length(t, k * stretch, state, factors + k * square, features, dense, width, value)
-            store(joint, k * width, value)
-        likelihood = fma(share, softmax(joint, 0, components, width), likelihood)
-        for k in range(components):
-            r = load_panel(joint, k * width) * share
-            store(lanes, k * PART, added(r, load_part(lanes, k * PART)))
-            f, s = first + k * features * PART, second + k * square * PART
-            moments(r, t, k * stretch, f, s, features, dense, width, lanes)
-    return total(likelihood)
+    square, stretch = features * features, features * width
+    for k in range(components):
+        residuals(columns, p, state, means + k * features, features, width, t, k * stretch)
+        value = splat(state[components + k], share)
+        value = length(t, k * stretch, state, factors + k * square, features, dense, width, value)
+        store(joint, k * width, value)
+    top, mass = lowered(joint, 0, components, width)
+    scale = share / mass
+    for k in range(components):
+        r = load_panel(joint, k * width) * scale
+        store(lanes, k * PART, added(r, load_part(lanes, k * PART)))
+        f, s = first + k * features * PART, second + k * square * PART
+        moments(r, t, k * stretch, f, s, features, dense, width, lanes)
+    return top, mass
+
+
+@plain
+def expect(columns, weight, begin, end, state, components, features, dense, alike, width, t, joint, lanes):
+    """Log-likelihood of the panels [begin, end), whose rows weigh one where they are alike; leaves the sums by lane."""
+    likelihood, more = splat(0.0, load_panel(weight, 0)), 0.0
+    for i in range(components * (1 + features + features * features)):
+        store(lanes, i * PART, splat(0.0, load_part(weight, 0)))
+    for first in range(begin, end, _TOGETHER):
+        product = splat(1.0, load_part(weight, 0))
+        for p in range(first, first + _TOGETHER if first + _TOGETHER < end else end):
+            share = load_panel(weight, p * width)
+            top, mass = read(columns, share, p, state, components, features, dense, width, t, joint, lanes)
+            if alike:
+                product = folded(where_negative(-share, mass, splat(1.0, mass)), product)
+            else:
+                top = top + log(mass)
+            likelihood = fma(share, top, likelihood)
+        more += total(log(product))
+    return total(likelihood) + more

@@ -8,6 +8,7 @@ all there may be one that is better than all its neighbours but lower.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from .race import SAME, Raced, distinct
 from .small_flight import SmallFlight
 
 __all__ = ["moved"]
+
+Known = Callable[[], SmallFlight[Any]]
+"""An optimum, made when it is called for."""
 
 _ROUNDS = 20  # a bound that is hardly ever met: each round but one must gain
 _IDLE = 2  # rounds without a gain after which the search ends
@@ -40,21 +44,21 @@ def moved(found: Raced[SmallFlight[Any]], total: Array) -> tuple[SmallFlight[Any
     return (_climbed(known, total), False) if known else (best, True)
 
 
-def _climbed(known: list[SmallFlight[Any]], total: Array) -> SmallFlight[Any]:
+def _climbed(known: list[Known], total: Array) -> SmallFlight[Any]:
     """The best of the optima that are known, best first, and of those that moves from them lead to."""
-    best, idle, improved = known[0], 0, False
+    best, idle, improved = known[0](), 0, False
     for _ in range(_ROUNDS):
         sought = best.objective[0, 0] + SAME / total[0]
-        tried = known.pop(0).moves.finished(sought=sought)
+        tried = known.pop(0)().moves.finished(sought=sought)
         better = _optima(tried, tried.objective >= sought, total)
-        best, idle, improved = (better[0], 0, True) if better else (best, idle + 1, improved)
+        best, idle, improved = (better[0](), 0, True) if better else (best, idle + 1, improved)
         known = [*better, *known]
         if idle == 1 + improved or not known or tried.interrupted:
             break
     return best
 
 
-def _left(spurious: SmallFlight[Any], total: Array) -> list[SmallFlight[Any]]:
+def _left(spurious: SmallFlight[Any], total: Array) -> list[Known]:
     """The optima of the data's that moves from a spurious one lead to, best first."""
     tried = spurious.moves.advanced(_SHORT)
     tried = tried.chosen(~tried.spurious(total))
@@ -62,7 +66,7 @@ def _left(spurious: SmallFlight[Any], total: Array) -> list[SmallFlight[Any]]:
     return _optima(near, np.isfinite(near.objective), total)
 
 
-def _optima(flight: SmallFlight[Any], which: Array, total: Array) -> list[SmallFlight[Any]]:
+def _optima(flight: SmallFlight[Any], which: Array, total: Array) -> list[Known]:
     """Optima of the data's among some starts, best first, each once."""
     which = which & (flight.ends == End.CONVERGED)
     if not which.any():

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from torch import Tensor
 
 from ...data import Rows
-from ...kernels.small import End, Limits, Outcome, States
+from ...kernels.small import End, Limits, Outcome, States, put
 from ...mixture import Mixture
 from ..loop.leaps import REASONS, described, noted, told
 from ..loop.method import Method
@@ -28,6 +29,7 @@ from .small_traces import Traces
 
 __all__ = ["SmallFlight", "flown", "leap"]
 
+_RUNNING, _CONVERGED = int(End.RUNNING), int(End.CONVERGED)
 _STRETCH = 100  # updates in a call, after which Ctrl-C is heard
 StatesT = TypeVar("StatesT", bound=States)
 _KINDS: tuple[type[Kind], ...] = GaussianKind, GapsKind, LogNormalKind, MemberKind, CountKind, RegressionKind
@@ -75,16 +77,16 @@ class SmallFlight(Flight, Generic[StatesT]):
     def of(cls, method: Method, kind: Kind, starts: StatesT, groups: int) -> SmallFlight[StatesT]:
         """Starts that nothing was done with."""
         count = len(starts)
-        nothing = np.full(count, -np.inf), Traces(), np.full(count, End.RUNNING), np.zeros((count, 2))
+        nothing = np.full(count, -np.inf), Traces.of_none(count), np.full(count, _RUNNING), np.zeros((count, 2))
         return cls(method, kind, starts, groups, *nothing)
 
     @cached_property
     def objective(self) -> Array:  # type: ignore[override]
-        broken = (self.ends != End.RUNNING) & (self.ends != End.CONVERGED)
+        broken = self.ends > _CONVERGED
         return np.where(broken, -np.inf, self.last).reshape(self.groups, -1)
 
     def advanced(self, updates: int, sought: float = -np.inf) -> Self:
-        going = np.flatnonzero(self.ends == End.RUNNING)
+        going = np.flatnonzero(self.ends == _RUNNING)
         if not len(going):
             return self
         limits = Limits(updates, self.method.tolerance, self.method.accelerated, sought)
@@ -95,15 +97,14 @@ class SmallFlight(Flight, Generic[StatesT]):
             return replace(self, interrupted=True)
 
     def _with(self, going: Array, moved: StatesT, found: Outcome) -> Self:
-        states, last, ends, notes = (part.copy() for part in (self.starts.states, self.last, self.ends, self.notes))
-        states[going], ends[going], notes[going] = moved.states, found.ends, found.notes
-        last[going] = np.fmax(last[going], found.last)
-        starts, traces = replace(self.starts, states=states), self.traces.further(len(ends), going, found)
-        return replace(self, starts=starts, last=last, traces=traces, ends=ends, notes=notes)
+        traces, starts = self.traces.further(going, found), self.starts.put(going, moved)
+        last = put(self.last, going, np.fmax(self.last[going], found.last))
+        ends, notes = put(self.ends, going, found.ends), put(self.notes, going, found.notes)
+        return type(self)(self.method, self.kind, starts, self.groups, last, traces, ends, notes)
 
     def finished(self, report: Report | None = None, sought: float = -np.inf) -> Self:
         flight, made, most = self, 0, self.method.max_iterations
-        while made < most and (flight.ends == End.RUNNING).any() and not flight.interrupted:
+        while made < most and (flight.ends == _RUNNING).any() and not flight.interrupted:
             seen = len(flight.traces.pieces)
             flight = flight.advanced(min(_STRETCH, most - made), sought)
             for piece in flight.traces.pieces[seen:]:
@@ -114,14 +115,16 @@ class SmallFlight(Flight, Generic[StatesT]):
     def kept(self, index: Array) -> Self:
         width = len(self.ends) // self.groups
         flat = (index + np.arange(self.groups)[:, None] * width).reshape(-1)
-        last, ends, notes = (part[flat] for part in (self.last, self.ends, self.notes))
-        starts, traces = self.starts.take(flat), self.traces.kept(flat)
-        return replace(self, starts=starts, last=last, traces=traces, ends=ends, notes=notes)
+        starts, parts = self.starts.take(flat), self._parts(flat)
+        return type(self)(self.method, self.kind, starts, self.groups, *parts, self.interrupted)
 
     def alone(self, lines: Array, kind: Kind, starts: States) -> SmallFlight[Any]:
         """Some of the lines as a flight of one group, of that kind and with these starts."""
-        parts = self.last[lines], self.traces.kept(lines), self.ends[lines], self.notes[lines]
-        return SmallFlight(self.method, kind, starts, 1, *parts, self.interrupted)
+        return SmallFlight(self.method, kind, starts, 1, *self._parts(lines), self.interrupted)
+
+    def _parts(self, lines: Array) -> tuple[Array, Traces, Array, Array]:
+        """What is known of some of the lines."""
+        return self.last[lines], self.traces.kept(lines), self.ends[lines], self.notes.take(lines, 0)
 
     @property
     def first(self) -> Self:
@@ -133,9 +136,9 @@ class SmallFlight(Flight, Generic[StatesT]):
         return self if which.all() else self.kept(np.flatnonzero(which[0])[None])
 
     @property
-    def each(self) -> list[SmallFlight[Any]]:
-        """The starts of a single group, one by one."""
-        return [self.kept(np.array([[line]])) for line in range(len(self.ends))]
+    def each(self) -> list[Callable[[], Self]]:
+        """The starts of a single group, one by one, each made when it is called for."""
+        return [partial(self.kept, np.array([[line]])) for line in range(len(self.ends))]
 
     @property
     def moves(self) -> SmallFlight[Any]:

@@ -71,12 +71,12 @@ def spurious(weights: Array, mean: Array, covariance: Array, total: Array) -> Ar
     features, rows = mean.shape[-1], weights * total[:, None]
     lag = mean - (weights[..., None] * mean).sum(1, keepdims=True)
     whole = (weights[..., None, None] * (covariance + lag[..., None] * lag[..., None, :])).sum(1)
-    few = rows < features + _FEWEST
-    if (_width(weights, whole, covariance) >= _THIN).all():
+    few, some = rows < features + _FEWEST, rows < 4 * (features + 1)
+    if (_width(weights, whole, covariance) >= np.where(some, _THIN, _PLANE)).all():
         return few
     sound = np.isfinite(whole).all((-1, -2)) & (np.diagonal(whole, axis1=1, axis2=2) > 0).all(-1)
     least = _relative(np.where(sound[:, None, None], whole, np.eye(features)), covariance)
-    thin = (rows < 4 * (features + 1)) & (least < _THIN)
+    thin = some & (least < _THIN)
     return few | thin | (least < _PLANE) | ~sound[:, None]
 
 
