@@ -86,6 +86,8 @@ MENDED = {
     "labels behind gaps in single precision": 57287,
     "starts from rows at one place": 25071,
     "a posterior in double that is read in single precision": 105775,
+    "a law of extrapolated successes": 300390,
+    "a law of extrapolated categories": 301136,
     "a pivot that is rounding": 114735,
     "a wide component of which rounding leaves no width": 1538,
     "a far row behind shifts, by differences of its square": 52208,

@@ -109,6 +109,9 @@ class Binomial(Counts, ExponentialFamily):
     def prior_log_normaliser(self, strength: Tensor, total: Tensor) -> Tensor:
         return log_beta(total, strength * self.total_count - total)
 
+    def prior_exists(self, strength: Tensor, total: Tensor) -> Tensor:
+        return (total > 0) & (total < strength * self.total_count)
+
     def prior_draw(self, strength: Tensor, total: Tensor, generator: Generator | None) -> Binomial:
         return self._replace(probs=interior(beta(total, strength * self.total_count - total, generator)))
 

@@ -110,6 +110,10 @@ class ExponentialFamily(Component):
         """
         raise self._no("conjugate law")
 
+    def prior_exists(self, strength: Tensor, total: Tensor) -> Tensor:
+        """Tells for each number of the total whether the conjugate law of those parameters is one."""
+        return total > 0
+
     def prior_draw(self, strength: Tensor, total: Tensor, generator: Generator | None) -> Self:
         """Draws members from the conjugate law of those parameters."""
         raise self._no("conjugate law")

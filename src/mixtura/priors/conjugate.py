@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Generator, Tensor
 
 from .._value import Value
@@ -96,6 +97,14 @@ class ConjugatePosterior(Value, ABC):
             NotClosedForm: If they have no closed form; full Gaussians and numbers have.
         """
         raise NotClosedForm("Only full Gaussians and Normal components have a closed-form posterior predictive law.")
+
+    @property
+    def proper(self) -> Tensor:
+        """Whether each component has a law at all: ``(*B, K)``, or one for all, which sums of rows always give.
+
+        Sums that were extrapolated may not.
+        """
+        return torch.ones((), dtype=torch.bool)
 
     @abstractmethod
     def divergence(self, prior: ComponentsPrior) -> Tensor:

@@ -131,6 +131,10 @@ class ExponentialPosterior(ConjugatePosterior):
         """The components at the posterior mean of the mean parameters, which is the mode."""
         return self.mode()
 
+    @property
+    def proper(self) -> Tensor:
+        return self.template.prior_exists(*self._parameters).reshape(*self.strength.shape, -1).all(-1)
+
     def draw(self, generator: Generator | None = None) -> ExponentialFamily:
         return self.template.prior_draw(*self._parameters, generator).to(self.template.dtype)
 

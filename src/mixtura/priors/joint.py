@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Generator, Tensor
@@ -73,6 +74,10 @@ class JointPosterior(ConjugatePosterior):
     def mean(self) -> Component:
         """The product of the parts' means."""
         return self.template._replace(parts=tuple(part.mean for part in self.parts))
+
+    @property
+    def proper(self) -> Tensor:
+        return reduce(torch.logical_and, (part.proper for part in self.parts))
 
     def draw(self, generator: Generator | None = None) -> Component:
         return self.template._replace(parts=tuple(part.draw(generator) for part in self.parts))

@@ -159,6 +159,10 @@ class NormalInverseGammaPosterior(ConjugatePosterior):
         divisor = self.shape - 1
         return self._components(self.location, self.rate / divisor.where(divisor > 0, torch.nan))
 
+    @property
+    def proper(self) -> Tensor:
+        return torch.linalg.cholesky_ex(self.precision).info == 0
+
     def draw(self, generator: Generator | None = None) -> LinearRegression:
         variance = self.rate / gamma(self.shape, generator)
         noise = torch.randn(self.location.shape, dtype=torch.float64, device=variance.device, generator=generator)

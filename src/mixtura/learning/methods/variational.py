@@ -188,12 +188,10 @@ class Variational(Method):
         return statistics.log_likelihood - state.divergence(self.settled)
 
     def collapsed(self, state: State, floor: Tensor) -> Tensor:
-        """No component of a posterior can: the prior holds it."""
-        return (
-            torch.zeros_like(state.rows, dtype=torch.bool)
-            if isinstance(state, Posterior)
-            else super().collapsed(state, floor)
-        )
+        """No component of a posterior can, for the prior holds it: but sums that are none of rows may give no law."""
+        if isinstance(state, Posterior):
+            return (~state.components.proper).expand_as(state.rows)
+        return super().collapsed(state, floor)
 
     def mixture(self, state: Posterior) -> Mixture:
         return state.mean
