@@ -22,7 +22,7 @@ from .plan import Plan
 from .reference import Reference
 from .sums import Sums
 
-__all__ = ["Compiled", "compiled_module", "regression_module", "small_module", "traced_module"]
+__all__ = ["Compiled", "box_module", "compiled_module", "regression_module", "small_module", "traced_module"]
 
 _WORTH = 4_000_000  # about a millisecond in torch, a tenth of that compiled
 _WORTH_ERRORS = 20_000  # rows times components with errors by row
@@ -117,6 +117,14 @@ def regression_module(name: str) -> ModuleType | None:
     if small_module("codes") is None:
         return None
     return import_module(f".regression_steps.{name}", __package__)
+
+
+@lru_cache
+def box_module(name: str) -> ModuleType | None:
+    """A module of passes over rows in boxes; none where there is none for small tables either."""
+    if small_module("codes") is None:
+        return None
+    return import_module(f".box_steps.{name}", __package__)
 
 
 @lru_cache

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..kernels.boxes import known_in_boxes, serves_boxes
 from . import narrow_boxes
 from .narrow_boxes import MOST, product, sides
 
@@ -133,22 +134,38 @@ def in_box(mean: Tensor, covariance: Tensor, low: Tensor, high: Tensor, draws: i
         draws: The number of quasi-random points where several correlated coordinates lie between limits.
     """
     rows, components, features = len(low), mean.shape[-2], mean.shape[-1]
-    out = InBox(
-        mean.new_empty(rows, components),
-        mean.new_empty(rows, components, features),
-        mean.new_empty(rows, components, features, features),
-    )
+    room = mean.new_empty(rows, components), *(mean.new_empty(components, rows, *[features] * i) for i in (1, 2))
+    out = InBox(room[0], room[1].transpose(0, 1), room[2].transpose(0, 1))
     free = (low == -torch.inf) & (high == torch.inf)
     kind = torch.where(low == high, 0, torch.where(free, 2, 1))
     for pattern, index in _groups(kind):
-        known = [(pattern == which).nonzero().squeeze(-1).tolist() for which in (0, 1)]
-        size = max(1, _BYTES // (8 * components * max(1, features) * (draws if len(known[1]) > 1 else features)))
-        for some in index.split(size):
-            m, c = (tensor if len(tensor) == 1 else tensor[some] for tensor in (mean, covariance))
-            part = _pattern(m, c, low[some], high[some], known[0], known[1], draws)
-            for whole, piece in zip(out, part, strict=True):
-                whole[some] = piece
+        points, between = ((pattern == which).nonzero().squeeze(-1).tolist() for which in (0, 1))
+        if serves_boxes((mean, covariance), (low, high), len(between)):
+            known_in_boxes((mean, covariance), (low, high), index, (points, between), room)
+        else:
+            _by_parts(mean, covariance, low, high, index, points, between, draws, out)
     return out
+
+
+def _by_parts(
+    mean: Tensor,
+    covariance: Tensor,
+    low: Tensor,
+    high: Tensor,
+    index: Tensor,
+    points: list[int],
+    between: list[int],
+    draws: int,
+    out: InBox,
+) -> None:
+    """Writes what is known of rows of one pattern, some at a time."""
+    components, features = mean.shape[-2:]
+    size = max(1, _BYTES // (8 * components * max(1, features) * (draws if len(between) > 1 else features)))
+    for some in index.split(size):
+        m, c = (tensor if len(tensor) == 1 else tensor[some] for tensor in (mean, covariance))
+        part = _pattern(m, c, low[some], high[some], points, between, draws)
+        for whole, piece in zip(out, part, strict=True):
+            whole[some] = piece
 
 
 def _groups(kind: Tensor) -> list[tuple[Tensor, Tensor]]:

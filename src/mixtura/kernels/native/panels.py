@@ -32,6 +32,7 @@ __all__ = [
     "smallest",
     "softmax",
     "multiplied",
+    "root",
     "splat",
     "store",
     "total",
@@ -44,6 +45,7 @@ WIDTH, PART = lanes.lanes(8)
 _PANEL, _PART = ir.VectorType(REAL, WIDTH), ir.VectorType(REAL, PART)
 
 largest, exp, log, total = named(lanes.largest), named(lanes.exp), named(lanes.log), named(lanes.total)
+root = named(lanes.root)
 
 
 def _place(builder: Any, numbers: Any, index: Any, kind: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Compiled passes over Gaussian vectors that are known to lie in boxes."""

@@ -1,0 +1,163 @@
+"""Boxes in lanes: put there, worked out together when a panel is full, and taken out again."""
+
+import math
+from typing import NamedTuple
+
+from ..native.panels import WIDTH, beyond, load_panel, store
+from ..native.program import plain
+from .conditioning import settle
+from .in_turn import LIMITS, SUMS, in_turn
+from .narrow import narrow
+from .shape import CENTRE, ENDS, FACES, SPREAD, counts_of
+
+__all__ = ["LANE", "STATE", "Lanes", "flush", "put_narrow", "put_wide"]
+
+_OWNER = LIMITS + SUMS  # of a lane: component, row, logarithm, where its box is, w of recorded coordinates
+_MIDDLE, _W = _OWNER + 3, _OWNER + 6
+LANE = _W
+"""Numbers of a lane, beside one for each feature."""
+
+STATE = 3
+"""What `Lanes.state` holds: how many there are, and how wide the widest of the first two coordinates is."""
+
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+_FURTHEST = 18.0  # scales that an interval spans at most of a normal law
+
+
+class Lanes(NamedTuple):
+    """Boxes that are worked out together.
+
+    Attributes:
+        numbers: What `in_turn` or `narrow` reads and writes, and whose it is.
+        state: See `STATE`.
+        shape: What turns the coordinates of the sums into w; see `shape`.
+        shared: Weights of nodes of narrow boxes.
+        nodes: Nodes of each of their coordinates; none where boxes are worked out in turn.
+        powers: Room for `narrow`.
+    """
+
+    numbers: int
+    state: int
+    shape: int
+    shared: int
+    nodes: int
+    powers: int
+
+
+@plain
+def put(job, lanes, k, row, log_prob, room):
+    """Says whose the next lane is; returns it."""
+    lane = int(lanes.state[0])
+    lanes.state[0] += 1
+    mine = beyond(lanes.numbers, lane)
+    mine[_OWNER * WIDTH], mine[(_OWNER + 1) * WIDTH], mine[(_OWNER + 2) * WIDTH] = k, row, log_prob
+    for i in range(job.points):
+        mine[(_W + i) * WIDTH] = room[i]
+    return mine
+
+
+@plain
+def put_narrow(job, lanes, k, row, log_prob, room):
+    """Puts a narrow box into the next lane: slopes, and where it is."""
+    mine, at = put(job, lanes, k, row, log_prob, room), beyond(room, job.features)
+    for i in range(3):
+        mine[i * WIDTH], mine[(_MIDDLE + i) * WIDTH] = at[CENTRE + 3 + i], at[CENTRE + i]
+
+
+@plain
+def put_wide(job, lanes, k, row, log_prob, matrix, shape, room):
+    """Puts any box into the next lane: limits and factor in units of the factor's diagonal."""
+    blank, features, points = 3 - job.inside, job.features, job.points
+    log_prob -= (job.inside - 1) * _HALF_LOG_TWO_PI  # the last coordinate brings its own
+    mine, at = put(job, lanes, k, row, log_prob, room), beyond(room, features + ENDS)
+    for i in range(3):
+        mine[2 * i * WIDTH], mine[(2 * i + 1) * WIDTH], mine[(6 + i) * WIDTH] = -1.0, 1.0, 0.0
+    for i in range(job.inside):
+        own, place = (points + i) * features + points, blank + i
+        low, high = at[i] / matrix[own + i], at[3 + i] / matrix[own + i]
+        mine[2 * place * WIDTH], mine[(2 * place + 1) * WIDTH] = low, high
+        for j in range(i):
+            mine[(5 + place + blank + j) * WIDTH] = matrix[own + j] / matrix[own + i]
+        span = (high - low if high - low < _FURTHEST else _FURTHEST) * matrix[own + i] * shape[FACES + place]
+        if place < 2 and span > lanes.state[1 + place]:
+            lanes.state[1 + place] = span
+
+
+@plain
+def fill(lanes, used):
+    """Lanes without a box take what the first one is given."""
+    for i in range(LIMITS):
+        for lane in range(used, WIDTH):
+            lanes.numbers[i * WIDTH + lane] = lanes.numbers[i * WIDTH]
+
+
+@plain
+def rule(span, most):
+    """Nodes that serve an interval of so many scales to about ten digits, and into how many pieces it is cut."""
+    if span > 20.0:
+        return 64, (int(span / 20.0) + 1 if span < 20.0 * (most - 1) else most)
+    if span > 5.0:
+        return (40 if span > 10.0 else 28), 1
+    return (16 if span > 2.0 else 10 if span > 1.0 else 8 if span > 0.4 else 6), 1
+
+
+@plain
+def flush(job, lanes, matrices, room):
+    """Works out the boxes, writes what is known of their rows, and empties the lanes."""
+    used, numbers = int(lanes.state[0]), lanes.numbers
+    if used == 0:
+        return 0
+    fill(lanes, used)
+    sums, level = beyond(numbers, LIMITS * WIDTH), (_OWNER + 2) * WIDTH
+    if lanes.nodes > 0:
+        narrow(numbers, counts_of(job, lanes.nodes), lanes.shared, job.given, lanes.powers, sums)
+    else:
+        most = 8 if job.inside == 2 else 2
+        first = rule(lanes.state[1], most) if job.inside > 2 else (1, 1)
+        top = in_turn(numbers, sums, first, rule(lanes.state[2], most) if job.inside > 1 else (1, 1), job.given)
+        store(numbers, level, load_panel(numbers, level) + top)
+    for lane in range(used):
+        take(job, lanes, lane, matrices, room)
+    for i in range(STATE):
+        lanes.state[i] = 0.0
+    return 0
+
+
+@plain
+def take(job, lanes, lane, matrices, room):
+    """Writes what is known of the row of a lane."""
+    mine, blank = beyond(lanes.numbers, lane), 3 - job.inside
+    k, row = int(mine[_OWNER * WIDTH]), int(mine[(_OWNER + 1) * WIDTH])
+    for i in range(job.points):
+        room[i] = mine[(_W + i) * WIDTH]
+    mass, spread = mine[LIMITS * WIDTH], beyond(room, job.features + SPREAD)
+    for i in range(blank, 3):
+        value = mine[(_MIDDLE + i) * WIDTH]
+        for j in range(blank, 3):
+            value += lanes.shape[i * 3 + j] * mine[(LIMITS + 1 + j) * WIDTH] / mass
+        room[job.points + i - blank] = value
+    turned(mine, mass, lanes.shape, blank, spread)
+    log_prob = mine[(_OWNER + 2) * WIDTH] + math.log(mass)
+    matrix = beyond(matrices, k * job.features * job.features)
+    settle(job, k, row, matrix, room, spread, log_prob, beyond(room, job.features + SPREAD + 9))
+
+
+@plain
+def turned(mine, mass, shape, blank, spread):
+    """Writes the covariance of w, (3, 3), from sums of its coordinates."""
+    for i in range(blank, 3):
+        for j in range(blank, i + 1):
+            value = 0.0
+            for a in range(blank, i + 1):
+                for b in range(blank, j + 1):
+                    value += shape[i * 3 + a] * shape[j * 3 + b] * shared_by(mine, mass, a, b)
+            spread[(i - blank) * 3 + j - blank] = value
+            spread[(j - blank) * 3 + i - blank] = value
+
+
+@plain
+def shared_by(mine, mass, a, b):
+    """The covariance of two coordinates of the sums."""
+    high, low = (a, b) if a > b else (b, a)
+    both = mine[(LIMITS + 4 + high * (high + 1) // 2 + low) * WIDTH] / mass
+    return both - mine[(LIMITS + 1 + a) * WIDTH] / mass * (mine[(LIMITS + 1 + b) * WIDTH] / mass)
