@@ -11,7 +11,8 @@ all. Given the recorded ones the others are Gaussian; given those between limits
 with one coordinate between limits is exact. For two or more that are correlated, with covariance :math:`LL^\top`, the
 integral over :math:`z = L^{-1}x` is taken one coordinate after the other, the last exactly: by Gauss-Legendre nodes in
 each, as many as its widest interval needs, while all together are few; and otherwise by sequential sampling (Geweke,
-Hajivassiliou and Keane: see Genz and Bretz, 2009) on a fixed set of quasi-random points.
+Hajivassiliou and Keane: see Genz and Bretz, 2009) on a fixed set of quasi-random points. Up to three such coordinates
+are worked out by machine code (`kernels.boxes`) where no gradient is asked for.
 """
 
 from __future__ import annotations
@@ -134,8 +135,9 @@ def in_box(mean: Tensor, covariance: Tensor, low: Tensor, high: Tensor, draws: i
         draws: The number of quasi-random points where several correlated coordinates lie between limits.
     """
     rows, components, features = len(low), mean.shape[-2], mean.shape[-1]
-    room = mean.new_empty(rows, components), *(mean.new_empty(components, rows, *[features] * i) for i in (1, 2))
-    out = InBox(room[0], room[1].transpose(0, 1), room[2].transpose(0, 1))
+    first, second = (mean.new_empty(components, rows, *[features] * i) for i in (1, 2))
+    room = mean.new_empty(rows, components), first, second
+    out = InBox(room[0], first.transpose(0, 1), second.transpose(0, 1))
     free = (low == -torch.inf) & (high == torch.inf)
     kind = torch.where(low == high, 0, torch.where(free, 2, 1))
     for pattern, index in _groups(kind):

@@ -1,12 +1,10 @@
 r"""A panel of Gaussian vectors in boxes, one coordinate after the other, the last exactly.
 
-With :math:`x = Lz`, the limits of :math:`z_1` are given, those of :math:`z_2` depend on it, those of :math:`z_3` on both.
-The first two are put at Gauss-Legendre nodes of what matters of their intervals. A panel holds, for each of its boxes,
-limits in units of L's diagonal and what L has beside it in the same units, then ten sums: of one, z, and z z'. Boxes of
-fewer coordinates stand at the end, behind coordinates with one node at zero.
+With :math:`x = Lz`, the limits of :math:`z_1` are given, those of :math:`z_2` depend on it, those of :math:`z_3` on
+both. The first two are put at Gauss-Legendre nodes of what matters of their intervals. A panel holds, for each of its
+boxes, limits in units of L's diagonal and what L has beside it in the same units, then ten sums: of one, z, and z z'.
+Boxes of fewer coordinates stand at the end, behind coordinates with one node at zero.
 """
-
-import math
 
 from ..native.panels import WIDTH, exp, fma, largest, load_panel, splat, store, total, where_negative
 from ..native.program import plain

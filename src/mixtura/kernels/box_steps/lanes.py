@@ -21,7 +21,7 @@ STATE = 3
 """What `Lanes.state` holds: how many there are, and how wide the widest of the first two coordinates is."""
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
-_FURTHEST = 18.0  # scales that an interval spans at most of a normal law
+_REACH = 9.0  # scales beyond the nearest point of an interval that leave nothing of its probability
 
 
 class Lanes(NamedTuple):
@@ -78,9 +78,33 @@ def put_wide(job, lanes, k, row, log_prob, matrix, shape, room):
         mine[2 * place * WIDTH], mine[(2 * place + 1) * WIDTH] = low, high
         for j in range(i):
             mine[(5 + place + blank + j) * WIDTH] = matrix[own + j] / matrix[own + i]
-        span = (high - low if high - low < _FURTHEST else _FURTHEST) * matrix[own + i] * shape[FACES + place]
+        span = spanned_by(low, high, i == 0, matrix[own + i] * shape[FACES + place])
         if place < 2 and span > lanes.state[1 + place]:
             lanes.state[1 + place] = span
+
+
+@plain
+def spanned_by(low, high, known, bends):
+    """Scales that what matters of an interval spans, and a half of the fall of the density's logarithm on either side.
+
+    Arguments:
+        low: The lower limit, in scales given the coordinates before.
+        high: The upper limit.
+        known: Whether the limits are these, or depend on coordinates before.
+        bends: How many scales given all other coordinates make one given those before.
+    """
+    near = 0.0
+    if known:
+        near = low if low > 0.0 else -high if high < 0.0 else 0.0
+    width = high - low
+    if known or width > 2 * _REACH:
+        reach = math.sqrt(near * near + _REACH * _REACH)
+        width = (high if high < reach else reach) - (low if low > -reach else -reach)
+    if known:
+        return bends * width + near * width / 4
+    steep = 2.5 * width
+    most = (_REACH * _REACH - width * width) / 8
+    return bends * width + (steep if steep < most else most if most > 0.0 else 0.0)
 
 
 @plain
@@ -93,12 +117,13 @@ def fill(lanes, used):
 
 @plain
 def rule(span, most):
-    """Nodes that serve an interval of so many scales to about ten digits, and into how many pieces it is cut."""
+    """Nodes that serve so many scales to about ten digits, and into how many pieces they are cut."""
     if span > 20.0:
-        return 64, (int(span / 20.0) + 1 if span < 20.0 * (most - 1) else most)
-    if span > 5.0:
-        return (40 if span > 10.0 else 28), 1
-    return (16 if span > 2.0 else 10 if span > 1.0 else 8 if span > 0.4 else 6), 1
+        pieces = int(span / 60.0) + 1 if span < 60.0 * (most - 1) else most
+        return (64 if span > 26.0 else 48), pieces
+    if span > 7.0:
+        return (40 if span > 14.0 else 28 if span > 11.0 else 24), 1
+    return (16 if span > 3.0 else 10 if span > 1.5 else 8 if span > 0.5 else 6), 1
 
 
 @plain
@@ -112,7 +137,7 @@ def flush(job, lanes, matrices, room):
     if lanes.nodes > 0:
         narrow(numbers, counts_of(job, lanes.nodes), lanes.shared, job.given, lanes.powers, sums)
     else:
-        most = 8 if job.inside == 2 else 2
+        most = 8 if job.inside == 2 else 3
         first = rule(lanes.state[1], most) if job.inside > 2 else (1, 1)
         top = in_turn(numbers, sums, first, rule(lanes.state[2], most) if job.inside > 1 else (1, 1), job.given)
         store(numbers, level, load_panel(numbers, level) + top)

@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from ..native.panels import exp, fma, largest, load_panel, root, smallest, splat, total, where_negative
+from ..native.panels import exp, fma, largest, root, smallest, splat, total, where_negative
 from ..native.program import plain
 from ..small_steps.calls import Array
 

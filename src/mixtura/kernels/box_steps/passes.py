@@ -17,7 +17,7 @@ from .conditioning import Job, about, conditioned, settle
 from .lanes import LANE, STATE, Lanes, flush, put_narrow, put_wide
 from .narrow import MOST_NODES, STRETCH, constants
 from .normal_law import tables
-from .shape import CENTRE, ROOM, SHAPE, SPREAD, WITHIN, counts_of, level_at, shape_of
+from .shape import CENTRE, ROOM, SHAPE, WITHIN, counts_of, level_at, shape_of
 
 __all__ = ["MOST_INSIDE", "known_in_boxes"]
 
@@ -114,8 +114,8 @@ def known_in_boxes(
     Arguments:
         limits: Lower and upper limits (N, D), equal where a value was recorded.
         law: Means (K, D) and covariances (K, D, D).
-        kind: The coordinates in order, recorded, between limits and free; and N, K, D, how many are recorded and between
-            limits, and whether boxes are all of one size.
+        kind: The coordinates in order, recorded, between limits and free; and N, K, D, how many are recorded and how
+            many between limits, and whether boxes are all of one size.
         index: Which rows are of that kind.
         begin: The first of them.
         end: The one after the last.

@@ -7,7 +7,7 @@ import math
 
 from ..native.panels import beyond
 from ..native.program import plain
-from .narrow import MOST_NODES, level_of
+from .narrow import level_of
 
 __all__ = ["CENTRE", "ENDS", "FACES", "ROOM", "SHAPE", "SPREAD", "WITHIN", "counts_of", "level_at", "shape_of"]
 
