@@ -13,11 +13,23 @@ import numpy as np
 from llvmlite import ir
 
 from ..native.machine import called
-from ..native.panels import WIDTH, beyond
+from ..native.panels import (
+    PART,
+    WIDTH,
+    beyond,
+    load_panel,
+    load_part,
+    multiplied,
+    smallest,
+    splat,
+    store,
+    total,
+)
 from ..native.program import plain
 from ..native.values import INT, NUMBERS, VOID, WHOLE
-from .calls import Array, pointers
-from .lloyd import assign, distance, moved, refill
+from .calls import Array, pointers, zeros
+from .lloyd import moved
+from .nearest import assign, coordinate, refill, squared
 
 __all__ = ["seed"]
 
@@ -27,72 +39,83 @@ _STILL = 1e-12  # by how much squared distances fall, for each row, where centre
 
 
 @plain
-def drawn(weight, far, rows, total, uniform):
+def drawn(weight, far, rows, total_far, uniform):
     """The row at a share of the sum of weights times distances; the last one that counts where all are zero."""
-    left, last = uniform * total, 0
-    for n in range(rows):
-        if weight[n] > 0.0:
-            last = n
-            left -= weight[n] * far[n]
-            if left < 0.0:
-                return n
-    return last
+    left, n = uniform * total_far, rows - 1
+    for p in range((rows + WIDTH - 1) // WIDTH):
+        part = total(load_panel(weight, p * WIDTH) * load_panel(far, p * WIDTH))
+        if left - part < 0.0:
+            for row in range(p * WIDTH, (p + 1) * WIDTH):
+                left -= weight[row] * far[row]
+                if left < 0.0:
+                    return row
+        else:
+            left -= part
+    while n > 0 and not weight[n] > 0.0:
+        n -= 1
+    return n
 
 
 @plain
-def nearer(x, weight, rows, features, at, first, far, out):
-    """Squared distances to the nearest centre if a row is the next one; returns their sum by weight."""
-    total = 0.0
-    for n in range(rows):
-        squared = distance(x, n * features, x, at * features, features)
-        out[n] = squared if first or squared < far[n] else far[n]
-        total += weight[n] * out[n]
-    return total
+def nearer(x, weight, panels, features, centre, first, far, out):
+    """Squared distances to the nearest centre if another is the next one; returns their sum by weight."""
+    found = splat(0.0, load_part(weight, 0))
+    for p in range(panels):
+        value = squared(x, p, features, centre, 0)
+        if not first:
+            value = smallest(value, load_panel(far, p * WIDTH))
+        store(out, p * WIDTH, value)
+        found = multiplied(load_panel(weight, p * WIDTH), value, found)
+    return total(found)
 
 
 @plain
-def best_of(x, weight, rows, features, uniforms, count, first, far, tried):
+def best_of(x, weight, rows, features, uniforms, count, first, far, tried, centre):
     """The best of so many rows as the next centre; distances to the nearest centre are then those with it."""
-    best, least, total = -1, 0.0, 0.0
-    for n in range(rows):
-        total += weight[n] * far[n]
-    kept = beyond(tried, rows if count > 1 else 0)
+    panels, best, least, found = (rows + WIDTH - 1) // WIDTH, -1, 0.0, splat(0.0, load_part(weight, 0))
+    kept = beyond(tried, panels * WIDTH if count > 1 else 0)
+    for p in range(panels):
+        found = multiplied(load_panel(weight, p * WIDTH), load_panel(far, p * WIDTH), found)
     for c in range(count):
-        at = drawn(weight, far, rows, total, uniforms[c])
-        rest = nearer(x, weight, rows, features, at, first, far, tried)
+        at = drawn(weight, far, rows, total(found), uniforms[c])
+        for d in range(features):
+            centre[d] = coordinate(x, at, d, features)
+        rest = nearer(x, weight, panels, features, centre, first, far, tried)
         if best < 0 or rest < least:
             best, least = at, rest
-            for n in range(rows if count > 1 else 0):
-                kept[n] = tried[n]
-    for n in range(rows):
-        far[n] = kept[n]
+            for p in range(panels if count > 1 else 0):
+                store(kept, p * WIDTH, load_panel(tried, p * WIDTH))
+    for p in range(panels):
+        store(far, p * WIDTH, load_panel(kept, p * WIDTH))
     return best
 
 
 @plain
-def chosen(x, weight, rows, features, uniforms, candidates, components, anywhere, mean, far, tried):
+def chosen(x, weight, rows, features, uniforms, candidates, components, anywhere, mean, far, tried, centre):
     """Centres, each far from those before it, or anywhere else."""
-    for n in range(rows):
+    for n in range((rows + WIDTH - 1) // WIDTH * WIDTH):
         far[n] = 1.0
     for k in range(components):
         several = candidates if k > 0 and not anywhere else 1
         draws = beyond(uniforms, k * candidates)
-        at = best_of(x, weight, rows, features, draws, several, k == 0, far, tried)
+        at = best_of(x, weight, rows, features, draws, several, k == 0, far, tried, centre)
         for d in range(features):
-            mean[k * features + d] = x[at * features + d]
+            mean[k * features + d] = coordinate(x, at, d, features)
         for n in range(rows if anywhere else 0):
             far[n] = 1.0 if far[n] > 0.0 else 0.0
 
 
 @plain
-def spread(x, weight, rows, features, second):
+def spread(x, weight, panels, features, second):
     """The sum of the squares and products of rows."""
     for i in range(features):
-        for j in range(features):
-            value = 0.0
-            for n in range(rows):
-                value += weight[n] * x[n * features + i] * x[n * features + j]
-            second[i * features + j] = value
+        for j in range(i + 1):
+            value = splat(0.0, load_part(weight, 0))
+            for p in range(panels):
+                share = load_panel(weight, p * WIDTH)
+                row, other = load_panel(x, (p * features + i) * WIDTH), load_panel(x, (p * features + j) * WIDTH)
+                value = multiplied(share * row, other, value)
+            second[i * features + j] = second[j * features + i] = total(value)
 
 
 @plain
@@ -128,56 +151,55 @@ def shrink(second, mass, mean, components, features, d):
 
 
 @plain
-def clustered(x, weight, rows, mean, components, features, updates, mass, shift, nearest, far):
+def clustered(x, weight, rows, mean, components, features, updates, mass, shift, nearest, far, lanes):
     """Updates of K-means until nothing moves, one at least; leaves the weights of the clusters."""
     for _ in range(updates):
-        assign(x, weight, rows, mean, components, features, mass, shift, nearest, far)
+        panels = (rows + WIDTH - 1) // WIDTH
+        assign(x, weight, panels, mean, components, features, mass, shift, nearest, far, lanes)
         refill(x, weight, rows, mean, components, features, mass, shift, nearest, far)
         if not moved(mean, components, features, mass, shift) > _STILL * rows:
             break
 
 
 @plain
-def scaled(columns, unit, rows, features, out):
-    """Rows out of panels, each column in its unit."""
-    for d in range(features):
-        scale = 1.0 / unit[d]
-        for p in range((rows + WIDTH - 1) // WIDTH):
-            begin, where = p * WIDTH, (p * features + d) * WIDTH
-            for n in range(begin, begin + WIDTH if begin + WIDTH < rows else rows):
-                out[n * features + d] = columns[where + n - begin] * scale
+def scaled(columns, unit, panels, features, out):
+    """Rows in panels, each column in its unit."""
+    for p in range(panels):
+        for d in range(features):
+            row = load_panel(columns, (p * features + d) * WIDTH)
+            store(out, (p * features + d) * WIDTH, splat(1.0 / unit[d], row) * row)
 
 
 @plain
 def seeded(
-    columns, weight, counts, places, total, unit, uniforms, kinds, sizes, scratch, nearest, logits, means, covariances,
-    first, last,
+    columns, weight, counts, places, total, unit, uniforms, kinds, sizes, scratch, logits, means, covariances, first,
+    last,
 ):  # fmt: skip
     """Starts of the groups [first, last), all arrays given by where they are; see `seed`."""
-    starts, components, features, candidates = sizes[0], sizes[1], sizes[2], sizes[3]
-    size, mean = components * features, scratch
-    shift, mass = beyond(scratch, size), beyond(scratch, 2 * size)
-    second = beyond(mass, components)
-    far = beyond(second, features * features)
-    tried = beyond(far, sizes[4])
-    x = beyond(tried, 2 * sizes[4])
+    starts, components, features, candidates, most = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
+    size, far = components * features, beyond(scratch, most * features)
+    tried, nearest = beyond(far, most), beyond(far, 3 * most)
+    lanes = beyond(nearest, most)
+    mean = beyond(lanes, (size + components) * PART)
+    shift, mass, centre = beyond(mean, size), beyond(mean, 2 * size), beyond(mean, 2 * size + components)
+    second = beyond(centre, features)
     for g in range(first, last):
         begin, rows, units = places[2 * g] * WIDTH, counts[g], beyond(unit, g * features)
-        own = beyond(weight, begin)
-        scaled(beyond(columns, begin * features), units, rows, features, x)
-        spread(x, own, rows, features, second)
+        own, panels = beyond(weight, begin), places[2 * g + 1] - places[2 * g]
+        scaled(beyond(columns, begin * features), units, panels, features, scratch)
+        spread(scratch, own, panels, features, second)
         for s in range(g * starts, (g + 1) * starts):
             draws, kind = beyond(uniforms, s * components * candidates), 2 * (s - g * starts)
             anywhere, updates = kinds[kind] > 0, kinds[kind + 1]
-            chosen(x, own, rows, features, draws, candidates, components, anywhere, mean, far, tried)
-            clustered(x, own, rows, mean, components, features, updates, mass, shift, nearest, far)
+            chosen(scratch, own, rows, features, draws, candidates, components, anywhere, mean, far, tried, centre)
+            clustered(scratch, own, rows, mean, components, features, updates, mass, shift, nearest, far, lanes)
             log_weights, centres = beyond(logits, s * components), beyond(means, s * size)
             like = beyond(covariances, s * features * features)
             moments(second, mass, mean, units, total[g], components, features, log_weights, centres, like)
 
 
 _F, _I = NUMBERS, WHOLE
-_SEEDED = ir.FunctionType(VOID, [_F, _F, _I, _I, _F, _F, _F, _I, _I, _F, _I, _F, _F, _F, INT, INT])
+_SEEDED = ir.FunctionType(VOID, [_F, _F, _I, _I, _F, _F, _F, _I, _I, _F, _F, _F, _F, INT, INT])
 
 
 def seed(
@@ -207,9 +229,9 @@ def seed(
         logits, means, covariances: Room for log weights (G, B, K), means (G, B, K, D), covariances (G, B, D, D).
     """
     _, starts, components, features = means.shape
-    longest = int(counts.max())
+    longest = -(-int(counts.max()) // WIDTH) * WIDTH
     sizes = np.array([starts, components, features, uniforms.shape[-1], longest])
-    numbers = components * (1 + 2 * features) + features**2 + (3 + features) * longest
-    scratch, nearest = np.empty(numbers), np.empty(longest, np.int64)
-    given = columns, weight, counts, places, total, unit, uniforms, kinds, sizes, scratch, nearest
+    lanes, others = components * (1 + features) * PART, components * (1 + 2 * features) + features * (1 + features)
+    scratch = zeros((4 + features) * longest + lanes + others)
+    given = columns, weight, counts, places, total, unit, uniforms, kinds, sizes, scratch
     called(seeded, _SEEDED)(*pointers(*given, logits, means, covariances), first, last)
