@@ -148,6 +148,30 @@ def test_a_component_that_still_grows_has_not_converged(compiled, least):
     assert fit.converged and fit.mixture.weights[1] > 0.4
 
 
+ALIKE = {
+    "Poisson": lambda apart: mx.Poisson(torch.tensor([3.0, 3.0 + apart]).double()),
+    "Normal": lambda apart: mx.Normal(torch.tensor([3.0, 3.0 + apart]).double(), torch.full((2,), 3.0).double()),
+}
+
+
+@pytest.mark.parametrize("method", [mx.EM(), mx.EM(prior=mx.Prior(2.0)), mx.AnnealedEM(beta=1.0)], ids=str)
+@pytest.mark.parametrize("family", ALIKE)
+@pytest.mark.parametrize("apart", [0.0, 1e-9])
+def test_components_that_are_alike_are_at_no_end_where_two_are_better(family, method, apart):
+    """What tells them apart grows by a factor in each update, and gains nothing to be seen before it is large."""
+    x = torch.tensor([0.0, 1.0, 5.0, 7.0]).double().repeat(20)
+    start = mx.Mixture(torch.tensor([0.5, 0.5]).double(), ALIKE[family](apart))
+    fit = mx.fit(x, 2, init=start, method=method)
+    assert fit.converged and fit.mixture.components.mean.diff().abs().item() > 4
+
+
+def test_components_that_are_alike_where_one_is_enough_stay_where_they_are():
+    x = torch.tensor([1.0, 2.0, 3.0]).double().repeat(20)  # counts that vary less than those of one rate
+    start = mx.Mixture(torch.tensor([0.5, 0.5]).double(), mx.Poisson(torch.tensor([2.0, 2.0]).double()))
+    fit = mx.fit(x, 2, init=start)
+    assert fit.converged and torch.equal(fit.mixture.components.rate, start.components.rate)
+
+
 def test_the_tail_of_a_binomial_is_exact():
     """Where a success is all but certain, a failure is not: log(1 - p) at log-odds of 25 is its own size."""
     p = 1 / (1 + torch.tensor(-25.0).double().exp())

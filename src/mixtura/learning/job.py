@@ -26,6 +26,7 @@ from .loop.traces import Run, State, stack
 from .results.fit import Fit
 from .search.flight import BROKEN
 from .search.gaussian_kind import GaussianKind
+from .search.saddles import off_saddle
 from .search.search import searched, searched_flight
 from .search.small_flight import SmallFlight
 from .starts.centres import Initialiser, MixedStart
@@ -116,7 +117,7 @@ class Job:
         if init is not None and not callable(init):
             start = self.given(init, components)
             check_each_component(self.rows, start.logits.shape[-1])
-            return self.pursue(self.rows, start, report)
+            return self._off_saddle(self.pursue(self.rows, start, report))
         if components is None:
             raise MixtureError("`components` must be given: how many components should the mixture have?")
         count = whole("restarts", self.method.restarts if restarts is None else restarts)
@@ -125,7 +126,13 @@ class Job:
             return self._flown(components, count, report)
         initialiser: Initialiser = MixedStart() if init is None else init  # type: ignore[assignment]
         start = self.starts(initialiser, components, count)
-        return self.race(start, report)
+        return self._off_saddle(self.race(start, report))
+
+    def _off_saddle(self, runs: list[Run]) -> list[Run]:
+        """The runs, best first, of which the best is at no saddle of components that are alike."""
+        best, *others = sorted(runs, key=_rank)
+        higher = off_saddle(best, self.rows, self.sample, self.floor)
+        return [best, *others] if higher is best else self._off_saddle([higher, *others])
 
     @property
     def small(self) -> bool:

@@ -28,9 +28,7 @@ from ..expectation.sampled_labels import OfRows, row_numbers
 from ..loop.traces import Run
 from .em import EM
 
-__all__ = ["AnnealedEM"]
-
-_NOISE = 0.1  # nats
+__all__ = ["AnnealedEM", "Noisy"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class AnnealedEM(EM):
 
     @property
     def labels(self) -> Labels:
-        return soft if self.beta == 1 else _Noisy(self.beta, self.generator)
+        return soft if self.beta == 1 else Noisy(self.beta, 0.1, self.generator)
 
     def seeded(self, generator: Generator | None) -> AnnealedEM:
         return self if self.generator is not None else replace(self, generator=generator)
@@ -94,15 +92,16 @@ class AnnealedEM(EM):
 
 
 @dataclass(frozen=True)
-class _Noisy(Rule):
-    """Tempered labels of log joints with a little noise."""
+class Noisy(Rule):
+    """Tempered labels of log joints with normal noise of so many nats."""
 
     beta: float
+    noise: float
     generator: Generator | None
     by_row = False
 
     def settled(self) -> _NoisyRows:
-        return _NoisyRows(torch.arange(0), self.beta, new_key(self.generator))
+        return _NoisyRows(torch.arange(0), self.beta, self.noise, new_key(self.generator))
 
     def __call__(self, log_joint: Tensor) -> Tensor:
         return self.settled().for_rows(row_numbers(log_joint))(log_joint)
@@ -111,8 +110,9 @@ class _Noisy(Rule):
 @dataclass(frozen=True, eq=False)
 class _NoisyRows(OfRows):
     beta: float
+    noise: float
     key: int
 
     def __call__(self, log_joint: Tensor) -> Tensor:
-        noise = normal_of_rows(self.key, self.numbers, log_joint.shape[1:], log_joint.dtype)
-        return Tempered(self.beta)(log_joint.add(noise, alpha=_NOISE))
+        drawn = normal_of_rows(self.key, self.numbers, log_joint.shape[1:], log_joint.dtype)
+        return Tempered(self.beta)(log_joint.add(drawn, alpha=self.noise))
