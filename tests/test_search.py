@@ -242,7 +242,7 @@ def stuck_at(labels):
 def test_moves_leave_an_optimum_of_a_family_that_no_start_leaves(name):
     family, x = FAMILIES[name]
     poor = torch.cat([torch.arange(60) % 2, torch.full((120,), 2)])
-    stuck = mx.fit(x, family=family, init=poor)
+    stuck = mx.fit(x, family=family, init=poor, method=mx.EM(50, 0))  # one that ends may be taken off a saddle
     moved = mx.fit(x, 3, family=family, init=stuck_at(poor), restarts=2, generator=seeded())
     best = mx.fit(x, 3, family=family, generator=seeded())
     assert stuck.log_likelihood < best.log_likelihood - 5
