@@ -22,7 +22,6 @@ __all__ = ["Array", "Layout", "NO_TAILS", "TailTerms", "aligned", "layout"]
 
 Array = NDArray[Any]
 
-_PANELS = 8
 _WIDE = 32  # features from which on the loops for wide rows are faster
 _NEAR = {8: 2.0**10, 4: 2.0**4}  # squared distances of the centre in scales that leave twelve digits, and six
 _LINE = 64  # bytes of a line of the cache
@@ -44,6 +43,7 @@ class Layout:
     sums: Callable[..., None]
     density: Callable[..., None]
     heavy_sums: Callable[..., None]
+    panels = 8
 
     def __init__(self, dtype: Any, mean: Array, factor: Array, logits: Array, tails: TailTerms) -> None:
         self.dtype, self.factor, self.logits, self.tails = dtype, factor * math.sqrt(0.5), logits, tails
@@ -57,7 +57,7 @@ class Layout:
         return self.components, self.features
 
     def size(self) -> Shape:
-        return Shape(self.restarts, *self.padded(), self.features, _PANELS, *lanes(self.dtype.itemsize))
+        return Shape(self.restarts, *self.padded(), self.features, self.panels, *lanes(self.dtype.itemsize))
 
     def tiles(self) -> tuple[Array, ...]:
         """Room for a thread's tile: its rows twice, three numbers a component, and two a row."""
@@ -217,12 +217,10 @@ class _WideFull(_Full):
         return self.components, -(-self.features // 4) * 4
 
     def sums_tiles(self) -> tuple[Array, ...]:
-        """Room for a tile, the rows that count and their claims, some of them weighed, and a corner of products."""
+        """Room for a tile and the rows that count, some of them weighed, and a corner of products."""
         size = self.size()
-        rows, stride = size.panels * size.width, -(-size.features // size.width) * size.width
-        counts = rows * size.features, rows * size.components, rows, rows, wide_loops.HEIGHT * stride, 4 * size.width
-        columns, joint, share, claims, weighed, corner = (aligned(count, self.dtype) for count in counts)
-        return columns, joint, share, np.empty(rows, np.int64), claims, weighed, corner
+        counts = wide_loops.HEIGHT * -(-size.features // size.width) * size.width, 4 * size.width
+        return *_chosen(size, self.dtype), *(aligned(count, self.dtype) for count in counts)
 
     def arguments(self) -> tuple[Array, ...]:
         return np.ravel(self.mean + self.centre), *self.density_arguments()
@@ -231,12 +229,17 @@ class _WideFull(_Full):
 class _WideDiagonal(_Diagonal):
     """One factor a feature, for rows of many features: moments about the centre where that is near all means."""
 
+    panels = 4  # columns and rows of a tile stay in the cache
+
     def __init__(self, dtype: Any, mean: Array, factor: Array, logits: Array, tails: TailTerms) -> None:
         super().__init__(dtype, mean, factor, logits, tails)
         self.near = bool((np.square(self.mean * factor) <= _NEAR[dtype.itemsize]).all())
 
     def loops(self) -> Callable[..., None]:
         return wide_loops.wide_diagonal_sums if self.near else super().loops()
+
+    def sums_tiles(self) -> tuple[Array, ...]:
+        return _chosen(self.size(), self.dtype) if self.near else super().sums_tiles()
 
     def finish(self, likelihood: Array, mass: Array, *rest: Array) -> tuple[Array, ...]:
         first, second = rest
@@ -249,7 +252,11 @@ class _WideDiagonal(_Diagonal):
 class _WideSpherical(_Spherical):
     """One factor, for rows of many features: shifts from first moments about the centre."""
 
-    sums = wide_loops.wide_spherical_sums
+    sums, panels = wide_loops.wide_spherical_sums, 4
+
+    def sums_tiles(self) -> tuple[Array, ...]:
+        size = self.size()
+        return *_chosen(size, self.dtype), aligned(size.panels * size.width * size.components, self.dtype)
 
     def finish(self, likelihood: Array, mass: Array, *rest: Array) -> tuple[Array, ...]:
         first, second = rest
@@ -277,6 +284,14 @@ def layout(plan: Plan, heavy: bool) -> type[Layout]:
     if plan.factor.shape[1] == components:
         return _WideFull if wide else _Full
     return _FullPooled if heavy or components > features**2 else _Tied
+
+
+def _chosen(size: Shape, dtype: Any) -> tuple[Array, ...]:
+    """Room for a tile, the rows that count for a component, and their claims."""
+    rows = size.panels * size.width
+    counts = rows * size.features, rows * size.components, rows, rows + 1
+    columns, joint, share, claims = (aligned(count, dtype) for count in counts)
+    return columns, joint, share, np.zeros(rows + 1, np.int64), claims
 
 
 def _symmetric(lower: Array) -> Array:

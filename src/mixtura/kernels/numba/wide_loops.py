@@ -1,9 +1,9 @@
 r"""The sums of a pass for Gaussians over rows of many features, compiled for a CPU.
 
-Under full matrices most responsibilities in many dimensions are next to nothing. A row is left out of a component's
-sums where :math:`r_{nk} \le 2^{-60} \sum_m r_{mk}`, the sum being over the rows so far: below rounding. Of the rest,
-read from the table itself, :math:`\sqrt{r_{nk}} (x_n - \mu_k)` is kept for a few rows, and their products are formed
-four rows of the matrix by a panel of its columns at a time.
+Most responsibilities in many dimensions are next to nothing. A row is left out of a component's sums where
+:math:`r_{nk} \le 2^{-60} \sum_m r_{mk}`, the sum being over the rows so far: below rounding. The rest is read from the
+table itself. Under full matrices :math:`\sqrt{r_{nk}} (x_n - \mu_k)` is kept for a few rows, and their products are
+formed four rows of the matrix by a panel of its columns at a time.
 
 Diagonal matrices and round ones need :math:`\sum_n r_{nk} t_n` and :math:`\sum_n r_{nk} t_n^2` about the common centre,
 :math:`t_n = x_n - c`, from which those about :math:`\mu_k` follow,
@@ -12,7 +12,8 @@ Diagonal matrices and round ones need :math:`\sum_n r_{nk} t_n` and :math:`\sum_
           \qquad g_k = \mu_k - c .
 
 That loses the digits of :math:`g_k^2 / s_k^2`, so it is asked for only where these are few, as `layouts` sees
-beforehand; elsewhere the loops about each mean serve.
+beforehand; elsewhere the loops about each mean serve. Where most rows of a tile count for a component, its moments
+are added up from the columns, with a row in each lane; where few do, from these rows, with a feature in each lane.
 """
 
 import math
@@ -27,7 +28,7 @@ from .wide_joints import wide_diagonal_joint, wide_full_joint, wide_spherical_jo
 __all__ = ["HEIGHT", "wide_diagonal_sums", "wide_full_sums", "wide_spherical_sums"]
 
 HEIGHT = 64  # rows of which products are formed at a time
-_SQUARE = 8  # columns of a tile that stay in the cache; even
+_MANY = 3  # of a tile count where this many times as many are more than all of them
 _ROUNDING = 2.0**-60
 
 
@@ -59,7 +60,7 @@ def wide_diagonal_sums(
     likelihood, mass, first, second,
 ):  # fmt: skip
     """Sums over rows [begin, stop) about the centre, added to (B,), (B, K), (B, K, D), (B, K, D)."""
-    columns, _, joint, _, _, share, _ = tiles
+    columns, joint, share, chosen, claims = tiles
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)
@@ -68,7 +69,12 @@ def wide_diagonal_sums(
             wide_diagonal_joint(x, ahead, columns, factor, offset, logits, b, size, joint)
             likelihood[b] += believe(joint, size, share)
             claim(joint, size, share, mass[b])
-            powers(columns, joint, size, first[b], second[b])
+            for k in range(size.components):
+                count = choose(joint, k, size, mass[b, k] * _ROUNDING, chosen, claims)
+                if _MANY * count > share.size:
+                    powers(columns, joint, k, size, first[b, k], second[b, k])
+                else:
+                    powers_of_rows(x, row, chosen, claims, count, centre, first[b, k], second[b, k])
 
 
 @kernel
@@ -77,7 +83,7 @@ def wide_spherical_sums(
     likelihood, mass, first, scatter,
 ):  # fmt: skip
     """Sums over rows [begin, stop), the first about the centre, added to (B,), (B, K), (B, K, D), (B, K)."""
-    columns, _, joint, squared, _, share, _ = tiles
+    columns, joint, share, chosen, claims, squared = tiles
     for row in range(begin, stop, share.size):
         gather(x, row, stop, centre, size, columns)
         take(weight, row, stop, share)
@@ -86,58 +92,95 @@ def wide_spherical_sums(
             wide_spherical_joint(x, ahead, columns, mean, precision, logits, b, size, joint, squared)
             likelihood[b] += believe(joint, size, share)
             claim(joint, size, share, mass[b])
-            firsts(columns, joint, size, first[b])
             disperse(joint, squared, size, scatter[b])
+            for k in range(size.components):
+                count = choose(joint, k, size, mass[b, k] * _ROUNDING, chosen, claims)
+                if _MANY * count > share.size:
+                    firsts(columns, joint, k, size, first[b, k])
+                else:
+                    firsts_of_rows(x, row, chosen, claims, count, centre, first[b, k])
 
 
 @part
-def powers(columns, joint, size, first, second):
-    """Adds the sums of r x and of r x^2 over a tile, for two components at a time."""
-    for left in range(0, size.features, _SQUARE):
-        for k in range(0, size.components, 2):
-            last = min(1, size.components - 1 - k)
-            for d in range(left, min(left + _SQUARE, size.features)):
-                a = splat(0.0, load_panel(columns, 0))
-                b, c, e = a, a, a
-                for p in range(size.panels):
-                    t, at = load_panel(columns, (p * size.features + d) * size.width), p * size.components + k
-                    r, s = load_panel(joint, at * size.width), load_panel(joint, (at + last) * size.width)
-                    u = t * t
-                    a, b, c, e = fma(r, t, a), fma(r, u, b), fma(s, t, c), fma(s, u, e)
-                first[k, d] += total(a)
-                second[k, d] += total(b)
-                if last:
-                    first[k + 1, d] += total(c)
-                    second[k + 1, d] += total(e)
+def powers(columns, joint, k, size, first, second):
+    """Adds the sums of r x and of r x^2 over a tile for a component, two features at a time."""
+    for d in range(0, size.features, 2):
+        more = min(1, size.features - 1 - d)
+        a = splat(0.0, load_panel(columns, 0))
+        b, c, e = a, a, a
+        for p in range(size.panels):
+            at, r = (p * size.features + d) * size.width, load_panel(joint, (p * size.components + k) * size.width)
+            t, u = load_panel(columns, at), load_panel(columns, at + more * size.width)
+            s, v = r * t, r * u
+            a, b, c, e = a + s, fma(s, t, b), c + v, fma(v, u, e)
+        first[d] += total(a)
+        second[d] += total(b)
+        if more:
+            first[d + 1] += total(c)
+            second[d + 1] += total(e)
 
 
 @part
-def firsts(columns, joint, size, first):
-    """Adds the sum of r x over a tile, for two components and two features at a time."""
-    for left in range(0, size.features, _SQUARE):
-        for k in range(0, size.components, 2):
-            last = min(1, size.components - 1 - k)
-            for d in range(left, min(left + _SQUARE, size.features), 2):
-                more = min(1, size.features - 1 - d)
-                a = splat(0.0, load_panel(columns, 0))
-                b, c, e = a, a, a
-                for p in range(size.panels):
-                    column, at = p * size.features + d, p * size.components + k
-                    t, u = load_panel(columns, column * size.width), load_panel(columns, (column + more) * size.width)
-                    r, s = load_panel(joint, at * size.width), load_panel(joint, (at + last) * size.width)
-                    a, b, c, e = fma(r, t, a), fma(r, u, b), fma(s, t, c), fma(s, u, e)
-                first[k, d] += total(a)
-                if more:
-                    first[k, d + 1] += total(b)
-                if last:
-                    first[k + 1, d] += total(c)
-                if last and more:
-                    first[k + 1, d + 1] += total(e)
+def firsts(columns, joint, k, size, first):
+    """Adds the sum of r x over a tile for a component, four features at a time."""
+    last = size.features - 1
+    for d in range(0, size.features, 4):
+        a = splat(0.0, load_panel(columns, 0))
+        b, c, e = a, a, a
+        for p in range(size.panels):
+            at, r = p * size.features, load_panel(joint, (p * size.components + k) * size.width)
+            a = fma(r, load_panel(columns, (at + d) * size.width), a)
+            b = fma(r, load_panel(columns, (at + min(d + 1, last)) * size.width), b)
+            c = fma(r, load_panel(columns, (at + min(d + 2, last)) * size.width), c)
+            e = fma(r, load_panel(columns, (at + min(d + 3, last)) * size.width), e)
+        first[d] += total(a)
+        if d + 1 <= last:
+            first[d + 1] += total(b)
+        if d + 2 <= last:
+            first[d + 2] += total(c)
+        if d + 3 <= last:
+            first[d + 3] += total(e)
+
+
+@part
+def powers_of_rows(x, row, chosen, claims, count, centre, first, second):
+    """Adds the sums of r x and of r x^2 over some rows, in float64, two rows at a time."""
+    features, whole = centre.size, centre.size // EXACT * EXACT
+    for i in range(0, count, 2):
+        m, n = (row + chosen[i]) * features, (row + chosen[i + 1]) * features
+        r, s = float(claims[i]), float(claims[i + 1])
+        for d in range(0, whole, EXACT):
+            t, u = load_exact(x, m + d) - load_exact(centre, d), load_exact(x, n + d) - load_exact(centre, d)
+            v, w = splat(r, t) * t, splat(s, u) * u
+            store(first, d, load_exact(first, d) + (v + w))
+            store(second, d, fma(v, t, fma(w, u, load_exact(second, d))))
+        for d in range(whole, features):
+            t, u = float(number(x, m + d)) - number(centre, d), float(number(x, n + d)) - number(centre, d)
+            store(first, d, number(first, d) + (r * t + s * u))
+            store(second, d, number(second, d) + (r * t * t + s * u * u))
+
+
+@part
+def firsts_of_rows(x, row, chosen, claims, count, centre, first):
+    """Adds the sum of r x over some rows, in float64, two rows at a time."""
+    features, whole = centre.size, centre.size // EXACT * EXACT
+    for i in range(0, count, 2):
+        m, n = (row + chosen[i]) * features, (row + chosen[i + 1]) * features
+        r, s = float(claims[i]), float(claims[i + 1])
+        for d in range(0, whole, EXACT):
+            t, u = load_exact(x, m + d) - load_exact(centre, d), load_exact(x, n + d) - load_exact(centre, d)
+            store(first, d, fma(splat(r, t), t, fma(splat(s, u), u, load_exact(first, d))))
+        for d in range(whole, features):
+            t, u = float(number(x, m + d)) - number(centre, d), float(number(x, n + d)) - number(centre, d)
+            store(first, d, number(first, d) + (r * t + s * u))
 
 
 @part
 def choose(joint, k, size, least, chosen, claims):
-    """Lists the rows of a tile that count for a component, and their responsibilities; returns how many."""
+    """Lists the rows of a tile that count for a component, and their responsibilities; returns how many.
+
+    Another one follows, the last of them again, that weighs nothing.
+    """
     count = 0
     for p in range(size.panels):
         at = (p * size.components + k) * size.width
@@ -147,6 +190,7 @@ def choose(joint, k, size, least, chosen, claims):
             lane, found = trailing(found), found & (found - type(found)(1))
             chosen[count], claims[count] = p * size.width + lane, joint[at + lane]
             count += 1
+    chosen[count], claims[count] = chosen[max(0, count - 1)], 0
     return count
 
 
