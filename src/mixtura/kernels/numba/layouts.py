@@ -22,6 +22,7 @@ __all__ = ["Array", "Layout", "NO_TAILS", "TailTerms", "aligned", "layout"]
 
 Array = NDArray[Any]
 
+_PANELS = 8
 _WIDE = 32  # features from which on the loops for wide rows are faster
 _NEAR = {8: 2.0**10, 4: 2.0**4}  # squared distances of the centre in scales that leave twelve digits, and six
 _LINE = 64  # bytes of a line of the cache
@@ -43,7 +44,6 @@ class Layout:
     sums: Callable[..., None]
     density: Callable[..., None]
     heavy_sums: Callable[..., None]
-    panels = 8
 
     def __init__(self, dtype: Any, mean: Array, factor: Array, logits: Array, tails: TailTerms) -> None:
         self.dtype, self.factor, self.logits, self.tails = dtype, factor * math.sqrt(0.5), logits, tails
@@ -57,7 +57,7 @@ class Layout:
         return self.components, self.features
 
     def size(self) -> Shape:
-        return Shape(self.restarts, *self.padded(), self.features, self.panels, *lanes(self.dtype.itemsize))
+        return Shape(self.restarts, *self.padded(), self.features, _PANELS, *lanes(self.dtype.itemsize))
 
     def tiles(self) -> tuple[Array, ...]:
         """Room for a thread's tile: its rows twice, three numbers a component, and two a row."""
@@ -229,8 +229,6 @@ class _WideFull(_Full):
 class _WideDiagonal(_Diagonal):
     """One factor a feature, for rows of many features: moments about the centre where that is near all means."""
 
-    panels = 4  # columns and rows of a tile stay in the cache
-
     def __init__(self, dtype: Any, mean: Array, factor: Array, logits: Array, tails: TailTerms) -> None:
         super().__init__(dtype, mean, factor, logits, tails)
         self.near = bool((np.square(self.mean * factor) <= _NEAR[dtype.itemsize]).all())
@@ -252,7 +250,7 @@ class _WideDiagonal(_Diagonal):
 class _WideSpherical(_Spherical):
     """One factor, for rows of many features: shifts from first moments about the centre."""
 
-    sums, panels = wide_loops.wide_spherical_sums, 4
+    sums = wide_loops.wide_spherical_sums
 
     def sums_tiles(self) -> tuple[Array, ...]:
         size = self.size()

@@ -7,7 +7,7 @@ from numba import types
 
 from .vector import define
 
-__all__ = ["differing", "exceeding", "trailing", "uncertain"]
+__all__ = ["differing", "exceeding", "how_many", "trailing", "uncertain"]
 
 
 def _lanes_where(condition: str) -> Any:
@@ -35,3 +35,9 @@ def trailing(typing_context, bits):
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.intp(types.uint64), code
+
+
+@define
+def how_many(typing_context, bits):
+    """How many bits are set."""
+    return types.intp(types.uint64), lambda context, builder, signature, args: builder.ctpop(args[0])

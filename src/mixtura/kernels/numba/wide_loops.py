@@ -12,8 +12,8 @@ Diagonal matrices and round ones need :math:`\sum_n r_{nk} t_n` and :math:`\sum_
           \qquad g_k = \mu_k - c .
 
 That loses the digits of :math:`g_k^2 / s_k^2`, so it is asked for only where these are few, as `layouts` sees
-beforehand; elsewhere the loops about each mean serve. Where most rows of a tile count for a component, its moments
-are added up from the columns, with a row in each lane; where few do, from these rows, with a feature in each lane.
+beforehand; elsewhere the loops about each mean serve. Where many rows of a tile count, moments are added up from
+the columns, with a row in each lane; where few do, from these rows, with a feature in each lane.
 """
 
 import math
@@ -21,14 +21,15 @@ import math
 from .joints import believe, gather, kernel, part, take
 from .moments import claim, disperse
 from .vector import fma, load_panel, number, splat, store, total
-from .vector_lanes import exceeding, trailing
+from .vector_lanes import exceeding, how_many, trailing
 from .vector_memory import EXACT, load_exact, store_rounded
 from .wide_joints import wide_diagonal_joint, wide_full_joint, wide_spherical_joint
 
 __all__ = ["HEIGHT", "wide_diagonal_sums", "wide_full_sums", "wide_spherical_sums"]
 
 HEIGHT = 64  # rows of which products are formed at a time
-_MANY = 3  # of a tile count where this many times as many are more than all of them
+_SQUARE = 8  # columns of a tile that stay in the cache; even
+_MANY = 3  # times the work of a row and component is what it takes where these are picked out
 _ROUNDING = 2.0**-60
 
 
@@ -69,12 +70,12 @@ def wide_diagonal_sums(
             wide_diagonal_joint(x, ahead, columns, factor, offset, logits, b, size, joint)
             likelihood[b] += believe(joint, size, share)
             claim(joint, size, share, mass[b])
-            for k in range(size.components):
-                count = choose(joint, k, size, mass[b, k] * _ROUNDING, chosen, claims)
-                if _MANY * count > share.size:
-                    powers(columns, joint, k, size, first[b, k], second[b, k])
-                else:
+            if few(joint, size, mass[b]):
+                for k in range(size.components):
+                    count = choose(joint, k, size, mass[b, k] * _ROUNDING, chosen, claims)
                     powers_of_rows(x, row, chosen, claims, count, centre, first[b, k], second[b, k])
+            else:
+                powers(columns, joint, size, first[b], second[b])
 
 
 @kernel
@@ -93,53 +94,57 @@ def wide_spherical_sums(
             likelihood[b] += believe(joint, size, share)
             claim(joint, size, share, mass[b])
             disperse(joint, squared, size, scatter[b])
-            for k in range(size.components):
-                count = choose(joint, k, size, mass[b, k] * _ROUNDING, chosen, claims)
-                if _MANY * count > share.size:
-                    firsts(columns, joint, k, size, first[b, k])
-                else:
+            if few(joint, size, mass[b]):
+                for k in range(size.components):
+                    count = choose(joint, k, size, mass[b, k] * _ROUNDING, chosen, claims)
                     firsts_of_rows(x, row, chosen, claims, count, centre, first[b, k])
+            else:
+                firsts(columns, joint, size, first[b])
 
 
 @part
-def powers(columns, joint, k, size, first, second):
-    """Adds the sums of r x and of r x^2 over a tile for a component, two features at a time."""
-    for d in range(0, size.features, 2):
-        more = min(1, size.features - 1 - d)
-        a = splat(0.0, load_panel(columns, 0))
-        b, c, e = a, a, a
-        for p in range(size.panels):
-            at, r = (p * size.features + d) * size.width, load_panel(joint, (p * size.components + k) * size.width)
-            t, u = load_panel(columns, at), load_panel(columns, at + more * size.width)
-            s, v = r * t, r * u
-            a, b, c, e = a + s, fma(s, t, b), c + v, fma(v, u, e)
-        first[d] += total(a)
-        second[d] += total(b)
-        if more:
-            first[d + 1] += total(c)
-            second[d + 1] += total(e)
+def powers(columns, joint, size, first, second):
+    """Adds the sums of r x and of r x^2 over a tile, for two components at a time."""
+    for left in range(0, size.features, _SQUARE):
+        for k in range(0, size.components, 2):
+            last = min(1, size.components - 1 - k)
+            for d in range(left, min(left + _SQUARE, size.features)):
+                a = splat(0.0, load_panel(columns, 0))
+                b, c, e = a, a, a
+                for p in range(size.panels):
+                    t, at = load_panel(columns, (p * size.features + d) * size.width), p * size.components + k
+                    r, s = load_panel(joint, at * size.width), load_panel(joint, (at + last) * size.width)
+                    u = t * t
+                    a, b, c, e = fma(r, t, a), fma(r, u, b), fma(s, t, c), fma(s, u, e)
+                first[k, d] += total(a)
+                second[k, d] += total(b)
+                if last:
+                    first[k + 1, d] += total(c)
+                    second[k + 1, d] += total(e)
 
 
 @part
-def firsts(columns, joint, k, size, first):
-    """Adds the sum of r x over a tile for a component, four features at a time."""
-    last = size.features - 1
-    for d in range(0, size.features, 4):
-        a = splat(0.0, load_panel(columns, 0))
-        b, c, e = a, a, a
-        for p in range(size.panels):
-            at, r = p * size.features, load_panel(joint, (p * size.components + k) * size.width)
-            a = fma(r, load_panel(columns, (at + d) * size.width), a)
-            b = fma(r, load_panel(columns, (at + min(d + 1, last)) * size.width), b)
-            c = fma(r, load_panel(columns, (at + min(d + 2, last)) * size.width), c)
-            e = fma(r, load_panel(columns, (at + min(d + 3, last)) * size.width), e)
-        first[d] += total(a)
-        if d + 1 <= last:
-            first[d + 1] += total(b)
-        if d + 2 <= last:
-            first[d + 2] += total(c)
-        if d + 3 <= last:
-            first[d + 3] += total(e)
+def firsts(columns, joint, size, first):
+    """Adds the sum of r x over a tile, for two components and two features at a time."""
+    for left in range(0, size.features, _SQUARE):
+        for k in range(0, size.components, 2):
+            last = min(1, size.components - 1 - k)
+            for d in range(left, min(left + _SQUARE, size.features), 2):
+                more = min(1, size.features - 1 - d)
+                a = splat(0.0, load_panel(columns, 0))
+                b, c, e = a, a, a
+                for p in range(size.panels):
+                    column, at = p * size.features + d, p * size.components + k
+                    t, u = load_panel(columns, column * size.width), load_panel(columns, (column + more) * size.width)
+                    r, s = load_panel(joint, at * size.width), load_panel(joint, (at + last) * size.width)
+                    a, b, c, e = fma(r, t, a), fma(r, u, b), fma(s, t, c), fma(s, u, e)
+                first[k, d] += total(a)
+                if more:
+                    first[k, d + 1] += total(b)
+                if last:
+                    first[k + 1, d] += total(c)
+                if last and more:
+                    first[k + 1, d + 1] += total(e)
 
 
 @part
@@ -173,6 +178,17 @@ def firsts_of_rows(x, row, chosen, claims, count, centre, first):
         for d in range(whole, features):
             t, u = float(number(x, m + d)) - number(centre, d), float(number(x, n + d)) - number(centre, d)
             store(first, d, number(first, d) + (r * t + s * u))
+
+
+@part
+def few(joint, size, mass):
+    """Whether so few rows of a tile count for the components that it pays to add up these alone."""
+    count = 0
+    for k in range(size.components):
+        for p in range(size.panels):
+            r = load_panel(joint, (p * size.components + k) * size.width)
+            count += how_many(exceeding(r, splat(mass[k] * _ROUNDING, r)))
+    return _MANY * count < size.components * size.panels * size.width
 
 
 @part
