@@ -169,6 +169,25 @@ def test_backends_agree_on_labels(other, labels, extra, form, tied, dtype):
     check(*found, accuracy)
 
 
+@pytest.mark.parametrize("extra", ("errors", "whole errors", "gaps"))
+@pytest.mark.parametrize("other", OTHERS, ids=lambda b: type(b).__name__)
+def test_backends_agree_on_errors_of_two_coordinates(other, extra):
+    x, weight, plan = problem("full", False, (531, 2, 7))
+    x, plan = with_extra(extra, x, plan)
+    ready(other, plan, x)
+    check(other.sums(plan, x, weight), REFERENCE.sums(plan, x, weight))
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda b: type(b).__name__)
+def test_a_coordinate_with_an_infinite_error_was_not_recorded(other):
+    x, weight, plan = problem("full", False, (531, 2, 7))
+    x, plan = with_extra("errors", x, plan)
+    gone, noise = x.clone(), plan.extra.noise.clone()
+    gone[::3, 0], noise[::3, 0] = torch.nan, torch.inf
+    ready(other, plan, x)
+    check(other.sums(replace(plan, extra=RowErrors(noise)), x, weight), other.sums(plan, gone, weight))
+
+
 # -- the reference is scipy's
 
 

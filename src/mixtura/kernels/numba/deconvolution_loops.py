@@ -10,11 +10,17 @@ from .joints import kernel, part, softmax
 from .layouts import aligned
 from .vector import fma, lanes, load_panel, log, number, splat, store, total
 
-__all__ = ["deconvolve", "tiles_for"]
+__all__ = ["add", "deconvolve", "gather", "tiles_for", "width_of"]
 
 _LANES = {itemsize: lanes(itemsize)[0] for itemsize in (4, 8)}
 _WIDTH_32, _WIDTH_64 = _LANES[4], _LANES[8]
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
+
+
+@part
+def width_of(y):
+    """Rows in a panel of numbers of this type."""
+    return _WIDTH_64 if y.itemsize == 8 else _WIDTH_32
 
 
 @part
@@ -148,7 +154,7 @@ def deconvolve(
     likelihood, mass, first, second,
 ):  # fmt: skip
     """Adds the sums over rows [begin, end) to (B,), (B, K), (B, K, D) and, for the lower triangle, (B, K, entries)."""
-    width = _WIDTH_64 if y.itemsize == 8 else _WIDTH_32
+    width = width_of(y)
     columns, z, absent, inverse, share, spread, lower, minus, joint, q, precision = tiles
     for row in range(begin, end, width):
         gather(y, noise, weight, row, end, features, width, columns, spread, absent, share)

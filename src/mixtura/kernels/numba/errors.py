@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..plan import Plan
 from ..sums import Sums
 from ..threads import in_threads, workers
 from .deconvolution_loops import deconvolve, tiles_for
+from .deconvolution_plane import deconvolve_plane
 from .layouts import Array
 
 __all__ = ["sums"]
@@ -33,13 +35,19 @@ def sums(plan: Plan, y: Tensor, weight: Tensor | None) -> Sums:
     arrays = tuple(a.contiguous().numpy().reshape(-1) for a in (filled, spread, shares))
     parameters = (plan.mean.double() - centre.double()).to(y.dtype), plan.factors.to(y.dtype), plan.logits.to(y.dtype)
     flat = tuple(p.reshape(-1).contiguous().numpy() for p in parameters)
-    found = _in_shares(arrays, flat, plan.restarts, components, features)
+    loop = deconvolve_plane if _in_closed_form(filled, spread) else deconvolve
+    found = _in_shares(loop, arrays, flat, plan.restarts, components, features)
     likelihood, mass, first, lower = (torch.from_numpy(array) for array in found)
     second = lower.new_zeros(*lower.shape[:-1], features, features)
     i, j = torch.tril_indices(features, features)
     second[..., i, j] = lower
     second[..., j, i] = lower
     return Sums(likelihood, mass, first, second)
+
+
+def _in_closed_form(y: Tensor, spread: Tensor) -> bool:
+    """Whether rows are of two coordinates, all recorded, in a precision that has room for products of variances."""
+    return y.shape[1] == 2 and y.dtype == torch.float64 and bool(spread.isfinite().all())
 
 
 def _with_gaps(noise: Tensor, absent: Tensor) -> Tensor:
@@ -51,7 +59,12 @@ def _with_gaps(noise: Tensor, absent: Tensor) -> Tensor:
 
 
 def _in_shares(
-    arrays: tuple[Array, ...], parameters: tuple[Array, ...], restarts: int, components: int, features: int
+    loop: Callable[..., None],
+    arrays: tuple[Array, ...],
+    parameters: tuple[Array, ...],
+    restarts: int,
+    components: int,
+    features: int,
 ) -> list[Array]:
     """The sums of equal shares of the rows, each in its own thread, added in order."""
     lower = features * (features + 1) // 2
@@ -61,7 +74,7 @@ def _in_shares(
         out = [np.zeros((restarts, *shape)) for shape in shapes]
         tiles = tiles_for(components, features, arrays[0].dtype)
         arguments = (*arrays, begin, end, *parameters, components, features, tiles, *out)
-        deconvolve(*arguments)
+        loop(*arguments)
         return out
 
     rows = len(arrays[2])
