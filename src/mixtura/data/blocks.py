@@ -239,11 +239,15 @@ class Rows(ABC):
 
     def take(self, index: Tensor) -> TensorRows:
         """Some of the rows, by their numbers in rising order, in memory, with all that is known of them."""
-        found = self.reduce(lambda block: [block.take(_inside(index, block))])
-        weight = torch.cat([block.weights for block in found]) if self.weighted else None
-        rows = TensorRows(torch.cat([block.x for block in found]), weight, self.columns)
+        rows = TensorRows(*self._picked(index), self.columns)
         observation = self.observation.at([tensor[index] for tensor in self.observation.side])
         return rows._known(observation=observation, possible=self.possible.at(index), _drawn_shape=self._drawn_shape)
+
+    def _picked(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What was recorded of some rows, and their weights where there are any."""
+        found = self.reduce(lambda block: [block.take(_inside(index, block))])
+        weight = torch.cat([block.weights for block in found]) if self.weighted else None
+        return torch.cat([block.x for block in found]), weight
 
     @property
     def each_weight(self) -> Tensor:
@@ -336,6 +340,10 @@ class TensorRows(Rows):
 
     def tensor(self) -> Tensor:
         return self._x
+
+    def _picked(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+        at = index.to(self._x.device)
+        return self._x.index_select(0, at), None if self._weight is None else self._weight[at]
 
     def _blocks(self, size: int) -> Iterator[Block]:
         for start in range(0, len(self._x), size):

@@ -23,7 +23,7 @@ from mixtura.data.blocks import Block, Rows
 
 __all__ = ["Summary", "recorded_moments", "summary"]
 
-_BESIDE, _WORTH = 128, 4096  # numbers
+_BESIDE, _WORTH = 1024, 4096  # numbers
 
 
 @dataclass(frozen=True, eq=False)

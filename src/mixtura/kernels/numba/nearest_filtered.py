@@ -92,7 +92,7 @@ class _Table:
             return changes
 
         parts = in_threads(run, self.panels, threads_for(plan, x))
-        doubtful, *changes = (np.add.reduce(field) for field in zip(*parts, strict=True))
+        doubtful, *changes = parts[0] if len(parts) == 1 else map(np.add.reduce, zip(*parts, strict=True))
         for total, change in zip(self.clusters, changes, strict=True):
             total += change.reshape(total.shape)
         found = self._found()

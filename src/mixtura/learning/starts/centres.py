@@ -26,6 +26,7 @@ from ..methods.kmeans import KMeans, centres
 __all__ = ["Initialiser", "KMeansPlusPlus", "KMeansStart", "MixedStart", "RandomRows"]
 
 _FEW = 2**20  # numbers of differences
+_TALL = 100  # rows for each column from which on columns are taken one by one
 _SAME = 1e-8  # of a standard deviation: rows at one place
 
 
@@ -90,7 +91,7 @@ class KMeansStart:
         self, x: Tensor, weight: Tensor, components: int, restarts: int, generator: Generator | None
     ) -> Tensor:
         means = KMeansPlusPlus()(x, weight, components, restarts, generator)
-        start = centres(means, x.var(0, correction=0).mean())
+        start = centres(means, (x - x.mean(0)).square_().mean())
         floor = torch.zeros_like(x[0])
         method = KMeans(max_iterations=self.iterations, tolerance=0)
         runs = run(method, TensorRows(x, weight), start, floor)
@@ -131,8 +132,14 @@ def _square_distance(x: Tensor, centre: Tensor) -> Tensor:
 
 def _few_distances(centre: Tensor, x: Tensor) -> Tensor:
     """The same by numpy, which keeps to one thread: several would wait for each other longer than this takes."""
-    gap = centre.numpy()[:, None] - x.numpy()
-    return torch.from_numpy(np.einsum("mnd,mnd->mn", gap, gap))
+    if len(x) < _TALL * x.shape[1]:
+        gap = centre.numpy()[:, None] - x.numpy()
+        return torch.from_numpy(np.einsum("mnd,mnd->mn", gap, gap))
+    found = np.zeros((len(centre), len(x)), x.numpy().dtype)
+    for column, at in zip(np.ascontiguousarray(x.mT.numpy()), centre.mT.numpy(), strict=True):
+        gap = column - at[:, None]
+        found += np.square(gap, out=gap)
+    return torch.from_numpy(found)
 
 
 def _possible(mass: Tensor, weight: Tensor) -> Tensor:

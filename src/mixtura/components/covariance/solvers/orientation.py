@@ -45,7 +45,7 @@ def common_axes(weight: Tensor, moment: Tensor, start: Tensor | None, best: Axes
         q, angle = _sweep(weight, moment, q, best)
         if start is None and not angle.abs().max().item() > _PRECISE:
             break
-    return q, best(weight, _turned(moment, q).diagonal(dim1=-2, dim2=-1))
+    return q, best(weight, _along(moment, q))
 
 
 def _start(weight: Tensor, moment: Tensor) -> Tensor:
@@ -55,41 +55,49 @@ def _start(weight: Tensor, moment: Tensor) -> Tensor:
 
 def _sweep(weight: Tensor, moment: Tensor, q: Tensor, best: Axes) -> tuple[Tensor, Tensor]:
     """Turns each pair of axes once; the largest angles ``(*B,)`` say how far from the minimum it was."""
-    largest = q.new_zeros(q.shape[:-2])
+    largest, t = q.new_zeros(q.shape[:-2]), _along(moment, q)
     for p, o in _rounds(q.shape[-1]):
-        t = _turned(moment, q)
-        d = best(weight, t.diagonal(dim1=-2, dim2=-1))
-        angle = _angle(weight, t, d, p, o)
-        q = q @ _rotation(angle, p, o, q.shape[-1])
+        across = _across(moment, q, p, o)
+        angle = _angle(weight, t, across, best(weight, t), p, o)
+        q, t = _turn(q, t, across, angle, p, o)
         largest = torch.maximum(largest, (2 * angle).sin().abs().amax(-1))
     return q, largest
 
 
-def _angle(weight: Tensor, t: Tensor, d: Tensor, p: list[int], o: list[int]) -> Tensor:
+def _angle(weight: Tensor, t: Tensor, across: Tensor, d: Tensor, p: Tensor, o: Tensor) -> Tensor:
     pull = weight.unsqueeze(-1) * (1 / d[..., p] - 1 / d[..., o])
-    first, second, cross = ((pull * t[..., i, j]).sum(-2) for i, j in ((p, p), (o, o), (p, o)))
+    first, second, cross = ((pull * one).sum(-2) for one in (t[..., p], t[..., o], across))
     angle = 0.5 * torch.atan2(-2 * cross, second - first)
     return angle.where((cross != 0) | (second < first), 0).nan_to_num(0.0)
 
 
-def _rotation(angle: Tensor, p: list[int], o: list[int], features: int) -> Tensor:
-    turn = torch.eye(features).to(angle).repeat(*angle.shape[:-1], 1, 1)
-    turn[..., p, p] = turn[..., o, o] = angle.cos()
-    turn[..., o, p] = angle.sin()
-    turn[..., p, o] = -angle.sin()
-    return turn
+def _turn(q: Tensor, t: Tensor, across: Tensor, angle: Tensor, p: Tensor, o: Tensor) -> tuple[Tensor, Tensor]:
+    """Turns pairs of axes, and the diagonals of T with them."""
+    c, s = angle.cos().unsqueeze(-2), angle.sin().unsqueeze(-2)
+    one, other, first, second = q[..., p], q[..., o], t[..., p], t[..., o]
+    mixed, both = 2 * c * s * across, torch.cat((p, o)).to(q.device)
+    turned = torch.cat((c * one + s * other, c * other - s * one), -1)
+    squares = c.square() * first + mixed + s.square() * second, s.square() * first - mixed + c.square() * second
+    return q.index_copy(-1, both, turned), t.index_copy(-1, both, torch.cat(squares, -1))
 
 
-def _rounds(features: int) -> Iterator[tuple[list[int], list[int]]]:
+def _rounds(features: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Every pair of axes once, in rounds of pairs without a common axis: a tournament in a circle."""
     players = list(range(features + features % 2))
     half = len(players) // 2
     for _ in players[1:] if features > 1 else ():
         pairs = [p for p in zip(players[:half], reversed(players[half:]), strict=True) if max(p) < features]
-        yield [p for p, _ in pairs], [o for _, o in pairs]
+        yield torch.tensor([p for p, _ in pairs]), torch.tensor([o for _, o in pairs])
         players = [players[0], players[-1], *players[1:-1]]
 
 
-def _turned(moment: Tensor, q: Tensor) -> Tensor:
-    q = q.unsqueeze(-3)
-    return q.mT @ moment @ q
+def _along(moment: Tensor, q: Tensor) -> Tensor:
+    """The diagonals of :math:`T_k`, ``(*B, K, D)``."""
+    every = torch.arange(q.shape[-1])
+    return _across(moment, q, every, every)
+
+
+def _across(moment: Tensor, q: Tensor, p: Tensor, o: Tensor) -> Tensor:
+    """Entries of :math:`T_k`, one for each pair of axes, ``(*B, K, pairs)``; all moments in one product."""
+    stacked = moment.flatten(-3, -2) @ q[..., o]
+    return (q[..., p].unsqueeze(-3) * stacked.unflatten(-2, moment.shape[-3:-1])).sum(-2)
