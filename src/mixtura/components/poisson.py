@@ -77,7 +77,7 @@ class Poisson(Counts, ExponentialFamily):
         return self._replace(rate=mean.clamp_min(_LEAST))
 
     def with_natural(self, natural: Tensor) -> Poisson:
-        return self._replace(rate=natural.exp())
+        return self._replace(rate=natural.exp().clamp_min(_LEAST))
 
     def prior_log_normaliser(self, strength: Tensor, total: Tensor) -> Tensor:
         return torch.lgamma(total) - total * strength.log()

@@ -31,6 +31,7 @@ from .statistics import Statistics
 __all__ = ["Weibull"]
 
 _EULER = 0.5772156649015329
+_REACH = 60  # of the logarithm of a hazard, that a row may have at a start
 _BLEND = 0.01  # how much of the variance of all rows is mixed into that of a first guess
 _STEP = 0.5  # the largest change of log c in one update
 _CAREFUL = 0.2  # the share of a step that is sure to climb
@@ -172,5 +173,6 @@ class WeibullFamily(LogView, of=[Weibull]):
         mean = torch.where(total > 0, (r * y).sum(0) / total, middle)
         within, whole = ((r * (y - at).square()).sum((0, 2), keepdim=True)[0] / pooled for at in (mean, middle))
         spread = ((1 - _BLEND) * within + _BLEND * whole).sqrt()
-        concentration = (math.pi / math.sqrt(6) / spread).expand(mean.shape)
+        far = (y - mean).amax((0, 2), keepdim=True)[0].clamp_min(torch.finfo(x.dtype).tiny)
+        concentration = torch.minimum(math.pi / math.sqrt(6) / spread, _REACH / far).expand(mean.shape)
         return Weibull._of(scale=(mean + _EULER / concentration).exp(), concentration=concentration, vectors=x.ndim > 1)
