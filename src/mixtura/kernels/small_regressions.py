@@ -32,7 +32,7 @@ def beside(law: RegressionLaw, y: Tensor, trials: Tensor) -> Tensor:
     counts = -torch.lgamma(y.clamp_min(0) + 1)
     found = {
         RegressionLaw.LINEAR: torch.zeros_like(y),
-        RegressionLaw.POISSON: counts,
+        RegressionLaw.POISSON: torch.xlogy(y, y.clamp_min(1e-30)) - y + counts,
         RegressionLaw.LOGISTIC: ways + counts,
     }
     return found[law]

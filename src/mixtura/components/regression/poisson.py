@@ -1,6 +1,9 @@
 r"""Poisson regression of counts, with a logarithmic link.
 
-.. math:: \log p_k(y | z) = y\, \eta_k - e^{\eta_k} - \log y! .
+.. math:: \log p_k(y | z) = y\, \eta_k - e^{\eta_k} - \log y!
+    = -y\,(e^\delta - 1 - \delta) + y \log y - y - \log y!, \qquad \delta = \eta_k - \log y .
+
+The latter is taken where a count is foretold well: of a large one the former is a difference of millions.
 """
 
 from __future__ import annotations
@@ -14,11 +17,13 @@ from torch.distributions import constraints
 from ...kernels.regressions import RegressionLaw
 from ..base import Component
 from ..poisson import Poisson
+from ..special.log_terms import exp_rest
 from .generalised import Generalised
 
 __all__ = ["PoissonRegression"]
 
 _LOG_LEAST, _LOG_MOST = -60.0, 80.0  # of rates that are laws of their own
+_NONE, _NEAR = 1e-30, 0.5  # a count that is none, and a difference of logarithms that is small
 
 
 @dataclass(frozen=True, eq=False, repr=False, init=False)
@@ -50,7 +55,11 @@ class PoissonRegression(Generalised):
 
     def density(self, x: Tensor, y: Tensor, predictor: Tensor) -> Tensor:
         y = y.unsqueeze(-1)
-        return y * predictor - predictor.exp() - torch.lgamma(y + 1)
+        level = y.clamp_min(_NONE).log()
+        gap = predictor - level
+        near = -y * exp_rest(gap.clamp(-_NEAR, _NEAR))
+        told = torch.where(gap.abs() < _NEAR, near, y * (gap + 1) - predictor.exp())
+        return told + (y * level - y - torch.lgamma(y + 1))
 
     def law(self, x: Tensor, predictor: Tensor) -> Component:
         return Poisson._of(rate=predictor.clamp(_LOG_LEAST, _LOG_MOST).exp(), vectors=False)

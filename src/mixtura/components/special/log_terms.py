@@ -19,7 +19,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["log1p_rest", "log_beta_power", "log_gamma_of_one_more", "log_gamma_power", "stirling_rest"]
+__all__ = ["exp_rest", "log1p_rest", "log_beta_power", "log_gamma_of_one_more", "log_gamma_power", "stirling_rest"]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
@@ -40,6 +40,20 @@ def log1p_rest(u: Tensor) -> Tensor:
     for k in range(35, 1, -2):
         total = total * square + 2.0 / k
     return torch.where(near, r * (square * total - inner), torch.log1p(u) - u)
+
+
+def exp_rest(u: Tensor) -> Tensor:
+    r"""Returns :math:`e^u - 1 - u` for u between -1/2 and 1/2, by its series.
+
+    Example:
+        >>> from mixtura.components.special.log_terms import exp_rest
+        >>> exp_rest(torch.tensor([1e-6, 0.5]))
+        tensor([5.0000e-13, 1.4872e-01])
+    """
+    total = torch.zeros_like(u)
+    for power in range(15, 1, -1):
+        total = (total + 1) * u / power
+    return u * total
 
 
 def log_gamma_of_one_more(a: Tensor) -> Tensor:

@@ -4,6 +4,13 @@ Each returns the log-density without what does not depend on the predictor, the 
 curvature :math:`A''`. Exponentials of log-odds are of numbers below zero, so none overflows,
 
 .. math:: \log(1 + e^\eta) = \max(\eta, 0) + \log(1 + e^{-|\eta|}) .
+
+A large count y that is foretold well has a log-density of a few nats, as a difference of millions. With
+:math:`\delta = \eta - \log y` it is told without,
+
+.. math:: y\eta - e^\eta = (y \log y - y) - y\,(e^\delta - 1 - \delta),
+
+of which the first part does not depend on the predictor.
 """
 
 import math
@@ -16,6 +23,8 @@ __all__ = ["LINEAR", "LOGISTIC", "POISSON", "base", "read"]
 LINEAR, POISSON, LOGISTIC = range(3)
 
 _MOST = 709.0  # the largest predictor of which there is an exponential
+_NONE = 1e-30  # a count that is none
+_NEAR, _TERMS = 0.5, 15  # a difference of logarithms below which the exponential's series is taken, and its powers
 
 
 @plain
@@ -23,12 +32,23 @@ def read(law, y, trials, predictor, precision):
     """The log-density but for its base, the residual and the curvature of a law at a predictor."""
     if law == POISSON:
         rate = exp(smallest(predictor, splat(_MOST, y)))
-        return y * predictor - rate, y - rate, rate
+        return counted(y, predictor, rate), y - rate, rate
     if law == LOGISTIC:
         return successes(y, trials, predictor)
     gap = y - predictor
     scaled = splat(precision, y) * gap
     return splat(-0.5, y) * scaled * scaled, gap, splat(1.0, y)
+
+
+@plain
+def counted(y, predictor, rate):
+    """The log-density of counts, beside that of counts foretold exactly."""
+    gap = predictor - log(largest(y, splat(_NONE, y)))
+    rest = splat(0.0, y)
+    for i in range(_TERMS - 1):
+        rest = (rest + splat(1.0, y)) * gap * splat(1.0 / (_TERMS - i), y)
+    near = largest(gap, splat(0.0, y) - gap) - splat(_NEAR, y)
+    return where_negative(near, splat(0.0, y) - y * gap * rest, y * (gap + splat(1.0, y)) - rate)
 
 
 @plain
@@ -47,7 +67,7 @@ def successes(y, trials, predictor):
 def base(law, y, trials, factorials, count):
     """What the log-density of a row has beside, the same for all components."""
     if law == POISSON:
-        return -log_factorial(y, factorials, count)
+        return y * math.log(y if y > _NONE else _NONE) - y - log_factorial(y, factorials, count)
     if law == LOGISTIC:
         ways = log_factorial(trials, factorials, count) - log_factorial(y, factorials, count)
         return ways - log_factorial(trials - y, factorials, count)
