@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .small import Array, Table
+from .small import Array
 from .small_gaussians import Starts
 from .steps import Step
 
@@ -24,12 +24,11 @@ class Shapes(Starts):
     steps: tuple[Step, ...]
 
     @classmethod
-    def over(cls, table: Table, starts: list[Starts]) -> Shapes:
-        """Starts of each structure, as many of one as of another."""
-        states = np.concatenate([one.states for one in starts])
-        group = np.repeat(np.arange(len(starts)), [len(one) for one in starts])
-        known = starts[0].components, states, group, starts[0].measure.repeat(len(starts), 0)
-        return cls(table.shared(len(starts)), *known, Step.FULL, tuple(one.step for one in starts))
+    def over(cls, like: Starts, states: Array, steps: tuple[Step, ...]) -> Shapes:
+        """Starts of G structures, states (G, B, P), otherwise like those of one."""
+        groups, count, numbers = states.shape
+        known = like.components, states.reshape(-1, numbers), np.repeat(np.arange(groups), count)
+        return cls(like.table.shared(groups), *known, like.measure.repeat(groups, 0), Step.FULL, steps)
 
     @property
     def tied(self) -> Array:

@@ -7,7 +7,7 @@ for it, too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -72,26 +72,27 @@ def search_shapes(
         smaller: What was found with one component less, if that is known.
     """
     begun = {step: seeds.starts(table, step) for step in {step.begins for step in steps}}
-    starts = [replace(begun[step.begins], step=step) for step in steps]
+    states = np.stack([begun[step.begins].states for step in steps])
     if smaller is not None:
-        starts = [_with_splits(one, smaller.flight.starts.of_group(g)) for g, one in enumerate(starts)]
-    flight = SmallFlight.of(method, kind, Shapes.over(table, starts), len(steps))
+        states = np.concatenate([states, _splits(table, smaller.best())], 1)
+    starts = Shapes.over(begun[steps[0].begins], states, tuple(steps))
+    flight = SmallFlight.of(method, kind, starts, len(steps))
     found = raced(flight, np.repeat(table.total, len(steps)), course=MANY)
     return Searched(found.flight, found.counts, found.spurious, float(table.total[0]))
 
 
-def _with_splits(starts: Starts, smaller: Starts) -> Starts:
-    """Adds those that the best start with one component less suggests."""
-    weights, mean, covariance = np.exp(smaller.logits[0]), smaller.mean[0], smaller.covariance[0]
-    count = len(weights)
-    push = half_axes(covariance)
-    index = np.concatenate([np.tile(np.arange(count), (count, 1)), np.arange(count)[:, None]], 1)
+def _splits(table: Table, smaller: Starts) -> Array:
+    """What the best starts of G structures with one component less, K, suggest, as states (G, K, P)."""
+    weights, mean, covariance = np.exp(smaller.logits), smaller.mean, smaller.covariance
+    groups, count = weights.shape
+    push = half_axes(covariance.reshape(-1, *covariance.shape[2:])).reshape(mean.shape)
     line = np.arange(count)
-    weight, means = weights[index], mean[index]
-    weight[line, line] /= 2
-    weight[:, -1] /= 2
-    means[line, line] -= push
-    means[:, -1] += push
-    group = np.zeros(count, int)
-    split = Starts.of(starts.table, starts.step, np.log(weight), means, covariance[index], group)
-    return starts.joined(split)
+    index = np.concatenate([np.tile(line, (count, 1)), line[:, None]], 1)
+    weight, means = weights[:, index], mean[:, index]
+    weight[:, line, line] /= 2
+    weight[:, :, -1] /= 2
+    means[:, line, line] -= push
+    means[:, :, -1] += push
+    parts = (part.reshape(groups * count, *part.shape[2:]) for part in (np.log(weight), means, covariance[:, index]))
+    found = Starts.of(table, smaller.step, *parts, group=np.zeros(groups * count, int))
+    return found.states.reshape(groups, count, -1)
