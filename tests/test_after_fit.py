@@ -13,6 +13,7 @@ import mixtura as mx
 from mixtura.learning.expectation.expect import log_density, log_joint, read_under
 from mixtura.learning.expectation.recorded import recorded
 from mixtura.learning.results.simulate import simulated
+from mixtura.learning.starts.widths import wide_enough
 from mixtura.observation import (
     AdditiveNoise,
     Binned,
@@ -237,6 +238,17 @@ def test_two_clusters_with_large_noise_have_large_errors(apart, scale):
     errors, again = mx.standard_errors(fit).mean, mx.bootstrap(rough, 16, parametric=True, generator=seeded(6)).mean
     assert (errors > 0.2).all()
     assert (errors / again).log().abs().max() < math.log(2)
+
+
+def test_replicates_begin_no_narrower_than_rows_could_tell_behind_errors():
+    """Through errors of 2 a variance of 4 sqrt(2 / 150) is none of 150 rows; wider ones stay as they are."""
+    variance = torch.tensor([0.0001, 9.0], dtype=F64)
+    mixture = mx.Mixture(torch.ones(2, dtype=F64), mx.Normal(torch.tensor([0.0, 60.0], dtype=F64), variance.sqrt()))
+    noisy = simulated(mixture, recorded(torch.zeros(300, dtype=F64), observation=AdditiveNoise(scale=2.0)), seeded(4))
+    found = wide_enough(mixture, noisy).components
+    torch.testing.assert_close(found.variance, torch.tensor([4 * (2 / 150) ** 0.5, 9.0], dtype=F64), rtol=0.02, atol=0)
+    torch.testing.assert_close(found.mean, mixture.components.mean)
+    assert wide_enough(mixture, recorded(noisy.tensor())) is mixture
 
 
 def test_errors_of_each_component_go_with_a_start_that_says_how_many():
