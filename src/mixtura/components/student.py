@@ -31,6 +31,7 @@ from torch.distributions import constraints
 from .. import kernels
 from ..errors import refuse
 from ..kernels import Tails
+from ..kernels.laws import Law, Matching
 from . import gaussian_inside as inside
 from .argument import Argument
 from .base import Component, Labels
@@ -81,6 +82,7 @@ class StudentT(GaussianInside):
         (tensor([0.3750, 0.0178]), tensor([2., 8.]))
     """
 
+    matching = Matching(Law.TAILS, 0)
     dof: Tensor
     shared: bool = False
     fixed: float | None = None

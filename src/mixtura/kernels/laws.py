@@ -1,4 +1,4 @@
-"""The exponential families whose M-steps are compiled for small tables."""
+"""The families whose M-steps are compiled for small tables."""
 
 from enum import IntEnum
 from typing import NamedTuple
@@ -7,7 +7,10 @@ __all__ = ["Law", "Matching"]
 
 
 class Law(IntEnum):
-    """What the mean statistics of a component are matched to; those up to `BINOMIAL` are one number."""
+    """What the mean statistics of a component are matched to; those up to `BINOMIAL` are one number.
+
+    Those up to `DIRECTION` are exponential families; each of the others has steps of its own.
+    """
 
     POISSON = 0
     EXPONENTIAL = 1
@@ -19,7 +22,9 @@ class Law(IntEnum):
     BETA = 7
     DIRICHLET = 8
     DIRECTION = 9
-    COUNTS = 10  # whose M-step is its own, from histograms
+    COUNTS = 10  # from histograms
+    TAILS = 11  # Student-t laws
+    LIFETIMES = 12  # Weibull laws
 
 
 class Matching(NamedTuple):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from types import ModuleType
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -194,6 +194,7 @@ class States(ABC):
     states: Array
     group: Array
     measure: Array
+    bold: ClassVar[bool] = False  # whether an update may lower the objective, and there is one that does not
 
     @abstractmethod
     def _steps(self) -> tuple[tuple[int, ...], Array, tuple[int, int]]:
@@ -225,7 +226,7 @@ class States(ABC):
         table, group, states, count = self.table, self.group, self.states.copy(), len(self)
         traces, ends = np.full((count, limits.updates + 3), np.nan), np.zeros((count, 2), np.int64)
         notes = np.zeros((count, 2))
-        numbers = limits.updates, limits.tolerance, np.finfo(np.float64).eps, limits.accelerated, limits.sought
+        numbers = limits.updates, limits.tolerance, np.finfo(float).eps, limits.accelerated, limits.sought, self.bold
         given = table.places, table.total, table.base, table.floor, self.measure, np.ascontiguousarray(group)
         found = traces, ends, notes
         calls, shape, spare = self._steps()

@@ -151,7 +151,8 @@ _SLOWER = 3.0  # times as slow as steps that mix all directions tell, as `loop.t
 _GROWTH, _SLOWLY = 1.02, 1.001  # of a weight in an update, from which on a component grows, or one of less than a row
 _LONGEST, _STEP, _FAR, _NOISE = range(4)
 _NEARBY, _UNITS = 4, 16.0  # sums about those in question, and how many units in the last place away, as `loop.rounding`
-_UPDATES, _TOLERANCE, _PRECISION, _ACCELERATED, _SOUGHT = range(5)
+_UPDATES, _TOLERANCE, _PRECISION, _ACCELERATED, _SOUGHT, _BOLD = range(6)
+_UPDATE, _BEGIN, _CAREFULLY = range(3)  # what an M-step is asked for
 _HOPE, _FEWEST = 4.0, 5  # times the gain of the latter half of its updates, that a start may yet gain; from so many on
 _DOUBT = 8.0  # times the gain still to come, as it is judged, that a start may yet gain
 
@@ -248,11 +249,13 @@ def noted(objective, trace, entries, guess, room):
 
 
 @plain
-def held_back(room):
-    """Back to where a guess was made from, and to the sums of which the plain update is made."""
-    room.pace[_LONGEST] = larger(2.0, room.pace[_STEP] / 4)
+def held_back(guess, known, room):
+    """Back to where a guess, or a bold update, was made from, and to the sums of which a sure update is made."""
+    if guess:
+        room.pace[_LONGEST] = larger(2.0, room.pace[_STEP] / 4)
     copy(room.held, room.sums, room.size)
-    copy(room.two, room.one, room.size)
+    if guess or known > 1:
+        copy(room.two, room.one, room.size)
     copy(room.good, room.state, room.numbers)
 
 
@@ -294,17 +297,17 @@ def arrived(trace, last, room, total, components, limits):
 @plain
 def pursued(columns, weight, place, total, base, floor, measure, calls, shape, limits, trace, room):
     """Advances the start in the room; returns how it ended, how many objectives it has, and two particulars."""
-    made, entries, known, guess, broken = 0, 0, 0, False, -1
+    made, entries, known, guess, bold, broken = 0, 0, 0, False, False, -1
     about = columns, weight, place, total, base, floor, calls, shape, limits[_PRECISION], room
-    if match_at(calls[1], 1, room.sums, room.about, room.origin, shape, room.state, room.spare, room.more) >= 0:
+    if match_at(calls[1], _BEGIN, room.sums, room.about, room.origin, shape, room.state, room.spare, room.more) >= 0:
         return NOT_FINITE, 0, 0.0, 0.0
     while broken < 0:
         where = place[0], place[1], room.state, shape, room.lanes, room.joint, room.spare, room.sums, room.three
         objective = (expect_at(calls[0], columns, weight, *where) + base) / total
         made += 1
-        rejected = guess and not objective >= trace[entries - 1]
+        rejected = (guess or bold) and not objective >= trace[entries - 1]
         if rejected:
-            held_back(room)
+            held_back(guess, known, room)
         else:
             ended, fall = judged(objective, trace, entries, limits[_PRECISION], shape[0], room.state)
             if ended == NOT_FINITE or (ended == FELL and not explained(fall, *about)):
@@ -317,8 +320,12 @@ def pursued(columns, weight, place, total, base, floor, measure, calls, shape, l
         copy(room.state, room.about, room.numbers)
         steady = rejected or not limits[_ACCELERATED]
         known, guess = (1, False) if steady else guessed(known, calls[1], floor, measure, shape, room)
+        bold = limits[_BOLD] > 0.0 and not rejected and not guess
+        if bold:
+            copy(room.sums, room.held, room.size)
         if not guess:
-            broken = match_at(calls[1], 0, room.sums, room.about, floor, shape, room.state, room.spare, room.more)
+            how = _CAREFULLY if rejected and limits[_BOLD] > 0.0 else _UPDATE
+            broken = match_at(calls[1], how, room.sums, room.about, floor, shape, room.state, room.spare, room.more)
     return COLLAPSED, entries, float(broken), room.sums[broken]
 
 
@@ -381,7 +388,8 @@ def advance(
         spare: Numbers of scratch for the steps, two arrays.
         states: Parameters of the starts, (S, P), changed in place.
         limits: The largest number of updates, the gain still to come at which a start ends, the relative rounding of
-            an objective, whether to extrapolate, and the objective that a start must have hope of.
+            an objective, whether to extrapolate, the objective that a start must have hope of, and whether updates may lead
+            too far: then those that lower the objective are made with care.
         traces: Room for the objectives, (S, updates + 3).
         ends: How each start ended, and how many objectives it has, (S, 2).
         notes: Which component collapsed and its weight, or by how much the objective fell, (S, 2).

@@ -8,7 +8,7 @@ each with so many numbers of T; A of a component is their sum. See `exponential_
 import math
 
 from ..native.program import plain
-from .functions import digammas, log_bessel, mean_length
+from .functions import digammas, gamma_shape, log_bessel, mean_length
 
 __all__ = ["size_of_room", "update"]
 
@@ -107,15 +107,7 @@ def shares(sums, m, size, state, e):
 def gamma(code, mean, logarithm, state, e, floor):
     """A gamma law, or that of the reciprocal; see `gamma_shape`. Returns A."""
     gap = math.log(mean) - logarithm if code == GAMMA else math.log(mean) + logarithm
-    gap = _TINY if gap < _TINY else gap
-    a = (3 - gap + math.sqrt((gap - 3) * (gap - 3) + 24 * gap)) / (12 * gap)
-    for _ in range(_STEPS):
-        a = _LOW if a < _LOW else _HIGH if a > _HIGH else a
-        value, slope = digammas(a)
-        a, last = 1 / (1 / a + (gap - value) / (a * a * slope)), a
-        if not abs(a - last) > 1e-14 * last:
-            break
-    a = _LOW if a < _LOW else _HIGH if a > _HIGH else a
+    a = gamma_shape(gap, _LOW, _HIGH)
     b = a / mean
     state[e] = -b
     state[e + 1] = a - 1 if code == GAMMA else -a - 1

@@ -46,7 +46,7 @@ class MemberKind(Kind):
     def serves(cls, rows: Rows, start: Mixture) -> bool:
         components: Any = start.components
         matching = components.matching
-        if matching is None or matching.law is Law.COUNTS or not plain_table(rows):
+        if matching is None or matching.law > Law.DIRECTION or not plain_table(rows):
             return False
         return small(len(rows), components.natural[0, 0].numel(), _MOST.get(matching.law, _MOST_STATISTICS))
 

@@ -26,13 +26,14 @@ from .log_normal_kind import LogNormalKind
 from .member_kind import MemberKind
 from .regression_kind import RegressionKind
 from .small_traces import Traces
+from .tails_kind import TailsKind
 
 __all__ = ["SmallFlight", "flown", "leap"]
 
 _RUNNING, _CONVERGED = int(End.RUNNING), int(End.CONVERGED)
 _STRETCH = 100  # updates in a call, after which Ctrl-C is heard
 StatesT = TypeVar("StatesT", bound=States)
-_KINDS: tuple[type[Kind], ...] = GaussianKind, GapsKind, LogNormalKind, MemberKind, CountKind, RegressionKind
+_KINDS: tuple[type[Kind], ...] = GaussianKind, GapsKind, LogNormalKind, MemberKind, CountKind, TailsKind, RegressionKind
 
 
 def flown(method: Method, rows: Rows, start: Mixture, floor: Tensor) -> SmallFlight[Any] | None:
