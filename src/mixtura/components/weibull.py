@@ -21,6 +21,7 @@ import torch
 from torch import Generator, Tensor
 from torch.distributions import constraints
 
+from ..kernels.laws import Law, Matching
 from .climbing import Slopes
 from .coordinates import Coordinates
 from .domains import representable
@@ -57,6 +58,7 @@ class Weibull(Coordinates):
 
     arguments: ClassVar = {"scale": constraints.positive, "concentration": constraints.positive}
     domain = constraints.positive
+    matching = Matching(Law.LIFETIMES, 0)
     scale: Tensor
     concentration: Tensor
 

@@ -22,6 +22,7 @@ from .flight import Array, Flight
 from .gaps_kind import GapsKind
 from .gaussian_kind import GaussianKind
 from .kind import Kind
+from .lifetimes_kind import LifetimesKind
 from .log_normal_kind import LogNormalKind
 from .member_kind import MemberKind
 from .regression_kind import RegressionKind
@@ -33,7 +34,16 @@ __all__ = ["SmallFlight", "flown", "leap"]
 _RUNNING, _CONVERGED = int(End.RUNNING), int(End.CONVERGED)
 _STRETCH = 100  # updates in a call, after which Ctrl-C is heard
 StatesT = TypeVar("StatesT", bound=States)
-_KINDS: tuple[type[Kind], ...] = GaussianKind, GapsKind, LogNormalKind, MemberKind, CountKind, TailsKind, RegressionKind
+_KINDS: tuple[type[Kind], ...] = (
+    GaussianKind,
+    GapsKind,
+    LogNormalKind,
+    MemberKind,
+    CountKind,
+    TailsKind,
+    LifetimesKind,
+    RegressionKind,
+)
 
 
 def flown(method: Method, rows: Rows, start: Mixture, floor: Tensor) -> SmallFlight[Any] | None:
