@@ -22,7 +22,8 @@ def lifetimes_table(x: Tensor, weight: Tensor | None, floor: Tensor) -> Table:
     table = Table.of(logarithm, weight, floor.double())
     values, weights = counted(rows.log(), weight)
     origin = table.origin + middle.numpy()
-    floors = table.floor * np.exp(-2 * origin)
+    with np.errstate(over="ignore"):
+        floors = table.floor * np.exp(-2 * origin)
     return replace(table, origin=origin, floor=floors, base=-(weights @ values).sum(keepdims=True))
 
 

@@ -388,8 +388,8 @@ def advance(
         spare: Numbers of scratch for the steps, two arrays.
         states: Parameters of the starts, (S, P), changed in place.
         limits: The largest number of updates, the gain still to come at which a start ends, the relative rounding of
-            an objective, whether to extrapolate, the objective that a start must have hope of, and whether updates may lead
-            too far: then those that lower the objective are made with care.
+            an objective, whether to extrapolate, the objective that a start must have hope of, and whether updates may
+            lead too far: then those that lower the objective are made with care.
         traces: Room for the objectives, (S, updates + 3).
         ends: How each start ended, and how many objectives it has, (S, 2).
         notes: Which component collapsed and its weight, or by how much the objective fell, (S, 2).

@@ -1,7 +1,8 @@
 r"""Functions of one number on which M-steps of exponential families rest.
 
-Digamma and trigamma are Stirling's series after as many steps of their recurrence as bring the argument to a dozen.
-From there on the gamma function is Stirling's, too. The modified Bessel function of the first kind is its power series where x is small, and else Hankel's,
+Digamma and trigamma are Stirling's series after as many steps of their recurrence as bring the argument to a dozen, and
+so are ratios of gamma functions. The modified Bessel function of the first kind is its power series where x is small,
+and else Hankel's,
 
 .. math:: I_\nu(x) = \frac{(x/2)^\nu}{\Gamma(\nu + 1)} \sum_m \frac{(x^2/4)^m}{m!\,(\nu + 1)_m}, \qquad
     I_\nu(x) \approx \frac{e^x}{\sqrt{2\pi x}} \sum_m \prod_{i=1}^m \frac{(2i - 1)^2 - 4\nu^2}{8 i x} .
