@@ -39,7 +39,7 @@ class Lifetimes(States):
         count, components, _ = log_scale.shape
         parts = logits, np.zeros_like(logits), (log_scale - table.origin).reshape(count, -1)
         states = np.concatenate([*parts, log_shape.reshape(count, -1)], 1)
-        return cls(table, components, states, np.zeros(count, np.int64))
+        return cls(table, components, states, np.zeros(count, np.int64), 1 / _units(table, components))
 
     @property
     def log_scale(self) -> Array:
@@ -61,8 +61,9 @@ class Lifetimes(States):
         shape = self.components, self.table.features, compiled("driver").WIDTH
         return kind.calls(), np.array(shape), (kind.size_of_spare(*shape), 1)
 
-    def _measure(self) -> Array:
-        unit, k = self.table.unit, self.components
-        each, rows = np.tile(unit, k), self.table.total[:, None] / k
-        ones = np.ones_like(each)
-        return np.hstack((np.ones((len(unit), k)), each, ones, each, each**2, each / rows, ones / rows))
+
+def _units(table: Table, components: int) -> Array:
+    """The unit of each sum of each group; a step in a logarithm of a parameter is one of all rows of a component."""
+    each, rows = np.tile(table.unit, components), table.total[:, None] / components
+    ones = np.ones_like(each)
+    return np.hstack((np.ones((len(each), components)), each, ones, each, each**2, each / rows, ones / rows))

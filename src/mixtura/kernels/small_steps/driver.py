@@ -295,6 +295,14 @@ def arrived(trace, last, room, total, components, limits):
 
 
 @plain
+def updated(match, carefully, floor, shape, room):
+    """Goes where an update leads, and notes of which sums; returns the component that broke, or -1."""
+    copy(room.sums, room.held, room.size)
+    how = _CAREFULLY if carefully else _UPDATE
+    return match_at(match, how, room.sums, room.about, floor, shape, room.state, room.spare, room.more)
+
+
+@plain
 def pursued(columns, weight, place, total, base, floor, measure, calls, shape, limits, trace, room):
     """Advances the start in the room; returns how it ended, how many objectives it has, and two particulars."""
     made, entries, known, guess, bold, broken = 0, 0, 0, False, False, -1
@@ -320,12 +328,8 @@ def pursued(columns, weight, place, total, base, floor, measure, calls, shape, l
         copy(room.state, room.about, room.numbers)
         steady = rejected or not limits[_ACCELERATED]
         known, guess = (1, False) if steady else guessed(known, calls[1], floor, measure, shape, room)
-        bold = limits[_BOLD] > 0.0 and not rejected and not guess
-        if bold:
-            copy(room.sums, room.held, room.size)
-        if not guess:
-            how = _CAREFULLY if rejected and limits[_BOLD] > 0.0 else _UPDATE
-            broken = match_at(calls[1], how, room.sums, room.about, floor, shape, room.state, room.spare, room.more)
+        bold = limits[_BOLD] > 0.0 and not rejected
+        broken = -1 if guess else updated(calls[1], limits[_BOLD] > 0.0 and rejected, floor, shape, room)
     return COLLAPSED, entries, float(broken), room.sums[broken]
 
 

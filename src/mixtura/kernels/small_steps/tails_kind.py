@@ -78,19 +78,26 @@ def read(columns, weight, begin, end, state, components, features, dense, width,
             half = length(
                 t, k * stretch, state, factors + k * features * features, features, dense, width, splat(0.0, share)
             )
-            ratio = half * splat(-2.0 / state[dof + k], share)
-            q = ratio + splat(1.0, share)
-            rest = log(q) + (ratio - (q - splat(1.0, share))) / q
-            store(logs, k * width, rest)
-            store(ratios, k * width, q)
             power = -0.5 * (state[dof + k] + features)
-            store(joint, k * width, fma(power, rest, splat(state[components + k], share)))
+            log_q = lengthened(half * splat(-2.0 / state[dof + k], share), logs, ratios, k * width)
+            store(joint, k * width, fma(power, log_q, splat(state[components + k], share)))
         likelihood = fma(share, softmax(joint, 0, components, width), likelihood)
         for k in range(components):
             r = load_panel(joint, k * width) * share
             u = splat((state[dof + k] + features) / state[dof + k], share) / load_panel(ratios, k * width)
             weighed(r, u, load_panel(logs, k * width), t, k, components, features, dense, width, lanes)
     return total(likelihood)
+
+
+@plain
+def lengthened(ratio, logs, ratios, at):
+    """Keeps q, one more than a ratio, and its logarithm, which it returns."""
+    one = splat(1.0, ratio)
+    q = ratio + one
+    log_q = log(q) + (ratio - (q - one)) / q  # what the sum has lost to rounding
+    store(logs, at, log_q)
+    store(ratios, at, q)
+    return log_q
 
 
 @plain

@@ -7,7 +7,7 @@ or two about one mean, of different scales; each has half its weight.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from .spurious import spurious
 
 __all__ = ["GaussianKind"]
 
+StartsT = TypeVar("StartsT", bound=Starts)
 _NESTED = 2.0  # by how much the scales of two components about one mean are apart, each way
 
 
@@ -85,7 +86,7 @@ class GaussianKind(Kind):
         logits = torch.from_numpy(states.logits.copy()).to(self.dtype)
         return Mixture._of(logits, of_rows(gaussian, self.vectors))
 
-    def moves(self, states: Starts) -> Starts:
+    def moves(self, states: StartsT) -> StartsT:
         weights, mean, covariance = np.exp(states.logits[0]), states.mean[0], states.covariance[0]
         half, push, wide = weights / 2, half_axes(covariance), _NESTED**2
         now = weights, mean, covariance
