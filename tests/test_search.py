@@ -111,6 +111,30 @@ def test_what_is_no_gaussian_or_tied_is_never_spurious():
     assert mx.fit(torch.cat((x, x[:1] + 100)), 3, "tied-full", generator=seeded()).spurious == []
 
 
+def judged_behind(observation, loc, scale, weights, rows):
+    """What a fit to rows says of a mixture from which it hardly moves."""
+    start = mx.Mixture(torch.tensor(weights, dtype=F64), mx.Normal(*(torch.tensor(t, dtype=F64) for t in (loc, scale))))
+    return mx.fit(rows, init=start, observation=observation, method=mx.EM(1, acceleration=False)).spurious
+
+
+def test_a_component_that_limits_hide_makes_no_other_spurious():
+    """Of the second component hardly any draw is recorded, and so it has nearly all the weight."""
+    rows = 2.2 + 3.7 * torch.randn(400, generator=seeded(), dtype=F64)
+    rows, limit = rows[rows > -5], mx.observation.Truncated(lower=-5.0)
+    assert judged_behind(limit, [2.2, -13.3], [3.7, 2.1], [0.0025, 0.9975], rows) == []
+    spike = torch.cat([rows[:99], rows.new_tensor([20.0])])
+    assert judged_behind(limit, [2.2, 20.0], [3.7, 1e-3], [0.99, 0.01], spike) == [1]
+
+
+def test_a_component_without_a_width_behind_errors_is_not_spurious():
+    """The errors explain all that its rows scatter, and bound its likelihood."""
+    rows = torch.randn(100, generator=seeded(), dtype=F64) / 2
+    rows[:8] = 30 + torch.randn(8, generator=seeded(1), dtype=F64) / 2
+    errors = mx.observation.AdditiveNoise(scale=0.5)
+    assert judged_behind(errors, [0.0, 30.0], [0.3, 1e-4], [0.92, 0.08], rows) == []
+    assert judged_behind(None, [0.0, 30.0], [0.3, 1e-4], [0.92, 0.08], torch.cat([rows[8:], rows.new_full((4,), 30.0)]))
+
+
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 def test_spurious_does_not_depend_on_units(scale):
     components = mx.Gaussian(

@@ -86,7 +86,7 @@ class Fit:
     @property
     def spurious(self) -> list[int]:
         """The components that are on a handful of rows or a plane of points: then the optimum is none of the data's."""
-        return spurious_components(self.mixture, self.rows.total_weight)
+        return spurious_components(self.mixture, self.rows.total_weight, self.rows.observation)
 
     @property
     def _doubt(self) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...data import Rows
+from ...mixture import Mixture
 from ..loop.method import Method
 from ..loop.reason import Reason
 from ..loop.run import run
@@ -98,7 +99,7 @@ class Runs(Flight):
 
     def _sound(self, state: State) -> bool:
         """Whether an end is one of the data's, which others must pass."""
-        return not bool(spurious_components(self.method.mixture(state), self.rows.total_weight))
+        return not self._spurious(self.method.mixture(state), self.rows.total_weight)
 
     @property
     def given_up(self) -> Array:
@@ -117,7 +118,10 @@ class Runs(Flight):
 
     def spurious(self, total: Array) -> Array:
         mixtures = (self.method.mixture(one.state) for one in self.runs)
-        return np.array([[bool(spurious_components(one, total[0])) for one in mixtures]])
+        return np.array([[self._spurious(one, total[0]) for one in mixtures]])
+
+    def _spurious(self, mixture: Mixture, total: float) -> bool:
+        return bool(spurious_components(mixture, total, self.rows.observation))
 
     @property
     def interrupted(self) -> bool:

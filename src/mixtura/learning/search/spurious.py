@@ -9,6 +9,11 @@ relative to that of the whole mixture, a component is called spurious where
 - it is thin and holds few rows, :math:`\lambda_k < 10^{-3}` and :math:`n_k < 4 (D + 1)`; or
 - it is a plane, :math:`\lambda_k < 10^{-6}`, as of repeated rows.
 
+Where limits leave rows out, weights count draws and not rows: a component of which hardly any draw is recorded may have
+nearly all the weight, beside which components that hold all rows look few and thin. So weights are first turned into
+those of recorded rows, each times the probability of its component that a draw is recorded. Behind errors it is the
+width of what is recorded that counts: the likelihood of a component without a width of its own is bounded there.
+
 Components whose covariances are tied have none of this: their likelihood is bounded. Other families that can be narrow
 anywhere, such as the gamma laws, are judged by the first two, with :math:`\lambda_k` the least variance of a coordinate
 relative to that of the whole mixture.
@@ -21,7 +26,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from ...components.observation import EXACT, Observation
 from ...mixture import Mixture
 
 __all__ = ["spurious", "spurious_components", "spurious_laws"]
@@ -33,8 +40,13 @@ _SOME = 1e-200  # of a determinant that has all its digits
 _FEWEST = 1.5  # rows beside one for each dimension
 
 
-def spurious_components(mixture: Mixture, total: float) -> list[int]:
+def spurious_components(mixture: Mixture, total: float, observation: Observation = EXACT) -> list[int]:
     """Returns the components of a mixture, fitted to rows of that total weight, that are spurious.
+
+    Arguments:
+        mixture: The mixture of the rows as they were drawn.
+        total: The weight of the rows that were recorded.
+        observation: How they were recorded, resolved.
 
     Example:
         >>> components = mx.Normal(torch.tensor([0.0, 3.0]), torch.tensor([1e-6, 1.0]))
@@ -42,6 +54,7 @@ def spurious_components(mixture: Mixture, total: float) -> list[int]:
         >>> mx.learning.search.spurious.spurious_components(mixture, 100.0)
         [0]
     """
+    mixture = _of_recorded(mixture, observation)
     components = mixture.components
     if not components.has_gaussian:
         found = spurious_laws(mixture.map(lambda tensor: tensor.detach().unsqueeze(0)), np.array([total]))
@@ -50,10 +63,32 @@ def spurious_components(mixture: Mixture, total: float) -> list[int]:
         return []
     gaussian = components.gaussian
     weights = torch.softmax(mixture.logits.detach().double(), -1)
-    parts = weights, gaussian.location.detach().double(), gaussian.covariance.detach().double()
+    parts = (
+        weights,
+        gaussian.location.detach().double(),
+        gaussian.covariance.detach().double(),
+    )
     shares, mean, covariance = (part.cpu().numpy()[None] for part in parts)
     found = spurious(shares, mean, covariance, np.array([total]))
     return np.flatnonzero(found[0]).tolist()
+
+
+def _of_recorded(mixture: Mixture, observation: Observation) -> Mixture:
+    """The mixture, its weights those among the rows that are recorded, where some are not."""
+    if not observation.selects:
+        return mixture
+    none = mixture.logits.new_zeros(1)
+    alone = (Mixture._of(none, mixture.components.take([k])) for k in range(len(mixture.logits)))
+    recorded = torch.stack([observation.log_recorded(one).reshape(-1).exp().mean() for one in alone])
+    return Mixture._of(torch.log_softmax(mixture.logits + recorded.log(), -1), mixture.components)
+
+
+def _as_recorded(covariance: Tensor, observation: Observation) -> Tensor:
+    """Covariances of what is recorded, where errors and gaps are all there is."""
+    if observation.errors is None:
+        return covariance
+    error = observation.errors.to(covariance).square().mean((0, 1))
+    return covariance + torch.diag_embed(error.expand(covariance.shape[:-1]))
 
 
 def spurious_laws(mixture: Mixture, total: Array) -> Array:
