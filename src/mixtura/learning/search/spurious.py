@@ -63,11 +63,8 @@ def spurious_components(mixture: Mixture, total: float, observation: Observation
         return []
     gaussian = components.gaussian
     weights = torch.softmax(mixture.logits.detach().double(), -1)
-    parts = (
-        weights,
-        gaussian.location.detach().double(),
-        gaussian.covariance.detach().double(),
-    )
+    seen = _as_recorded(gaussian.covariance.detach().double(), observation)
+    parts = weights, gaussian.location.detach().double(), seen
     shares, mean, covariance = (part.cpu().numpy()[None] for part in parts)
     found = spurious(shares, mean, covariance, np.array([total]))
     return np.flatnonzero(found[0]).tolist()
