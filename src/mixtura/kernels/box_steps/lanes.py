@@ -8,7 +8,7 @@ from ..native.program import plain
 from .conditioning import settle
 from .in_turn import LIMITS, SUMS, in_turn
 from .narrow import narrow
-from .shape import CENTRE, ENDS, FACES, SPREAD, counts_of
+from .shape import CENTRE, ENDS, SPREAD, counts_of
 
 __all__ = ["LANE", "STATE", "Lanes", "flush", "put_narrow", "put_wide"]
 
@@ -65,7 +65,7 @@ def put_narrow(job, lanes, k, row, log_prob, room):
 
 
 @plain
-def put_wide(job, lanes, k, row, log_prob, matrix, shape, room):
+def put_wide(job, lanes, k, row, log_prob, matrix, room):
     """Puts any box into the next lane: limits and factor in units of the factor's diagonal."""
     blank, features, points = 3 - job.inside, job.features, job.points
     log_prob -= (job.inside - 1) * _HALF_LOG_TWO_PI  # the last coordinate brings its own
@@ -74,13 +74,29 @@ def put_wide(job, lanes, k, row, log_prob, matrix, shape, room):
         mine[2 * i * WIDTH], mine[(2 * i + 1) * WIDTH], mine[(6 + i) * WIDTH] = -1.0, 1.0, 0.0
     for i in range(job.inside):
         own, place = (points + i) * features + points, blank + i
-        low, high = at[i] / matrix[own + i], at[3 + i] / matrix[own + i]
-        mine[2 * place * WIDTH], mine[(2 * place + 1) * WIDTH] = low, high
+        mine[2 * place * WIDTH], mine[(2 * place + 1) * WIDTH] = at[i] / matrix[own + i], at[3 + i] / matrix[own + i]
         for j in range(i):
             mine[(5 + place + blank + j) * WIDTH] = matrix[own + j] / matrix[own + i]
-        span = spanned_by(low, high, i == 0, matrix[own + i] * shape[FACES + place])
-        if place < 2 and span > lanes.state[1 + place]:
-            lanes.state[1 + place] = span
+    note_spans(job, lanes.state, mine)
+
+
+@plain
+def note_spans(job, state, mine):
+    """Keeps the widest spans of the first two coordinates, which bend where limits of later ones are near."""
+    a, b, c = mine[6 * WIDTH], mine[7 * WIDTH], mine[8 * WIDTH]
+    second = near(mine[2 * WIDTH], mine[3 * WIDTH], math.sqrt(1.0 + a * a))
+    third = near(mine[4 * WIDTH], mine[5 * WIDTH], math.sqrt(1.0 + b * b + c * c))
+    bends = second * a * a + third * (second * (b - c * a) * (b - c * a) + (1 - second) * b * b / (1.0 + c * c))
+    first = spanned_by(mine[0], mine[WIDTH], True, math.sqrt(1.0 + bends))
+    after = spanned_by(mine[2 * WIDTH], mine[3 * WIDTH], job.inside == 2, math.sqrt(1.0 + third * c * c))
+    state[1] = first if first > state[1] else state[1]
+    state[2] = after if after > state[2] else state[2]
+
+
+@plain
+def near(low, high, scale):
+    """One where limits cut into a normal law about zero, as far as there is anything of it; zero where they do not."""
+    return 1.0 if low > -_REACH * scale or high < _REACH * scale else 0.0
 
 
 @plain
@@ -91,7 +107,7 @@ def spanned_by(low, high, known, bends):
         low: The lower limit, in scales given the coordinates before.
         high: The upper limit.
         known: Whether the limits are these, or depend on coordinates before.
-        bends: How many scales given all other coordinates make one given those before.
+        bends: How many scales given all other coordinates with limits make one given those before.
     """
     near = 0.0
     if known:

@@ -67,7 +67,7 @@ def component(job, index, begin, end, k, alike, matrices, levels, constant, room
         if job.inside == 0:
             settle(job, k, row, matrix, room, room, level + length, room)
         elif nodes == 0:
-            put_wide(job, wide, k, row, level + length, matrix, shape, room)
+            put_wide(job, wide, k, row, level + length, matrix, room)
             if wide.state[0] == WIDTH:
                 flush(job, wide, matrices, room)
         most = nodes if nodes > most else most

@@ -9,12 +9,12 @@ from ..native.panels import beyond
 from ..native.program import plain
 from .narrow import level_of
 
-__all__ = ["CENTRE", "ENDS", "FACES", "ROOM", "SHAPE", "SPREAD", "WITHIN", "counts_of", "level_at", "shape_of"]
+__all__ = ["CENTRE", "ENDS", "ROOM", "SHAPE", "SPREAD", "WITHIN", "counts_of", "level_at", "shape_of"]
 
-WITHIN, _HALF, FACES = 9, 18, 21
-"""Where, in a shape, S'S stands, half sides of the box, and one over the scales of coordinates given all others."""
+WITHIN, _HALF = 9, 18
+"""Where, in a shape, S'S stands, and half sides of the box."""
 
-SHAPE = 24
+SHAPE = 21
 """Numbers of a shape; S comes first."""
 
 ENDS, CENTRE, SPREAD = 0, 6, 12
@@ -48,12 +48,8 @@ def shape_of(job, matrix, first, shape):
 
 @plain
 def in_sides(shape, blank):
-    """The inverse of the factor becomes S, and leaves S'S and the scales."""
+    """The inverse of the factor becomes S, and leaves S'S."""
     for j in range(blank, 3):
-        square = 0.0
-        for c in range(blank, 3):
-            square += shape[c * 3 + j] * shape[c * 3 + j]
-        shape[FACES + j] = math.sqrt(square)
         for c in range(blank, 3):
             shape[c * 3 + j] *= shape[_HALF + j]
     for i in range(9):
