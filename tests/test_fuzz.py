@@ -19,8 +19,6 @@ OPEN: list[tuple[str, str]] = []
 # What still takes too long for a default test, by a piece of the line.
 SLOW = [
     r"SplitMergeEM.*observation",
-    r", [23]\),.*(Censored|Truncated)",  # two columns and more, by nodes
-    r", 3\),.*(Rounded|Binned)",
 ]
 
 
