@@ -10,10 +10,11 @@ import numpy as np
 from llvmlite import ir
 
 from ..native.machine import called
-from ..native.panels import beyond
+from ..native.panels import PART, WIDTH, beyond, load_panel, load_part, multiplied, splat, total
 from ..native.program import plain
 from ..native.values import INT, NUMBERS, VOID, WHOLE
 from .calls import Array, pointers
+from .nearest import assign
 
 __all__ = ["lloyd"]
 
@@ -38,23 +39,12 @@ def give(x, row, weight, mean, k, features, mass, shift):
 
 
 @plain
-def assign(x, weight, rows, mean, components, features, mass, shift, nearest, far):
-    """Sums about the centres of the rows nearest to each; returns the sum of squared distances."""
-    total = 0.0
-    for k in range(components):
-        mass[k] = 0.0
-        for d in range(features):
-            shift[k * features + d] = 0.0
-    for n in range(rows):
-        least, at = distance(x, n * features, mean, 0, features), 0
-        for k in range(1, components):
-            squared = distance(x, n * features, mean, k * features, features)
-            if squared < least:
-                least, at = squared, k
-        far[n], nearest[n] = least, at
-        total += weight[n] * least
-        give(x, n, weight[n], mean, at, features, mass, shift)
-    return total
+def apart(weight, far, panels):
+    """The sum of squared distances to the nearest centres."""
+    found = splat(0.0, load_part(weight, 0))
+    for p in range(panels):
+        found = multiplied(load_panel(weight, p * WIDTH), load_panel(far, p * WIDTH), found)
+    return total(found)
 
 
 @plain
@@ -72,7 +62,7 @@ def refill(x, weight, rows, mean, components, features, mass, shift, nearest, fa
             return more
         more += weight[n] * (distance(x, n * features, mean, k * features, features) - far[n])
         far[n] = 0.0
-        give(x, n, -weight[n], mean, nearest[n], features, mass, shift)
+        give(x, n, -weight[n], mean, int(nearest[n]), features, mass, shift)
         give(x, n, weight[n], mean, k, features, mass, shift)
     return more
 
@@ -100,32 +90,34 @@ def gained(trace, made, tolerance, precision):
 
 
 @plain
-def advanced(x, weight, total, means, spread, limits, sizes, scratch, nearest, traces, ends, first, last):
+def advanced(x, columns, weight, means, spread, limits, sizes, scratch, lanes, traces, ends, first, last):
     """Advances the starts [first, last), all arrays given by where they are; see `lloyd`."""
     rows, components, features, updates = sizes[0], sizes[1], sizes[2], sizes[3]
-    mass, far = beyond(scratch, components * features), beyond(scratch, components * (1 + features))
+    panels, mass = (rows + WIDTH - 1) // WIDTH, beyond(scratch, components * features)
+    far, nearest = beyond(mass, components), beyond(mass, components + panels * WIDTH)
     for s in range(first, last):
         mean, trace = beyond(means, s * components * features), beyond(traces, s * (updates + 1))
         made, squares = 0, 0.0
         while True:
-            squares = assign(x, weight, rows, mean, components, features, mass, scratch, nearest, far)
-            each = squares / (total[0] * features)
+            assign(columns, weight, panels, mean, components, features, mass, scratch, nearest, far, lanes)
+            squares = apart(weight, far, panels)
+            each = squares / (limits[2] * features)
             each = each if each > _TINY else _TINY
             trace[made] = -0.5 * features * (1 + math.log(2 * math.pi * each)) - math.log(components)
             made += 1
             if made == 1:
-                spread[s] = squares / (total[0] * features)
+                spread[s] = squares / (limits[2] * features)
             ends[2 * s] = 0 if gained(trace, made, limits[0], limits[1]) else 1
             if made > updates or ends[2 * s] == 1:
                 break
             squares += refill(x, weight, rows, mean, components, features, mass, scratch, nearest, far)
             squares -= moved(mean, components, features, mass, scratch)
-            spread[s] = squares / (total[0] * features) if squares > 0.0 else 0.0
+            spread[s] = squares / (limits[2] * features) if squares > 0.0 else 0.0
         ends[2 * s + 1] = made
 
 
 _F, _I = NUMBERS, WHOLE
-_ADVANCED = ir.FunctionType(VOID, [_F, _F, _F, _F, _F, _F, _I, _F, _I, _F, _I, INT, INT])
+_ADVANCED = ir.FunctionType(VOID, [_F, _F, _F, _F, _F, _F, _I, _F, _F, _F, _I, INT, INT])
 
 
 def lloyd(
@@ -148,8 +140,20 @@ def lloyd(
     many objectives it has, (S, 2).
     """
     _, components, features = means.shape
-    sizes, limits = np.array([len(x), components, features, updates]), np.array([tolerance, precision])
-    scratch, nearest = np.zeros(components * (1 + features) + len(x)), np.zeros(len(x), np.int64)
-    rows, weights = np.ascontiguousarray(x), np.ascontiguousarray(weight)
-    given = rows, weights, np.array([total]), means, spread, limits, sizes, scratch, nearest, traces, ends
+    sizes, limits = np.array([len(x), components, features, updates]), np.array([tolerance, precision, total])
+    columns, weights = _in_panels(x, features), _in_panels(weight, 1)
+    scratch, lanes = (
+        np.zeros(components * (1 + features) + 2 * weights.size),
+        np.zeros(components * (1 + features) * PART),
+    )
+    given = np.ascontiguousarray(x), columns, weights, means, spread, limits, sizes, scratch, lanes, traces, ends
     called(advanced, _ADVANCED)(*pointers(*given), first, last)
+
+
+def _in_panels(x: Array, features: int) -> Array:
+    """Rows in panels, feature by feature; zeros fill the last one."""
+    whole = np.zeros((-(-len(x) // WIDTH), features, WIDTH))
+    full = len(x) // WIDTH
+    whole[:full] = x[: full * WIDTH].reshape(full, WIDTH, features).swapaxes(1, 2)
+    whole[full:, :, : len(x) % WIDTH] = x[full * WIDTH :].reshape(-1, features).T
+    return whole
