@@ -101,10 +101,11 @@ class _Table:
 
     def _go_on(self, exact: Array) -> None:
         """Goes over to other centres; each start takes up what is known of the one whose centres were closest."""
-        apart = np.square(exact[:, None] - self.mean).sum(-1).max(-1)  # (now, before)
-        before = apart.argmin(1)
-        if not np.array_equal(before, np.arange(len(self.mean))):
-            self.label, self.clusters = self.label[before], tuple(total[before] for total in self.clusters)
+        if len(exact) > 1 or len(self.mean) > 1:
+            apart = np.square(exact[:, None] - self.mean).sum(-1).max(-1)  # (now, before)
+            before = apart.argmin(1)
+            if not np.array_equal(before, np.arange(len(self.mean))):
+                self.label, self.clusters = self.label[before], tuple(total[before] for total in self.clusters)
         self.mean = exact
 
     def _arguments(self, plan: Plan) -> tuple[Any, ...]:
