@@ -6,11 +6,14 @@ import pytest
 import torch
 
 import mixtura as mx
+from mixtura.components import structure
 from mixtura.data import TensorRows
 from mixtura.learning import Reason
 from mixtura.learning.expectation.expect import expect
 from mixtura.learning.expectation.labels import soft
 from mixtura.learning.loop.climbing import Climb
+from mixtura.learning.loop.run import run
+from mixtura.learning.loop.traces import stack
 
 F64 = torch.float64
 
@@ -27,6 +30,10 @@ CENTRES = drawn(1, 3, 2)
 MATRICES = torch.eye(2, dtype=F64) + 0.5 * drawn(1, 3, 2, 1, seed=1) @ drawn(1, 3, 2, 1, seed=1).mT
 SCALES = torch.tensor([[0.7, 1.1, 1.6]], dtype=F64)
 VECTORS, NUMBERS = drawn(40, 2, seed=2), drawn(40, seed=3)
+SPREADS = CENTRES.square() + 0.3
+GAPS = VECTORS.masked_fill(drawn(40, 2, seed=9) > 1, math.nan)
+CUBES = torch.eye(3, dtype=F64) + 0.5 * drawn(1, 3, 3, 1, seed=7) @ drawn(1, 3, 3, 1, seed=7).mT
+MATRIX_CODES = ("EEV", "VEV", "EVV", "VEE", "EVE", "VVE")
 CASES = {
     "Normal": (mx.Normal(CENTRES[..., 0], SCALES), NUMBERS, None),
     "full": (mx.Gaussian(CENTRES, MATRICES), VECTORS, None),
@@ -35,9 +42,14 @@ CASES = {
     "tied diagonal": (mx.Gaussian(CENTRES, mx.Diagonal(CENTRES[:, :1].square() + 0.3, tied=True)), VECTORS, None),
     "spherical": (mx.Gaussian(CENTRES, mx.Spherical(SCALES)), VECTORS, None),
     "tied spherical": (mx.Gaussian(CENTRES, mx.Spherical(SCALES[:, :1], tied=True)), VECTORS, None),
+    **{name: (mx.Gaussian(CENTRES, structure(name).with_moment(MATRICES, 2)), VECTORS, None) for name in MATRIX_CODES},
+    **{name: (mx.Gaussian(CENTRES, structure(name).with_moment(SPREADS, 2)), VECTORS, None) for name in ("VEI", "EVI")},
+    "gaps, EVE": (mx.Gaussian(CENTRES, structure("EVE").with_moment(MATRICES, 2)), GAPS, mx.observation.Missing()),
     "LogNormal": (mx.LogNormal(CENTRES[..., 0], SCALES), NUMBERS.exp(), None),
     "Student-t": (mx.StudentT(CENTRES[..., 0], SCALES, 4.0), NUMBERS, None),
     "Student-t on vectors": (mx.StudentT(CENTRES, mx.Full(MATRICES), 2.0), VECTORS, None),
+    "Student-t of shared axes": (mx.StudentT(CENTRES, structure("EVE").with_moment(MATRICES, 2), 2.0), VECTORS, None),
+    "three columns": (mx.Gaussian(drawn(1, 3, 3, seed=6), structure("EVE").with_moment(CUBES, 3)), drawn(40, 3), None),
     "Weibull": (mx.Weibull(SCALES, SCALES.flip(1)), NUMBERS.exp(), None),
     "rounded": (mx.Gaussian(CENTRES, MATRICES), VECTORS.round(), mx.observation.Rounded(1.0)),
     "censored": (mx.Normal(CENTRES[..., 0], SCALES), NUMBERS.clamp(-0.5), mx.observation.Censored(-0.5)),
@@ -67,6 +79,24 @@ def test_slopes_are_those_of_the_likelihood_along_each_local_coordinate(case):
         assert slope == pytest.approx((ahead - behind) / (2 * h), rel=1e-5, abs=1e-5)
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case != "Weibull"])
+def test_slopes_under_a_prior_are_those_of_the_density_of_the_mixture_given_the_rows(case):
+    components, rows, observation = CASES[case]
+    features = rows.shape[-1] if rows.ndim > 1 else 1
+    prior = mx.Prior(2.5, mx.NormalInverseWishart(drawn(features, seed=8), 0.7, CUBES[0, 1, :features, :features], 4.5))
+    rows, logits, h = seen(rows, observation), torch.log_softmax(drawn(1, 3, seed=5), -1), 1e-4
+    slopes = components.slopes(likelihood(components, logits, rows), prior.components).slope
+
+    def density(step):
+        there = mx.Mixture._of(logits, components.stepped(step))
+        return (expect(there, rows, soft).log_likelihood + prior.log_prob(there)).item()
+
+    for coordinate, slope in enumerate(slopes[0].tolist()):
+        step = torch.zeros_like(slopes)
+        step[0, coordinate] = h
+        assert slope == pytest.approx((density(step) - density(-step)) / (2 * h), rel=1e-5, abs=1e-5)
+
+
 @pytest.mark.parametrize("settings", [{"shared": True}, {"fixed": 3.0}])
 def test_degrees_of_freedom_shared_or_held_have_one_slope_or_none(settings):
     logits, rows = torch.log_softmax(drawn(1, 3, seed=5), -1), seen(NUMBERS, None)
@@ -85,6 +115,21 @@ def test_no_step_at_all_leads_nowhere(case):
     still = components.stepped(torch.zeros_like(slopes.slope))
     for mine, theirs in zip(still.tensors(), components.tensors(), strict=True):
         torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("name", [*MATRIX_CODES, "VEI", "EVI"])
+@pytest.mark.parametrize("prior", [None, mx.Prior.weak(VECTORS, 3)], ids=["likelihood", "prior"])
+def test_components_that_share_parts_climb_and_still_share_them(name, prior):
+    rows = seen(torch.where(drawn(150, 2, seed=9) > 1.3, math.nan, drawn(150, 2, seed=2)), mx.observation.Missing())
+    start = mx.Gaussian(CENTRES, structure(name).with_moment(SPREADS if name in ("VEI", "EVI") else MATRICES, 2))
+    start, floor = mx.Mixture._of(torch.full((1, 3), -math.log(3), dtype=F64), start), torch.full((2,), 1e-9, dtype=F64)
+    (quick,) = run(mx.EM(400, 1e-8, prior), rows, start, floor)
+    assert quick.reason is Reason.CONVERGED and bool((torch.tensor(quick.trace).diff() > -1e-12).all())
+    (plain,) = run(mx.EM(50, 0, prior, acceleration=False), rows, stack([quick.state]), floor)
+    assert plain.objective - quick.objective < 1e-7
+    covariance = quick.state.components.structure
+    apart = covariance.with_moment(covariance.scatter(covariance.dense(2)), 2).dense(2) - covariance.dense(2)
+    assert apart.abs().max() < 1e-6
 
 
 def hidden(name):

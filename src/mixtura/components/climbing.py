@@ -12,7 +12,7 @@ seen as they were drawn bend it by N, and by 2N along the diagonal of B.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from torch import Tensor
 
@@ -37,8 +37,11 @@ class Climbing:
         """Whether `slopes` and `stepped` are there."""
         return False
 
-    def slopes(self, statistics: Statistics) -> Slopes:
-        """Returns the slopes of the log-likelihood that the sums of an E-step imply; of one batch dimension."""
+    def slopes(self, statistics: Statistics, prior: Any = None) -> Slopes:
+        """Returns the slopes of the log-likelihood that the sums of an E-step imply; of one batch dimension.
+
+        Those of a prior of Gaussians are its pseudo-sums'.
+        """
         raise NotImplementedError
 
     def stepped(self, step: Tensor) -> Self:

@@ -236,10 +236,11 @@ class Gaussian(Component):
 
     @property
     def climbs(self) -> bool:
-        return self.structure.has_factor_gradient and not self.structure.constrained
+        return self.structure.climbs
 
-    def slopes(self, statistics: Statistics) -> Slopes:
-        return moment_slopes(self, statistics.weight, *statistics.moments)
+    def slopes(self, statistics: Statistics, prior: Any = None) -> Slopes:
+        shift, scatter = statistics.moments
+        return moment_slopes(self, statistics.weight, shift, scatter, prior)
 
     def stepped(self, step: Tensor) -> Self:
         location, structure = stepped(self, step)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -97,8 +97,8 @@ class GaussianInside(Component):
     def climbs(self) -> bool:
         return self.inner.climbs
 
-    def slopes(self, statistics: Statistics) -> Slopes:
-        return self.inner.slopes(statistics)
+    def slopes(self, statistics: Statistics, prior: Any = None) -> Slopes:
+        return self.inner.slopes(statistics, prior)
 
     def stepped(self, step: Tensor) -> Self:
         return self.with_gaussian(self.inner.stepped(step))

@@ -191,9 +191,9 @@ class StudentT(GaussianInside):
     def bold(self) -> bool:
         return self.fixed is None
 
-    def slopes(self, statistics: Statistics) -> Slopes:
+    def slopes(self, statistics: Statistics, prior: Any = None) -> Slopes:
         weight, (logs, squares, pull, shift, scatter) = statistics.weight, statistics.moments
-        inner = moment_slopes(self.inner, weight, shift, scatter)
+        inner = moment_slopes(self.inner, weight, shift, scatter, prior)
         if self.fixed is not None:
             return inner
         slope, bend = self._curve(weight, logs, squares, pull)

@@ -99,7 +99,7 @@ class Weibull(Coordinates):
     def climbs(self) -> bool:
         return True
 
-    def slopes(self, statistics: Statistics) -> Slopes:
+    def slopes(self, statistics: Statistics, prior: Any = None) -> Slopes:
         r"""In :math:`c\,\Delta\log\lambda` and :math:`\Delta\log c`."""
         logs, mass, first, second = statistics.moments
         rows, c = _column(statistics.weight, logs).expand_as(logs), self.concentration.double()

@@ -86,6 +86,15 @@ class WeightsPrior(Value, ABC):
         Raises:
             NotClosedForm: If the prior has no mode.
         """
+        rows = self.rows(weight)
+        return (rows / rows.sum(-1, keepdim=True)).log()
+
+    def rows(self, weight: Tensor) -> Tensor:
+        """Returns the rows and pseudo-rows ``(*B, K)`` whose shares are the most probable weights.
+
+        Raises:
+            NotClosedForm: If the prior has no mode.
+        """
         raise NotClosedForm(f"A {type(self).__name__} prior has no most probable weights.")
 
 
@@ -166,10 +175,8 @@ class DirichletPrior(WeightsPrior):
     def flat(self) -> bool:
         return bool((self.concentration == 1).all())
 
-    def mode(self, weight: Tensor) -> Tensor:
-        """Returns the most probable log-weights given how many rows each component holds, both ``(*B, K)``."""
-        weight = weight + (self._beside(weight) - 1)
-        return (weight / weight.sum(-1, keepdim=True)).log()
+    def rows(self, weight: Tensor) -> Tensor:
+        return weight + (self._beside(weight) - 1)
 
     def _beside(self, weight: Tensor) -> Tensor:
         """The concentration beside weights ``(*B, K)``, on their device."""

@@ -85,7 +85,7 @@ class Diagonal(AlongAxes):
         return scatter / self.given.square() - rows, 2 * rows
 
     def stepped(self, step: Tensor) -> Self:
-        return self._replace(factor=self.given * step.exp())
+        return self._replace(factor=self.given * step.reshape(self.given.shape).exp())
 
     def scatter(self, moment: Tensor) -> Tensor:
         return moment.diagonal(dim1=-2, dim2=-1)

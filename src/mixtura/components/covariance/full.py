@@ -129,7 +129,7 @@ class Full(Structure):
         return excess[..., rows, columns], bend
 
     def stepped(self, step: Tensor) -> Self:
-        factor = self.given
+        factor, step = self.given, step.reshape(*self.leading, -1)
         (rows, columns), turn = torch.tril_indices(*factor.shape[-2:]), torch.zeros_like(factor)
         turn[..., rows, columns] = torch.where((rows == columns).to(step.device), step.exp(), step)
         return self._replace(factor=factor @ turn)

@@ -34,6 +34,7 @@ from .columns import column, own_axes
 from .diagonal import Diagonal
 from .eigen import Eigen
 from .full import Full, factored
+from .shared_slopes import moved, slopes
 from .solvers.orientation import common_axes
 from .solvers.volume import equal_matrix, equal_shape, equal_volume, mean_variance, pooled
 from .structure import Structure
@@ -76,6 +77,20 @@ class VolumeShape(Structure):
     @property
     def shares(self) -> bool:
         return True
+
+    @property
+    def climbs(self) -> bool:
+        return True
+
+    def local_slopes(self, weight: Tensor, scatter: Tensor, features: int) -> tuple[Tensor, Tensor]:
+        return slopes(self.varies, *self.in_own_axes(features), weight, self.dense_moment(scatter, features))
+
+    def stepped(self, step: Tensor) -> Self:
+        return self._of(**self._along_axes(*moved(self.varies, *self.in_own_axes(self.width), step))._fields())
+
+    @abstractmethod
+    def _along_axes(self, axes: Tensor, variances: Tensor) -> Structure:
+        """Returns the covariances of these axes in the structure that shares nothing."""
 
     @property
     @abstractmethod
@@ -162,10 +177,16 @@ class _Axes(_InOwnForm, Diagonal):
     def _alone(self, covariance: Tensor | None) -> Diagonal:
         return Diagonal(covariance)
 
+    def _along_axes(self, axes: Tensor, variances: Tensor) -> Diagonal:
+        return Diagonal._of(factor=variances.sqrt(), tied=False)
+
 
 class _Matrices(_InOwnForm, Full):
     def _alone(self, covariance: Tensor | None) -> Full:
         return Full(covariance)
+
+    def _along_axes(self, axes: Tensor, variances: Tensor) -> Full:
+        return Eigen._of(factor=variances.sqrt(), tied=False, axes=axes).unconstrained
 
 
 class _Oriented(VolumeShape, Eigen):
@@ -188,6 +209,9 @@ class _Oriented(VolumeShape, Eigen):
     def _take(self, axis: int, index: Any, size: int) -> Self:
         """One component's axes are those of all, however often it is taken."""
         return super()._take(axis, index, size)._replace(axes=self.axes)
+
+    def _along_axes(self, axes: Tensor, variances: Tensor) -> Eigen:
+        return Eigen._of(factor=variances.sqrt(), tied=False, axes=axes)
 
     @staticmethod
     def _along_common(axes: Tensor, spectrum: Tensor) -> Eigen:

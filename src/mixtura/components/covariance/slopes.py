@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Self
 
 from torch import Tensor
@@ -21,8 +22,18 @@ class FactorSlopes:
         """Whether `factor_gradient` is there; without it, log-densities are differentiated by their expression."""
         return type(self).factor_gradient is not FactorSlopes.factor_gradient
 
+    @property
+    def climbs(self) -> bool:
+        """Whether `local_slopes` and `stepped` are there."""
+        return self.has_factor_gradient and not self.constrained
+
+    @property
+    @abstractmethod
+    def constrained(self) -> bool:
+        """Whether not every factor of the right shape is one of this structure."""
+
     def local_slopes(self, weight: Tensor, scatter: Tensor, features: int) -> tuple[Tensor, Tensor]:
-        """Returns the slopes ``(*B, K or 1, F)`` in local coordinates, and about how fast they fall.
+        """Returns the slopes in local coordinates, ``(B, K or 1, F)`` or ``(B, F)``, and about how fast they fall.
 
         Arguments:
             weight: The sums of responsibilities, pooled where tied.
@@ -32,5 +43,5 @@ class FactorSlopes:
         raise NotImplementedError
 
     def stepped(self, step: Tensor) -> Self:
-        """Returns the covariances after steps ``(*B, K or 1, F)`` in local coordinates."""
+        """Returns the covariances after steps ``(B, F)`` in local coordinates."""
         raise NotImplementedError

@@ -87,7 +87,7 @@ class Spherical(AlongAxes):
         return (scatter / self.given.square() - rows).unsqueeze(-1), 2 * rows.unsqueeze(-1)
 
     def stepped(self, step: Tensor) -> Self:
-        return self._replace(factor=self.given * step.squeeze(-1).exp())
+        return self._replace(factor=self.given * step.reshape(self.given.shape).exp())
 
     def scatter(self, moment: Tensor) -> Tensor:
         return moment.diagonal(dim1=-2, dim2=-1).sum(-1)

@@ -2,8 +2,8 @@ r"""Climbing: steps of a quasi-Newton method, whose slopes are the sums that EM 
 
 Where EM creeps, all sums of an E-step still say how steep the log-likelihood is: with :math:`N_k` and :math:`M_k`, the
 slope in the logits of weights w is :math:`N_k - w_k \sum_l N_l`, and components state theirs in coordinates of their
-own (`mixtura.components.climbing`). From the last steps :math:`s_i` and by how much the slopes fell,
-:math:`y_i = g_i - g_{i+1}`, BFGS with limited memory (Nocedal, 1980) knows how the likelihood bends,
+own (`mixtura.components.climbing`). A prior adds its pseudo-sums. From the last steps :math:`s_i` and by how much the
+slopes fell, :math:`y_i = g_i - g_{i+1}`, BFGS with limited memory (Nocedal, 1980) knows how the likelihood bends,
 
 .. math:: \text{step} = H g, \qquad H y_i = s_i,
 
@@ -29,6 +29,7 @@ from torch import Tensor
 from ...components import Statistics
 from ...components.climbing import Slopes
 from ...mixture import Mixture
+from ...mixture.prior import Prior
 from .extrapolation import Guessing, Stated, narrowed
 from .traces import Run, State, merged
 
@@ -89,7 +90,7 @@ class Climb(Guessing):
 
     def proposed(self, method: Method, statistics: Statistics, state: State, floor: Tensor) -> State:
         now, back, mixture = Stated(statistics, state), self.refused, method.expected(state)
-        slopes = _slopes(mixture, statistics)
+        slopes = _slopes(mixture, statistics, method.sought)
         self._remember(slopes.slope)
         step = self._step(slopes, back, statistics.weight.sum(-1))
         guess = _stepped(mixture, step)
@@ -134,12 +135,12 @@ class Climb(Guessing):
         return replace(super().kept(index), slope=slope, step=step, pairs=pairs, due=self.due[index])
 
 
-def _slopes(mixture: Mixture, sums: Statistics) -> Slopes:
+def _slopes(mixture: Mixture, sums: Statistics, prior: Prior) -> Slopes:
     """Slopes and bends (B, P) in logits and in the components' own coordinates."""
-    slope, bend = mixture.components.slopes(sums)
-    total = sums.weight.sum(-1, keepdim=True)
-    lag = sums.weight - total * torch.softmax(mixture.logits.double(), -1)
-    stiff = torch.maximum(sums.weight, lag.abs() / _FARTHEST)  # what loses its last rows at once holds up no other
+    slope, bend = mixture.components.slopes(sums, prior.components)
+    rows = prior.weights.rows(sums.weight)
+    lag = rows - rows.sum(-1, keepdim=True) * torch.softmax(mixture.logits.double(), -1)
+    stiff = torch.maximum(rows, lag.abs() / _FARTHEST)  # what loses its last rows at once holds up no other
     return Slopes(torch.cat([lag, slope], 1), torch.cat([stiff, bend], 1))
 
 

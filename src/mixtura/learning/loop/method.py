@@ -13,6 +13,7 @@ from ...components import Family, Labels, Statistics
 from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
+from ...mixture.prior import Prior
 from ..expectation.expect import expect
 from ..methods.freeze import Freeze
 from ..results.fit import Fit
@@ -60,6 +61,11 @@ class Method(ABC):
     accelerated: bool = False
     steep: bool = False
     alone: bool = False
+
+    @property
+    def sought(self) -> Prior:
+        """The prior under which the most probable mixture is sought: for maximum likelihood, one that says nothing."""
+        return Prior()
 
     # -- one iteration
 

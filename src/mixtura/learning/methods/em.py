@@ -78,7 +78,11 @@ class EM(Method):
 
     @property
     def steep(self) -> bool:  # type: ignore[override]
-        return self.accelerated and self.alone
+        return self.accelerated and type(self) in _PLAIN and self.frozen is None
+
+    @property
+    def sought(self) -> Prior:
+        return self.prior or _FLAT
 
     @property
     def alone(self) -> bool:  # type: ignore[override]
@@ -134,9 +138,8 @@ class EM(Method):
         return self.frozen.kept(self._free(held, mixture, update), mixture)
 
     def _free(self, statistics: Statistics, mixture: Mixture, update: Callable[..., Component]) -> Mixture:
-        prior = self.prior or _FLAT
-        logits = prior.weights.mode(statistics.weight).to(mixture.dtype)
-        return Mixture._of(logits, update(statistics, prior.components))
+        logits = self.sought.weights.mode(statistics.weight).to(mixture.dtype)
+        return Mixture._of(logits, update(statistics, self.sought.components))
 
     def objective(self, statistics: Statistics, mixture: Mixture) -> Tensor:
         if self.prior is None:

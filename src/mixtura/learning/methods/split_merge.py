@@ -66,6 +66,10 @@ class SplitMergeEM(EM):
         if not self.candidates >= 1:
             refuse("candidates", "at least 1", self.candidates)
 
+    @property
+    def steep(self) -> bool:  # type: ignore[override]
+        return self.accelerated
+
     def freezing(self, freeze: Freeze) -> SplitMergeEM:
         refuse("freeze", "none for SplitMergeEM, which moves components about", freeze, "Use `EM`.")
 
