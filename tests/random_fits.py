@@ -162,10 +162,10 @@ class Kind:
 
     def features(self, pick: random.Random) -> int | None:
         """The number of columns, or none for numbers."""
-        options = {"numbers": [None], "vectors": [2, 2, 3], "pairs": [2], "either": [None, None, 1, 2, 3]}
-        return pick.choice(options[self.shapes])
+        return pick.choice(SHAPES[self.shapes])
 
 
+SHAPES = {"numbers": [None], "vectors": [2, 2, 3], "pairs": [2], "triples": [3], "either": [None, None, 1, 2, 3]}
 GAUSSIAN = Kind(None, structured=True)
 FAMILIES = [
     Kind("mx.Gaussian", shapes="vectors", structured=True),

@@ -60,6 +60,17 @@ MENDED = {
         'reported(rows(291, "counts", (20, 2), "skewed", 1, 0, 3), 2, family=mx.Gated.template(mx.Poisson, on=[1]), '
         "method=mx.EM(max_iterations=250), restarts=2, generator=seeded(291))"
     ),
+    "a number of stride zero in a model's file": (
+        'saved(rows(10538, "real", (5,), "points", 1, 0, 20).float(), 5, family=mx.Beside.with_noise(mx.Normal), '
+        "method=mx.ClassificationEM(max_iterations=250), restarts=1, generator=seeded(10538))"
+    ),
+    "groups of which variational Bayes keeps not the same number of components": (
+        'grouped(rows(10495, "real", (40,), "line", 1, 0, 3), 5, generator=seeded(10495), restarts=5, '
+        "method=mx.Variational(max_iterations=250, prior=mx.Prior(mx.StickBreaking(2.0))))"
+    ),
+    "a number in the place of a prior": (
+        'saved(rows(3, "real", (40, 2)), 2, method=mx.Variational(60), generator=seeded(3))'
+    ),
     "labels of draws that agree altogether": (
         'ordered(rows(249, "bits", (80,), "plain", 1, 0, 0), 2, family=mx.Bernoulli, method=mx.EM(max_iterations=250), '
         "restarts=1, generator=seeded(249))"

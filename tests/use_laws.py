@@ -20,7 +20,20 @@ from mixtura.errors import NotClosedForm
 from mixtura.learning.expectation.expect import read_under
 from mixtura.learning.expectation.recorded import recorded
 
-__all__ = ["FOR_ROWS", "USES", "Broken", "Case", "close", "densities", "equal", "hold", "numbers", "sound", "use"]
+__all__ = [
+    "FOR_ROWS",
+    "USES",
+    "Broken",
+    "Case",
+    "both",
+    "close",
+    "densities",
+    "equal",
+    "hold",
+    "numbers",
+    "sound",
+    "use",
+]
 
 FOR_ROWS = ("sample_weight", "observation", "labels")
 CLEAR = ("CONVERGED", "MAX_ITERATIONS", "FINISHED")
@@ -66,7 +79,7 @@ class Case:
         """Where fits begin that must agree: two updates away from chance."""
         return self.fit(method=mx.EM(2, 0), restarts=1).mixture
 
-    def nudged(self, start: mx.Mixture) -> Tensor:
+    def nudged(self, start: mx.Mixture | Tensor) -> Tensor:
         """What becomes of log-densities by weights that differ in their last digits."""
         rows, tiny = self.rows, 64 * torch.finfo(self.x.dtype).eps
         weight = rows.each_weight * (1 + tiny * torch.rand(len(rows), generator=self.source, dtype=rows.dtype))
@@ -76,6 +89,13 @@ class Case:
 def densities(fit: mx.Fit) -> Tensor:
     """The log-density of each row."""
     return torch.cat([density for _, _, density in read_under(fit.mixture, fit.rows)])
+
+
+def both(one: mx.Fit, other: mx.Fit) -> tuple[Tensor, Tensor]:
+    """The densities of two fits that must agree, unless one collapsed: when, is a matter of rounding."""
+    if not {one.reason.name, other.reason.name} <= {*CLEAR}:
+        raise NotClosedForm("A component collapsed.")
+    return densities(one), densities(other)
 
 
 def numbers(value: Any) -> list[Tensor]:

@@ -209,7 +209,7 @@ def _typed(*words: Any) -> None:
 def networked(case: Case) -> None:
     """A network without context begins at a fit, and its mixtures are rows' own."""
     _exact(case)
-    if case.x.ndim == 1 or case.x.shape[1] < 2 or "family" in case.options:
+    if case.x.shape[1] < 2:
         raise NotClosedForm("There is no context.")
     torch_state = torch.get_rng_state()
     with torch.random.fork_rng():

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from use_laws import CLEAR, FOR_ROWS, Case, close, densities, equal, hold, numbers, sound, use
+from use_laws import CLEAR, FOR_ROWS, Case, both, close, densities, equal, hold, numbers, sound, use
 
 import mixtura as mx
 from mixtura.data.files import CsvRows
@@ -87,13 +87,13 @@ def drawn(case: Case) -> None:
         told = mixture.mean, mixture.variance, mixture.covariance
         hold("moments are finite", all(one.isfinite().all() for one in told), *told)
     estimate = mixture.entropy_estimate(64, case.source)
-    hold("bounds are in order", not bool((estimate.lower > estimate.upper + 1e-4).any()), estimate)
+    hold("bounds are in order", not bool((estimate.lower > estimate.upper + 1e-2).any()), estimate)
 
 
 @use
 def divided(case: Case) -> None:
     fit = case.fit()
-    mixture, x = fit.mixture, fit.rows.tensor()[:9]
+    mixture, x = fit.mixture.to(torch.float64), fit.rows.tensor()[:9].double()
     if not mixture.event_shape or mixture.event_shape[0] < 2 or x.isnan().any():
         raise NotClosedForm("There is nothing to divide.")
     some, rest = [0], list(range(1, mixture.event_shape[0]))
@@ -192,7 +192,7 @@ def frozen(case: Case) -> None:
         parts = [one.parts if one.gated else one for one in (old, new)]
         pairs = zip(*(numbers(one.take(torch.tensor([0]))) for one in parts), strict=True)
         hold("components stay", all(torch.equal(*pair) for pair in pairs), old, new)
-    hold("what is held is not counted", fit.parameters < fit.mixture.parameters, fit.parameters)
+    hold("what is held is not counted", fit.parameters <= fit.mixture.parameters, fit.parameters)
 
 
 # -- the same rows, told otherwise
@@ -209,7 +209,8 @@ def weighed(case: Case) -> None:
     one = case.fit(x=rows.reweighted(often.to(case.x)), init=start, **plain)
     other = case.fit(x=rows.take(index), init=start, **plain)
     heavy = replace(case, options=case.again(sample_weight=often.to(case.x)))
-    close("weights are repetitions", densities(one)[index], densities(other), lambda: heavy.nudged(start)[index])
+    first, second = both(one, other)
+    close("weights are repetitions", first[index], second, lambda: heavy.nudged(start)[index])
     counted = [(fit.parameters, fit.rows.total_weight) for fit in (one, other)]
     hold("which criteria count", counted[0] == counted[1], *counted)
 
@@ -220,18 +221,19 @@ def shuffled(case: Case) -> None:
     order = torch.randperm(len(rows), generator=case.source)
     one = case.fit(init=start)
     other = case.fit(x=rows.take(order), init=start, **dict.fromkeys(FOR_ROWS))
-    close("rows have no order", densities(other), densities(one)[order], lambda: case.nudged(start)[order])
+    first, second = both(one, other)
+    close("rows have no order", second, first[order], lambda: case.nudged(start)[order])
 
 
 @use
 def turned(case: Case) -> None:
-    if case.x.ndim == 1 or case.options.get("observation") or "family" in case.options:
+    """From the same centres, fits know nothing of the order of columns."""
+    if case.options.get("observation"):
         raise NotClosedForm("Columns are told apart.")
-    start, order = case.begun(), list(range(case.x.shape[1]))[::-1]
-    _stays(start, start.marginal(order))
-    one = case.fit(init=start)
-    other = case.fit(x=case.x[:, order], init=start.marginal(order))
-    close("columns have no order", densities(other), densities(one), lambda: case.nudged(start))
+    means, order = case.begun().components.mean, list(range(case.x.shape[1]))[::-1]
+    one = case.fit(init=means)
+    other = case.fit(x=case.x[:, order], init=means[:, order])
+    close("columns have no order", *both(other, one), lambda: case.nudged(means))
 
 
 @use
@@ -239,22 +241,11 @@ def rescaled(case: Case) -> None:
     """In other units, densities are shifted by the logarithm of the unit."""
     if case.options.get("observation"):
         raise NotClosedForm("Errors have units, too.")
-    start, unit = case.begun(), 0.25
-    matrix = unit * torch.eye(case.x.shape[1]) if case.x.ndim > 1 else unit
-    moved = start.affine(matrix)
-    _stays(start, moved)
-    one, other = case.fit(init=start), case.fit(x=unit * case.x, init=moved)
+    means, unit = case.begun().components.mean, 0.25
+    one, other = case.fit(init=means), case.fit(x=unit * case.x, init=unit * means)
     shift = case.x[0].numel() * np.log(unit)
-    close("units do not matter", densities(other) + shift, densities(one), lambda: case.nudged(start))
-
-
-def _stays(start: mx.Mixture, moved: mx.Mixture) -> None:
-    """An `init` keeps its structure: one that became another would be learned as such."""
-    kinds = [one.components.gaussian.structure if one.components.has_gaussian else one for one in (start, moved)]
-    if type(kinds[0]) is not type(kinds[1]) or [one.shape for one in numbers(kinds[0])] != [
-        one.shape for one in numbers(kinds[1])
-    ]:
-        raise NotClosedForm("The structure becomes another.")
+    first, second = both(one, other)
+    close("units do not matter", second + shift, first, lambda: case.nudged(means))
 
 
 @use
@@ -312,8 +303,8 @@ def streamed(case: Case) -> None:
         if case.options.get("sample_weight") is not None:
             raise NotClosedForm("Weights of a file are a column.")
         other = case.fit(x=rows, init=start)
-        found = densities(other)
-    close("files are tables", found, densities(one), lambda: case.nudged(start))
+        found = both(other, one)
+    close("files are tables", *found, lambda: case.nudged(start))
 
 
 @use
@@ -340,7 +331,8 @@ def grouped(case: Case) -> None:
     weight = case.options.get("sample_weight")
     fits = mx.fit(x, case.components, groups=labels, **case.but("labels", init=start))
     rows, source = recorded(x, None, weight, case.options.get("observation")), case.source
-    more = dict(init=start, generator=source, **dict.fromkeys(FOR_ROWS))
+    method = case.options["method"].repeated(None)
+    more = dict(init=start, generator=source, method=method, **dict.fromkeys(FOR_ROWS))
     for line in fits.table:
         own = rows.take((labels == line.name).nonzero().squeeze(-1))
         _group(fits, line, None if start is None else functools.partial(case.fit, x=own, **more))

@@ -21,7 +21,7 @@ def checksum(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     told = {name: value for name, value in header.items() if name != "checksum"}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     for name in sorted(tensors):
-        value = tensors[name].detach().cpu().contiguous()
+        value = tensors[name].detach().cpu().clone(memory_format=torch.contiguous_format)  # of one number, too
         digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
         digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -19,7 +19,7 @@ from ..priors.normal_inverse_wishart import NormalInverseWishart
 from ..priors.weights import WeightsPrior, weights_prior
 from .value import Mixture
 
-__all__ = ["Prior", "weak_components"]
+__all__ = ["Prior", "check_prior", "weak_components"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -118,6 +118,12 @@ class Prior(Value):
         """
         weights = self.weights.log_prob(mixture.logits)
         return weights if self.components is None else weights + self.components.log_prob(mixture.components.core)
+
+
+def check_prior(prior: Any) -> None:
+    """Refuses what is neither a prior of whole mixtures nor none."""
+    if prior is not None and not isinstance(prior, Prior):
+        refuse("prior", "a mixtura.Prior", repr(prior), "That of components alone is mx.Prior(components=...).")
 
 
 def weak_components(mean: Tensor, variance: Tensor, components: int) -> NormalInverseWishart:

@@ -48,6 +48,7 @@ def fit_groups(
     Raises:
         MixtureError: If no group can be fitted.
     """
+    method = method.repeated(None)  # all mixtures of a batch have as many components
     if init is None and together(rows, groups, method, family):
         return fitted_together(rows, groups, method, family, components, restarts, generator)
     tried = [
@@ -64,7 +65,7 @@ def fit_groups(
         torch.tensor([torch.nan if one.fit is None else one.fit.log_likelihood for one in tried], dtype=torch.float64),
         tuple(torch.bincount(groups.codes, minlength=len(groups.names)).tolist()),
         torch.bincount(groups.codes, rows.weight, len(groups.names)).double(),
-        sound.method,
+        method,
         family,
         rows,
         groups.codes,

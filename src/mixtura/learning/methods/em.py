@@ -17,7 +17,7 @@ from ...components import Component, Family, Labels, Statistics
 from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
-from ...mixture.prior import Prior
+from ...mixture.prior import Prior, check_prior
 from ..expectation.labels import soft
 from ..loop.leaps import gathered
 from ..loop.method import Method
@@ -60,6 +60,7 @@ class EM(Method):
 
     def __post_init__(self) -> None:
         check_limits(self.max_iterations, self.tolerance)
+        check_prior(self.prior)
         if self.prior is not None and not self.prior.has_mode:
             expected = "a number of at least 1 (else a MAP estimate does not exist)"
             refuse("concentration", expected, self.prior.concentration, "Variational and Gibbs take any.")

@@ -28,7 +28,7 @@ from ...components import Family, Labels, Statistics
 from ...data import Block, Rows
 from ...errors import MixtureError, refuse
 from ...mixture import Mixture
-from ...mixture.prior import Prior
+from ...mixture.prior import Prior, check_prior
 from ..expectation.expect import draw, log_joint
 from ..expectation.sampled_labels import Sampled, SampledRows
 from ..loop.method import Method
@@ -82,6 +82,7 @@ class Gibbs(Method):
     tolerance = 0.0
 
     def __post_init__(self) -> None:
+        check_prior(self.prior)
         for name, came, least in (("draws", self.draws, 1), ("warmup", self.warmup, 0), ("chains", self.chains, 1)):
             if not came >= least:
                 refuse(name, f"at least {least}", came)

@@ -41,7 +41,7 @@ from ...components import Component, Family, Labels, Statistics
 from ...data import Rows
 from ...errors import refuse
 from ...mixture import Mixture
-from ...mixture.prior import Prior
+from ...mixture.prior import Prior, check_prior
 from ...priors import ConjugatePosterior
 from ...priors.weights import WeightsPosterior, WeightsPrior
 from ..expectation.expect import expect
@@ -154,6 +154,7 @@ class Variational(Method):
 
     def __post_init__(self) -> None:
         check_limits(self.max_iterations, self.tolerance)
+        check_prior(self.prior)
 
     @property
     def labels(self) -> Labels:
