@@ -180,6 +180,18 @@ def small(x, weight, count, seed=0):
     return small_starts(tabled(table, torch.zeros(2, dtype=F64)), 3, count, seeded(seed))
 
 
+@pytest.mark.parametrize("rows", [7, 100, 300, 1111])
+@pytest.mark.parametrize("features", [1, 3])
+def test_rows_that_weigh_one_share_logarithms(rows, features):
+    """Without weights one logarithm stands for many rows; where weights are told, each row has its own."""
+    x = torch.randn(rows, features, generator=seeded(rows), dtype=F64)
+    x[::2] += 2.0
+    told, plain_em = (None, torch.ones(rows, dtype=F64)), mx.EM(20, 0.0, acceleration=False)
+    plain, own = (mx.fit(x, 2, "tied-spherical", plain_em, sample_weight=one, init=x[:2]) for one in told)
+    torch.testing.assert_close(plain.trace, own.trace, rtol=1e-12, atol=0)
+    torch.testing.assert_close(plain.trace[-1] * rows, plain.mixture.log_prob(x).sum(), rtol=1e-12, atol=0)
+
+
 def test_starts_have_the_moments_of_clusters():
     """On far clusters, each kind of starts that finds them has their weights, their means and what is left within."""
     x = clusters([(0, 0), (100, 0), (0, 100)])
