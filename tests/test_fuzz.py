@@ -111,6 +111,7 @@ MENDED = {
     "boxes beside thin components, of a low rank": 117977,
     "a saddle under a weak prior": 102495,
     "a saddle that gains little for long": 5106,
+    "a plateau in single precision": 118942,
 }
 
 

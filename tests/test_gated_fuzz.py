@@ -38,7 +38,10 @@ def line(seed):
     return f"mx.fit({', '.join([*arguments, f'restarts={pick.choice([1, 2, 5])}', f'generator=seeded({seed})'])})"
 
 
-@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(8, 120))])
+SLOW = (*range(8, 120), 234)  # that one had a saddle for its end
+
+
+@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.slow) for seed in SLOW)])
 def test_a_fit_is_finite_with_a_reason_or_refused_in_words(seed):
     found = judged(line(seed))
     assert not found.defect, str(found)

@@ -23,6 +23,7 @@ from ..native.values import INT, NUMBERS, VOID, WHOLE
 from ..steps import End
 from .ahead import copy, extrapolate, larger
 from .calls import Array, expect_at, match_at, pointers, zeros
+from .gains import no_gain_left
 
 __all__ = ["COLLAPSED", "CONVERGED", "FELL", "HOPELESS", "NOT_FINITE", "RUNNING", "WIDTH", "advance"]
 
@@ -30,60 +31,12 @@ RUNNING, CONVERGED, COLLAPSED, NOT_FINITE, FELL, HOPELESS = map(int, End)
 
 
 @plain
-def mean(trace, first, count):
-    """The mean of so many objectives, from one on."""
-    total = 0.0
-    for i in range(first, first + count):
-        total += trace[i] - trace[first]
-    return trace[first] + total / count
-
-
-@plain
-def lost(trace, last, together, rounding):
-    """Whether the last gain is lost in rounding: of many updates on average, and not where it put one low."""
-    if together == 1:
-        return trace[last] - trace[last - 1] <= rounding
-    late, early = mean(trace, last + 1 - together, together), mean(trace, last + 1 - 2 * together, together)
-    size = rounding / math.sqrt(together)
-    return late - early <= size and (trace[last] >= late - size or late < early)
-
-
-@plain
-def little(gain, before, tolerance):
-    """Whether gains that shrink like two in a row add up to less than the tolerance."""
-    rate = gain / before if before > 0.0 else 1.0
-    return rate < 1.0 and gain < 10 * tolerance and gain * rate / (1 - rate) < tolerance
-
-
-@plain
-def still(trace, last, count):
-    """Whether so many gains were none at all."""
-    for i in range(last - count, last):
-        if trace[i] != trace[last]:
-            return False
-    return True
-
-
-@plain
 def settled(trace, last, pace, limits, tolerance):
-    """Whether the gain still to come is below the tolerance or lost in rounding; as `loop.traces` has it."""
-    slow = pace[_FAR]
-    rounding = larger(pace[_NOISE], limits[_PRECISION] * larger(1.0, abs(trace[last])))
-    clear = 100 * rounding <= tolerance
+    """Whether the gain still to come is below the tolerance or lost in rounding."""
     if last < 2 or not tolerance > 0.0:
         return False
-    together = 1 if clear else (10 if last < 40 else (last + 1) // 4)
-    if last < 2 * together:
-        return not clear and last >= 10 and still(trace, last, 10)
-    gain, before = trace[last] - trace[last - together], trace[last - together] - trace[last - 2 * together]
-    if lost(trace, last, together, rounding):
-        return True
-    if limits[_ACCELERATED]:
-        return slow > 0.0 and larger(gain, before) * _SLOWER * slow < tolerance * together
-    if last == 2 * together or not little(gain, before, tolerance):
-        return False
-    ago = trace[last - 1] - trace[last - 1 - together], trace[last - 1 - together] - trace[last - 1 - 2 * together]
-    return little(ago[0], ago[1], tolerance)
+    rounding = larger(pace[_NOISE], limits[_PRECISION] * larger(1.0, abs(trace[last])))
+    return no_gain_left(trace, last, tolerance, rounding, limits[_ACCELERATED], pace[_FAR])
 
 
 @plain
@@ -115,7 +68,6 @@ class Room(NamedTuple):
     size: Any  # of sums
 
 
-_SLOWER = 3.0  # times as slow as steps that mix all directions tell, as `loop.traces` has it
 _GROWTH, _SLOWLY = 1.02, 1.001  # of a weight in an update, from which on a component grows, or one of less than a row
 _LONGEST, _STEP, _FAR, _NOISE = range(4)
 _NEARBY, _UNITS = 4, 16.0  # sums about those in question, and how many units in the last place away, as `loop.rounding`

@@ -106,9 +106,10 @@ def no_gain_left(trace: list[float], tolerance: float, rounding: float, far: flo
             where nothing is extrapolated.
 
     The first updates after a start, and rounding, may make one gain small by chance: two in a row must be. Where gains
-    of the size of the tolerance are not clear of rounding, those of many updates are judged together.
+    of the size of the tolerance are not clear of rounding, those of as many updates are judged together as make them
+    so, or of a quarter of all: the rate of the last few is that of what follows.
     """
-    together = 1 if _CLEAR * rounding <= tolerance else max(_FEWEST, len(trace) // 4)
+    together = math.ceil(min(max(1.0, _CLEAR * rounding / tolerance), max(_FEWEST, len(trace) // 4)))
     still = max(2, min(together, _FEWEST))
     if len(trace) > still and all(value == trace[-1] for value in trace[-1 - still :]):
         return True
@@ -146,4 +147,4 @@ def _lost(trace: list[float], together: int, rounding: float) -> bool:
 
 _SLOWER = 3.0  # times as slow as steps that mix all directions tell: the slowest of them alone
 _CLEAR = 100.0  # how far above rounding a gain is known to two digits
-_FEWEST = 10  # updates whose gains are judged together
+_FEWEST = 10  # updates whose gains are judged together where rounding hides them
