@@ -91,6 +91,13 @@ def test_wide_sums_are_those_written_out(backend, form, tied, size):
     check(*sums(backend, plan, x, weight), 1e-11)
 
 
+@pytest.mark.parametrize("dtype", [F64, F32])
+@pytest.mark.parametrize("form", ["diagonal", "spherical"])
+def test_where_few_rows_count_their_sums_are_those_of_all(backend, form, dtype):
+    x, weight, plan = problem(form, False, (901, 100, 10), apart=2.0)
+    check(*sums(backend, plan, x, weight, dtype), 1e-11 if dtype is F64 else 2e-4)
+
+
 @pytest.mark.parametrize(("form", "tied"), CASES)
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
 @pytest.mark.slow
