@@ -91,3 +91,9 @@ def test_every_component_draws_its_own_law(structure, rows):
         z = gaussian.take([k]).structure.whiten((x[labels == k] - mean[k]).unsqueeze(1)).squeeze(1)
         assert stats.kstest(z.flatten().numpy(), stats.norm.cdf).pvalue > 1e-4
         assert all(stats.pearsonr(z[:, i], z[:, j]).pvalue > 1e-4 for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_a_number_of_draws_is_no_shape():
+    mixture = mx.Mixture(torch.ones(2), mx.Normal(torch.zeros(2), torch.ones(2)))
+    with pytest.raises(mx.errors.MixtureError, match=r"`sample_shape` must be a shape; got 5\. Write \(5,\)"):
+        mixture.sample(5)

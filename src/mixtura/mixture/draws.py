@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Generator, Tensor
 
+from ..errors import refuse
+
 if TYPE_CHECKING:
     from .value import Mixture
 
@@ -27,12 +29,18 @@ _SWEPT = {True: 4, False: 32}  # components among which sweeps beat a guide, and
 
 def labels(mixture: Mixture, sample_shape: Sequence[int], generator: Generator | None) -> Tensor:
     """Draws component indices, with shape ``(*sample_shape, *B)``."""
-    shape = torch.Size(sample_shape)
+    shape = _shape(sample_shape)
     cumulative = mixture.weights.detach().double().cumsum(-1)
     cumulative = cumulative / cumulative[..., -1:]
     each = (*mixture.batch_shape, shape.numel())
     uniform = torch.rand(*each, dtype=torch.double, device=mixture.device, generator=generator)
     return locate(cumulative, uniform).movedim(-1, 0).reshape(shape + mixture.batch_shape)
+
+
+def _shape(sample_shape: Sequence[int]) -> torch.Size:
+    if isinstance(sample_shape, int):
+        refuse("sample_shape", "a shape", sample_shape, f"Write ({sample_shape},) for so many draws.")
+    return torch.Size(sample_shape)
 
 
 def labels_of(logits: Tensor, count: int, generator: Generator | None) -> Tensor:

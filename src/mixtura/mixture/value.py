@@ -249,6 +249,9 @@ class Mixture(Distribution):
     def sample(self, sample_shape: Sequence[int] = (), generator: Generator | None = None) -> Tensor:  # type: ignore[override]
         """Draws rows ``(*sample_shape, *B, *event)``: the component first, then only what is used of it.
 
+        Raises:
+            MixtureError: If ``sample_shape`` is a number.
+
         Example:
             >>> mixture = mx.Mixture(torch.ones(2), mx.Normal(torch.tensor([-1.0, 1.0]), torch.ones(2)))
             >>> mixture.sample((5,), generator=torch.Generator().manual_seed(0)).shape
