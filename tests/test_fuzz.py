@@ -97,6 +97,7 @@ MENDED = {
     "a coordinate that holds up all others": 110967,
     "counts of nothing under a row with a million times the weight": 111146,
     "hazards beyond numbers": 119944,
+    "rows infinitely far": 412289,
     "hazards beyond numbers, block by block": 117274,
     "a far row with a million times the weight behind scales": 111578,
     "a likelihood of few digits that creeps": 1891,
