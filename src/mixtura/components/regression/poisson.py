@@ -1,13 +1,15 @@
 r"""Poisson regression of counts, with a logarithmic link.
 
 .. math:: \log p_k(y | z) = y\, \eta_k - e^{\eta_k} - \log y!
-    = -y\,(e^\delta - 1 - \delta) + y \log y - y - \log y!, \qquad \delta = \eta_k - \log y .
+    = -y\,(e^\delta - 1 - \delta) - \tfrac12 \log(2\pi y) - s(y), \qquad \delta = \eta_k - \log y,
 
-The latter is taken where a count is foretold well: of a large one the former is a difference of millions.
+with s as in `components.special.log_terms`. The latter is taken where a count is foretold well: of a large one the
+former is a difference of millions.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +19,7 @@ from torch.distributions import constraints
 from ...kernels.regressions import RegressionLaw
 from ..base import Component
 from ..poisson import Poisson
-from ..special.log_terms import exp_rest
+from ..special.log_terms import exp_rest, stirling_rest
 from .generalised import Generalised
 
 __all__ = ["PoissonRegression"]
@@ -59,7 +61,7 @@ class PoissonRegression(Generalised):
         gap = predictor - level
         near = -y * exp_rest(gap.clamp(-_NEAR, _NEAR))
         told = torch.where(gap.abs() < _NEAR, near, y * (gap + 1) - predictor.exp())
-        return told + (y * level - y - torch.lgamma(y + 1))
+        return told + _at_best(y, level)
 
     def law(self, x: Tensor, predictor: Tensor) -> Component:
         return Poisson._of(rate=predictor.clamp(_LOG_LEAST, _LOG_MOST).exp(), vectors=False)
@@ -67,3 +69,11 @@ class PoissonRegression(Generalised):
     def moments(self, x: Tensor, predictor: Tensor) -> tuple[Tensor, Tensor]:
         rate = predictor.exp()
         return rate, rate
+
+
+def _at_best(y: Tensor, level: Tensor) -> Tensor:
+    r"""The log-probability of counts where they are foretold exactly, :math:`y \log y - y - \log y!`."""
+    some = y.clamp_min(1)
+    return torch.where(
+        y < 1, y * level - y - torch.lgamma(y + 1), -0.5 * (2 * math.pi * some).log() - stirling_rest(some)
+    )
