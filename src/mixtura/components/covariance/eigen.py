@@ -169,8 +169,12 @@ class Eigen(Structure):
         return self.unconstrained
 
     def inverse_factor(self) -> Tensor:
-        """The inverse of the Cholesky factor: a triangle, as the fused passes take it."""
-        return self.unconstrained.inverse_factor()
+        """The inverse of the Cholesky factor: a triangle, as the fused passes take it.
+
+        It is found in double precision: the axes tell of variances that a triangle in single precision loses.
+        """
+        triangle = _triangle(self.orientation.double() * self.given.double().unsqueeze(-2))
+        return Full._of(factor=triangle, tied=self.tied).inverse_factor().to(self.dtype)
 
     # -- algebra
 
