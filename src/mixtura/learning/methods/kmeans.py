@@ -26,6 +26,7 @@ from torch import Tensor
 from ...components import Component, Family, Gaussian, Labels, Spherical, Statistics
 from ...components.normal import of_rows
 from ...data import Block, Rows
+from ...errors import refuse
 from ...kernels import Plan, sums
 from ...kernels.small import Limits, clusters
 from ...mixture import Mixture
@@ -42,6 +43,7 @@ from .known_labels import NOTHING_KNOWN, Known
 __all__ = ["KMeans", "KMeansFit", "centres"]
 
 
+_CENTRES = "Give centres as a tensor, or leave init out."
 _CLUSTERS = Gaussian.template(structure=Spherical(tied=True))  # whatever the family that the rows are of
 
 
@@ -184,8 +186,11 @@ def centres(mean: Tensor, variance: Tensor) -> Mixture:
 
 
 def _by_feature(components: Component) -> Tensor:
-    """The means of components, with shape ``(*B, K, D)``."""
-    return components.mean.reshape(*components.batch_shape, components.event_shape.numel())
+    """The means of components, with shape ``(*B, K, D)``; an error where one has none, as heavy tails may."""
+    mean = components.mean.reshape(*components.batch_shape, components.event_shape.numel())
+    if not bool(mean.isfinite().all()):
+        refuse("init", "components whose means are finite, for clusters to begin there", mean.tolist(), _CENTRES)
+    return mean
 
 
 def _vectors(x: Tensor) -> Tensor:
