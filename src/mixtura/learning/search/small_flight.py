@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -162,7 +163,8 @@ class SmallFlight(Flight, Generic[StatesT]):
     def told(self, line: int) -> tuple[Reason, str, tuple[float, ...]]:
         """Returns why a start ended, the particulars, and its objective by update."""
         reason = REASONS[End(self.ends[line])]
-        return reason, described(reason, *self.notes[line]), tuple(self.traces.of(line).tolist())
+        trace = self.traces.of(line).tolist() or [-math.inf]
+        return reason, described(reason, *self.notes[line]), tuple(trace)
 
     def runs(self) -> list[Run]:
         """Returns how the starts went, as the loop notes it."""
