@@ -71,6 +71,26 @@ MENDED = {
     "a number in the place of a prior": (
         'saved(rows(3, "real", (40, 2)), 2, method=mx.Variational(60), generator=seeded(3))'
     ),
+    "a large count that is foretold exactly, in single precision": (
+        'explained(rows(1523, "counts", (150, 2), "far", 1, 0, 0).float(), 3, family=mx.PoissonRegression, '
+        "method=mx.EM(30), restarts=2, generator=seeded(1523))"
+    ),
+    "groups of which one has no objective, and one variances that only axes in single precision hold": (
+        'grouped(rows(1082, "real", (40, 3), "line", 1, 0, 20).float(), 3, covariance="VVE", method=mx.EM(), '
+        "restarts=5, generator=seeded(1082))"
+    ),
+    "groups that collapse to lines": (
+        'grouped(rows(2556, "real", (20, 2), "line", 1, 0, 1), 4, covariance="EEV", method=mx.EM(30), restarts=1, '
+        "generator=seeded(2556))"
+    ),
+    "clusters that begin at components without a mean": (
+        'grouped(rows(2487, "positive", (12,), "repeated", 1, 0, 20), 1, family=mx.InverseGamma, method=mx.KMeans(), '
+        "restarts=2, generator=seeded(2487))"
+    ),
+    "counts that are all none, where every step of Newton's is a long one": (
+        'streamed(rows(1652, "counts", (12, 2), "skewed", 1, 0, 20), 8, family=mx.PoissonRegression, '
+        "method=mx.EM(4, 0, acceleration=False), restarts=2, generator=seeded(1652))"
+    ),
     "labels of draws that agree altogether": (
         'ordered(rows(249, "bits", (80,), "plain", 1, 0, 0), 2, family=mx.Bernoulli, method=mx.EM(max_iterations=250), '
         "restarts=1, generator=seeded(249))"

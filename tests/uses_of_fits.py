@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 import pickle
 import tempfile
 from collections.abc import Callable
@@ -304,7 +305,24 @@ def streamed(case: Case) -> None:
             raise NotClosedForm("Weights of a file are a column.")
         other = case.fit(x=rows, init=start)
         found = both(other, one)
+    if _strides(start, one):
+        return hold(
+            "both climb", all((fit.trace.diff() >= -1e-9).all() for fit in (one, other)), one.trace, other.trace
+        )
     close("files are tables", *found, lambda: case.nudged(start))
+
+
+def _strides(start: mx.Mixture, fit: mx.Fit) -> bool:
+    """Whether a way of Newton's steps leads so far that blocks, and a small table, may take other shares of it.
+
+    Each takes what its own bound finds sure to climb, and both the whole step only where it changes no predictor by
+    more than the logarithm of 1.8; where all counts are none, say, every step changes them by one.
+    """
+    begun, ended = start.components, fit.mixture.components
+    if not isinstance(begun, (mx.PoissonRegression, mx.LogisticRegression)):
+        return False
+    size = begun.designed(fit.rows.tensor()).abs().flatten(0, -2).amax(0)
+    return float(((ended.effect - begun.effect).abs() * size).sum(-1).max()) > math.log(1.8)
 
 
 @use
@@ -338,15 +356,31 @@ def grouped(case: Case) -> None:
         _group(fits, line, None if start is None else functools.partial(case.fit, x=own, **more))
 
 
+def _digits_lost(mixture: mx.Mixture) -> float:
+    """What second moments, changed in their last digits, make of a narrow variance beside a wide one, as a share of it.
+
+    A covariance is known to no more: of components that shrink to a line, as those before a collapse, to none.
+    """
+    if not mixture.components.is_gaussian or not mixture.event_shape:
+        return 0.0
+    spectrum = torch.linalg.eigvalsh(mixture.components.covariance.double())
+    condition = spectrum[..., -1] / spectrum[..., 0].clamp_min(0)
+    return torch.finfo(mixture.dtype).eps * float(condition.max())
+
+
 def _group(fits: Any, line: Any, alone: Callable[[], mx.Fit] | None) -> None:
     try:
         fit = fits[line.name]
     except MixtureError:
         hold("what is refused is NaN", np.isnan(line.log_likelihood) and line.detail, line)
         fit = None
-    if fit is not None:
+    if fit is not None and not np.isfinite(line.log_likelihood):
+        hold("what has no likelihood says so", line.reason.name not in CLEAR and not np.isfinite(fit.log_likelihood))
+    elif fit is not None:
         told, own = (torch.tensor([one.log_likelihood]).double() for one in (line, fit))
-        close("the table is true", told, own, least=1e-7 if fits.mixture.dtype is torch.float64 else 1e-3)
+        hold("densities add up", densities(fit).isnan().any() or not own.isnan().any(), line, own)
+        least = 1e-7 if fits.mixture.dtype is torch.float64 else 1e-3
+        close("the table is true", told, own, lambda: own + line.rows * _digits_lost(fit.mixture), least)
     if alone is None:
         return
     try:
