@@ -351,6 +351,13 @@ def test_uniform_boxes_end_at_their_outermost_rows(columns):
     assert bool((fit.mixture.score(x) == 0).all())
 
 
+def test_a_level_density_has_a_slope_of_zero_in_rows():
+    x = tensor(0.5, 1.5, 9.0, torch.inf).requires_grad_()
+    density = mx.Mixture(torch.ones(2), mx.Uniform(tensor(0.0, 1.0), tensor(2.0, 4.0))).log_prob(x)
+    (slope,) = torch.autograd.grad(density.sum(), x)
+    assert slope.tolist() == [0] * 4 and density.isinf().tolist() == [False, False, True, True]
+
+
 def test_uniform_boxes_hold_rows_that_the_sample_left_out():
     x = torch.rand(30_000, generator=torch.Generator().manual_seed(2)).double()
     x[x > 0.6] += 3

@@ -297,6 +297,17 @@ def test_every_entry_of_a_batch_has_its_own_quantiles(name):
         assert torch.equal(found[:, b], mx.Mixture(logits=logits[b], components=batch.batch(b)).icdf(q[:, b]))
 
 
+@pytest.mark.parametrize("family", [mx.Uniform, mx.VonMises, mx.Laplace])
+def test_vectors_of_one_feature_have_the_quantiles_of_their_numbers(family):
+    numbers = tensor(-1.0, 0.5), tensor(2.0, 3.0)
+    one = mx.Mixture(tensor(0.3, 0.7), family(*numbers))
+    vectors = mx.Mixture(tensor(0.3, 0.7), family(*(value.unsqueeze(-1) for value in numbers), vectors=True))
+    q = torch.rand(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x = vectors.icdf(q)
+    assert x.shape == (5, 3, 1) and torch.equal(x.squeeze(-1), one.icdf(q))
+    assert torch.equal(vectors.cdf(x), one.cdf(x.squeeze(-1)))
+
+
 ANGLES = (-3.1415, -0.2, 0.4, 0.75, 3.1)
 
 

@@ -91,6 +91,18 @@ MENDED = {
         'streamed(rows(1652, "counts", (12, 2), "skewed", 1, 0, 20), 8, family=mx.PoissonRegression, '
         "method=mx.EM(4, 0, acceleration=False), restarts=2, generator=seeded(1652))"
     ),
+    "quantiles of vectors of one feature, of families whose coordinates are independent": (
+        'foretold(rows(2938, "real", (5, 3), "plain", 1, 0, 1).float(), 3, family=mx.Uniform, '
+        "method=mx.SplitMergeEM(), restarts=2, generator=seeded(2938))"
+    ),
+    "a density without a slope in rows where it is level": (
+        'sloped(rows(1300, "real", (80, 3), "skewed", 1, 0, 3), 4, family=mx.Uniform, '
+        "method=mx.StochasticEM(draws=10), labels=labels(1300, 80, 4), restarts=5, generator=seeded(1300))"
+    ),
+    "errors of logits of which nothing is left": (
+        'measured(rows(2524, "totals", (150, 2), "skewed", 1, 0, 3), 3, '
+        "family=mx.Multinomial.template(total_count=6), method=mx.EM(30), restarts=2, generator=seeded(2524))"
+    ),
     "labels of draws that agree altogether": (
         'ordered(rows(249, "bits", (80,), "plain", 1, 0, 0), 2, family=mx.Bernoulli, method=mx.EM(max_iterations=250), '
         "restarts=1, generator=seeded(249))"

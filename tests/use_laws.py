@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from random_fits import seeded
 from torch import Tensor
 
 import mixtura as mx
+from mixtura.components import Component
 from mixtura.errors import NotClosedForm
 from mixtura.learning.expectation.expect import read_under
 from mixtura.learning.expectation.recorded import recorded
@@ -30,6 +31,7 @@ __all__ = [
     "densities",
     "equal",
     "hold",
+    "members",
     "numbers",
     "sound",
     "use",
@@ -103,6 +105,14 @@ def numbers(value: Any) -> list[Tensor]:
     found: list[Tensor] = []
     value.map(lambda tensor: found.append(tensor) or tensor)
     return found
+
+
+def members(components: Component) -> list[Component]:
+    """Components, the parts they are made of, and parts of these, but not the Gaussians inside of one."""
+    values = [getattr(components, field.name) for field in fields(components)]
+    parts = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    own = [] if components.has_gaussian else [one for one in parts if isinstance(one, Component)]
+    return [components, *(one for part in own for one in members(part))]
 
 
 def hold(law: str, kept: object, *found: object) -> None:

@@ -172,7 +172,7 @@ class Component(Climbing, ByMoments, Weighing, ABC):
             x = x if x.requires_grad else x.detach().requires_grad_()
             x = x.expand(torch.broadcast_shapes(x.shape, self.batch_shape[:-1] + self.event_shape))
             total = self.mixture_log_prob(logits, x).sum()
-        if total.grad_fn is None:  # a density of steps, such as a uniform one
+        if total.grad_fn is None:  # a density of steps without a slope
             return torch.zeros_like(x).masked_fill(self._unknown(x), torch.nan)
         score = torch.autograd.grad(total, x, create_graph=again, materialize_grads=True)[0]
         return score.masked_fill(self._unknown(x), torch.nan)

@@ -100,16 +100,16 @@ class Coordinates(Component):
         return self._of_numbers(self._survival, x)
 
     def _of_numbers(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        if self.vectors:
+        if self.event_shape.numel() != 1:
             raise self._no(f"cumulative probabilities in {self.event_shape[0]} dimensions")
-        return function(self._rows(x)).masked_fill(self._rows(x.isnan()), torch.nan)
+        return self._sum(function(self._rows(x)).masked_fill(self._rows(x.isnan()), torch.nan))
 
     def _cdf(self, x: Tensor) -> Tensor:
-        """Returns cumulative probabilities at numbers ``(..., 1)`` under each component."""
+        """Returns cumulative probabilities at numbers ``(..., 1, *event)`` under each component."""
         raise self._no("cumulative probabilities")
 
     def _survival(self, x: Tensor) -> Tensor:
-        """Returns the probabilities of more than numbers ``(..., 1)`` under each component."""
+        """Returns the probabilities of more than numbers ``(..., 1, *event)`` under each component."""
         return 1 - self._cdf(x)
 
     def marginal(self, dims: Sequence[int]) -> Self:

@@ -87,7 +87,8 @@ class Uniform(Coordinates):
     def log_prob(self, x: Tensor) -> Tensor:
         rows = self._rows(x)
         inside = (rows >= self.low) & (rows <= self.high)
-        density = self._sum((-(self.high - self.low).log()).masked_fill(~inside, -torch.inf))
+        level = (0 * rows).masked_fill(~inside, -torch.inf)  # a slope of zero in x, not none
+        density = self._sum(level - self._width.log())
         return self._within(density, x, x.isnan())
 
     def statistics(self, x: Tensor, r: Tensor) -> tuple[Tensor, ...]:
@@ -147,7 +148,7 @@ class Uniform(Coordinates):
 
     @property
     def ends(self) -> tuple[Tensor, Tensor]:
-        return self.low, self.high
+        return self._sum(self.low), self._sum(self.high)
 
     def _draw(self, generator: Generator | None) -> Tensor:
         share = torch.rand(self.low.shape, dtype=self.dtype, device=self.device, generator=generator)

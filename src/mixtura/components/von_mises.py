@@ -140,7 +140,7 @@ class VonMises(Coordinates, ExponentialFamily):
 
     @property
     def ends(self) -> tuple[Tensor, Tensor]:
-        most = torch.full_like(self.loc, math.pi)
+        most = torch.full(self.batch_shape, math.pi, dtype=self.dtype, device=self.device)
         return -most, most
 
     def _draw(self, generator: Generator | None) -> Tensor:

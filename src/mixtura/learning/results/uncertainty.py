@@ -216,7 +216,7 @@ def _inverse(information: Tensor) -> Tensor:
         advice = "A component without width or far beyond its data has none; use fewer components or a prior."
         refuse("fit", "at a maximum with finite second derivatives", "NaN or infinity among them", advice)
     scale = information.diagonal().clamp_min(0).sqrt()
-    used = scale > 0
+    used = scale.square() * _FLAT > torch.finfo(scale.dtype).tiny  # else its variance is no number: it is flat
     inverse_scale = torch.where(used, 1 / scale.where(used, 1), 0)
     values, vectors = torch.linalg.eigh(inverse_scale[:, None] * information * inverse_scale)
     most = values.max()
