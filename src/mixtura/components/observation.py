@@ -216,6 +216,10 @@ class Observation(Value, ABC):
         """
         return self, y, None
 
+    def otherwise(self) -> Observation:
+        """Returns the same but for the order in which it integrates, where it does so roughly; resolved only."""
+        return self
+
     # -- where several stand behind each other
 
     def passed_on(self, frame: Frame) -> Frame:
@@ -297,8 +301,7 @@ class Observed(Component):
 
     @property
     def batch_shape(self) -> torch.Size:
-        rows = [tensor.shape[0] for tensor in self.observation.side[:1]]
-        return torch.Size((*rows, *self.components.batch_shape))
+        return torch.Size((*(len(one) for one in self.observation.side[:1]), *self.components.batch_shape))
 
     @property
     def event_shape(self) -> torch.Size:

@@ -15,21 +15,22 @@ was recorded at all. With :math:`Z = \sum_k w_k P_k` the probability of being re
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from ..components import Component, Gaussian, Labels, Normal, Statistics
 from ..components.observation import Frame, Observation, believe, frame_of, over
 from ..errors import NotClosedForm, refuse
 from ..mixture import Mixture
 from .base import lead, weighted
-from .interval import InBox, in_box, independent
+from .interval import InBox, backwards, in_box, independent
 from .kinds import OfKind, kinds_of
 
-__all__ = ["Box", "as_rows", "beside", "placed"]
+__all__ = ["Box", "Turned", "as_rows", "beside", "placed"]
 
 _DRAWS = 256
 _ANY = Normal(torch.zeros(1), torch.ones(1))  # components that are the same for all rows
@@ -107,7 +108,7 @@ class Box(Observation):
     def inside(self, components: Component, y: Tensor) -> InBox:
         """Returns what is known of rows ``(*S, *B, *event)`` under each component, before any are selected."""
         rows = y if components.event_shape else y.unsqueeze(-1)
-        return _moments(components.gaussian_law, *self._known(rows, components))
+        return self._moments(components.gaussian_law, *self._known(rows, components))
 
     def _known(self, rows: Tensor, components: Component) -> tuple[Tensor, Tensor]:
         """Limits of rows ``(*S, *B, D)``, and none where there are gaps."""
@@ -129,8 +130,36 @@ class Box(Observation):
         low, high = self.selection()  # type: ignore[misc]
         inner = (1,) * (len(components.batch_shape) - 1)
         low, high = (limit.reshape(len(limit), *inner, limit.shape[-1]) for limit in (low, high))
-        inside = _moments(components.gaussian_law, low, high)
+        inside = self._moments(components.gaussian_law, low, high)
         return inside if len(low) > 1 else InBox(*(tensor.squeeze(0) for tensor in inside))
+
+    @property
+    def integral(self) -> Callable[[Tensor, Tensor, Tensor, Tensor, int], InBox]:
+        """How correlated rows are integrated."""
+        return in_box
+
+    def _moments(self, gaussian: Gaussian, low: Tensor, high: Tensor) -> InBox:
+        """The box elementwise where coordinates are independent, otherwise row by row; always in double precision."""
+        if gaussian.dtype is not torch.float64:
+            inside = self._moments(gaussian.to(torch.float64), low.double(), high.double())
+            return InBox(*(tensor.to(gaussian.dtype) for tensor in inside))
+        if gaussian.structure.elementwise:
+            scale = gaussian.variance.sqrt()
+            return independent(gaussian.location, scale, low.unsqueeze(-2), high.unsqueeze(-2))
+        rows_first = gaussian.location.ndim == low.ndim + 1
+        batch = gaussian.batch_shape[1:] if rows_first else gaussian.batch_shape
+        lead = len(low) if rows_first else 1
+        mean = gaussian.location.reshape(lead, -1, gaussian.features)
+        covariance = gaussian.covariance.reshape(lead, -1, gaussian.features, gaussian.features)
+        shape = low.shape[: low.ndim - len(batch)]
+        if any(size != 1 for size in low.shape[len(shape) : -1]):
+            raise NotClosedForm("Limits on correlated vectors need one mixture at a time; index the batch.")
+        below, above = (limit.reshape(-1, gaussian.features) for limit in (low, high))
+        inside = self.integral(mean, covariance, below, above, _DRAWS)
+        return InBox(*(tensor.reshape(*shape, *batch, *tensor.shape[2:]) for tensor in inside))
+
+    def otherwise(self) -> Observation:
+        return Turned._of(box=self, missing=self.missing)
 
     @property
     def selects(self) -> bool:
@@ -170,25 +199,37 @@ class Box(Observation):
         return Mixture._of(logits, self.observed(mixture.components))
 
 
-def _moments(gaussian: Gaussian, low: Tensor, high: Tensor) -> InBox:
-    """The box elementwise where coordinates are independent, and otherwise row by row; always in double precision."""
-    if gaussian.dtype is not torch.float64:
-        inside = _moments(gaussian.to(torch.float64), low.double(), high.double())
-        return InBox(*(tensor.to(gaussian.dtype) for tensor in inside))
-    if gaussian.structure.elementwise:
-        scale = gaussian.variance.sqrt()
-        return independent(gaussian.location, scale, low.unsqueeze(-2), high.unsqueeze(-2))
-    rows_first = gaussian.location.ndim == low.ndim + 1
-    batch = gaussian.batch_shape[1:] if rows_first else gaussian.batch_shape
-    lead = len(low) if rows_first else 1
-    mean = gaussian.location.reshape(lead, -1, gaussian.features)
-    covariance = gaussian.covariance.reshape(lead, -1, gaussian.features, gaussian.features)
-    shape = low.shape[: low.ndim - len(batch)]
-    if any(size != 1 for size in low.shape[len(shape) : -1]):
-        raise NotClosedForm("Limits on correlated vectors need one mixture at a time; index the batch.")
-    below, above = (limit.reshape(-1, gaussian.features) for limit in (low, high))
-    inside = in_box(mean, covariance, below, above, _DRAWS)
-    return InBox(*(tensor.reshape(*shape, *batch, *tensor.shape[2:]) for tensor in inside))
+@dataclass(frozen=True, eq=False, repr=False)
+class Turned(Box):
+    """A box, resolved, that integrates the last coordinate first: how well a likelihood is known by nodes.
+
+    Arguments:
+        box: The box.
+        missing: Whether there are gaps.
+    """
+
+    box: Box
+    missing: bool
+
+    @property
+    def led(self) -> tuple[Tensor, ...]:
+        return self.box.led
+
+    def at(self, side: Sequence[Tensor]) -> Self:
+        return self._replace(box=self.box.at(side))
+
+    def limits(self, y: Tensor, components: Component) -> tuple[Tensor, Tensor]:
+        return self.box.limits(y, components)
+
+    def selection(self) -> tuple[Tensor, Tensor] | None:
+        return self.box.selection()
+
+    @property
+    def integral(self) -> Callable[[Tensor, Tensor, Tensor, Tensor, int], InBox]:
+        return backwards
+
+    def record(self, x: Tensor, labels: Tensor, generator: Generator | None, components: Component | None) -> Tensor:
+        return self.box.record(x, labels, generator, components)
 
 
 def placed(name: str, limit: Tensor, frame: Frame, per_row: bool | None) -> Tensor:

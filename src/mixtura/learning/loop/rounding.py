@@ -11,6 +11,9 @@ is still to come, and one that is too small takes noise for a fall. So
   its last place, enough to round its logarithm anew, and when the sums are from which the state after it was made:
   second moments of columns that all but depend on each other are known to fewer digits than the scales across them.
 Falls that rounding explains show its size, by which later gains are judged.
+
+Where an observation integrates by nodes, an objective is known as well as they do it: integrated in another order it
+moves, and the difference of two objectives is known to the sum of what both move by.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from .traces import State, stack
 if TYPE_CHECKING:
     from .method import Method
 
-__all__ = ["half_of_digits", "least", "seen"]
+__all__ = ["by_nodes", "half_of_digits", "least", "seen"]
 
 _NEARBY = 4  # states about the one in question
 _UNITS = 16
@@ -59,6 +62,21 @@ def seen(method: Method, rows: Rows, state: State, objective: float) -> float:
     here, after = (_objectives(method, rows, states) for states in (alike.map(_Nudge(read)), updated))
     spread = torch.stack([(here - objective).abs().max(), after.max() - after.min()])
     return spread.nan_to_num(nan=torch.inf).max().item()
+
+
+def by_nodes(method: Method, rows: Rows, states: State) -> float:
+    """Returns how well the difference between the objectives (nats per row) of two states is known by integration.
+
+    Arguments:
+        method: The method.
+        rows: The rows.
+        states: The two states, along the batch dimension.
+    """
+    other = rows.observation.otherwise()
+    if other is rows.observation:
+        return 0.0
+    moved = _objectives(method, rows.through(other), states) - _objectives(method, rows, states)
+    return moved.abs().sum().item()
 
 
 def _objectives(method: Method, rows: Rows, states: State) -> Tensor:

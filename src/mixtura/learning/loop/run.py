@@ -27,8 +27,8 @@ from ...data import Rows
 from .guesses import guesses
 from .reason import Reason
 from .rivals import Sound, hopeful
-from .rounding import half_of_digits, least, seen
-from .traces import Report, Run, State
+from .rounding import by_nodes, half_of_digits, least, seen
+from .traces import Report, Run, State, stack
 
 if TYPE_CHECKING:
     from .method import Method
@@ -133,7 +133,7 @@ def _record(
     if not math.isfinite(objective):
         return _lost(one, state, entry, method, floor)
     rounding = least(objective, method.expected(state).dtype)
-    if method.monotone and len(one.trace) > one.climb and _fell(one, objective, rounding, method, rows):
+    if method.monotone and len(one.trace) > one.climb and _fell(one, objective, rounding, method, rows, (state, entry)):
         return one.ended(Reason.FELL, f"It fell by {one.trace[-1] - objective:.3g} nats per row.")
     one.trace.append(objective)
     one.batch, one.entry = state, entry
@@ -151,8 +151,10 @@ def _growing(method: Method, state: State, sums: Statistics, entry: int) -> bool
 
 
 def _converged(one: Run, method: Method) -> bool:
-    """Ends a run that has converged, and says so where rounding hides more than the tolerance."""
-    hidden = f"Rounding moves it by {one.noise:.3g} nats per row." if one.noise > method.tolerance else ""
+    """Ends a run that has converged, and says so where rounding or integration hides more than the tolerance."""
+    hidden = (
+        f"Rounding or integration moves it by {one.noise:.3g} nats per row." if one.noise > method.tolerance else ""
+    )
     return one.ended(Reason.CONVERGED, hidden)
 
 
@@ -169,13 +171,18 @@ def _lost(one: Run, state: State, entry: int, method: Method, floor: Tensor) -> 
     return one.ended(Reason.NOT_FINITE)
 
 
-def _fell(one: Run, objective: float, rounding: float, method: Method, rows: Rows) -> bool:
-    """Tells whether the objective fell by more than rounding explains: measured where it fell at all, and noted."""
+def _fell(one: Run, objective: float, rounding: float, method: Method, rows: Rows, after: tuple[State, int]) -> bool:
+    """Tells whether the objective fell by more than rounding and integration explain, measured where it fell at all.
+
+    What they explain is noted.
+    """
     fall = one.trace[-1] - objective
     if fall <= max(100 * rounding, one.noise):
         return False
-    one.noise = fall
-    return fall > 10 * seen(method, rows, one.state, one.trace[-1])
+    one.noise, (state, entry) = fall, after
+    if fall <= 10 * seen(method, rows, one.state, one.trace[-1]):
+        return False
+    return fall > by_nodes(method, rows, stack([one.state, state.batch(entry)]))
 
 
 def _judge_collapse(collapsed: Tensor, statistics: Statistics, going: list[bool], runs: list[Run]) -> list[bool]:
