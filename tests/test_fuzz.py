@@ -98,6 +98,7 @@ MENDED = {
     "counts of nothing under a row with a million times the weight": 111146,
     "hazards beyond numbers": 119944,
     "rows infinitely far": 412289,
+    "logarithms of rows rounded to zero": 406351,
     "hazards beyond numbers, block by block": 117274,
     "a far row with a million times the weight behind scales": 111578,
     "a likelihood of few digits that creeps": 1891,

@@ -265,7 +265,8 @@ class LogView(Family):
     """A family on positive numbers, whose starts are sought among their logarithms."""
 
     def embed(self, x: Tensor) -> Tensor:
-        return x.log().reshape(len(x), -1)
+        least = torch.finfo(x.dtype).tiny  # a row that something recorded may be zero, or what stands for it below
+        return x.clamp_min(least).log().reshape(len(x), -1)
 
 
 def given(one: type[Component] | Family) -> Family:

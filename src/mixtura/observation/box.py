@@ -41,8 +41,8 @@ class Box(Observation):
 
     With components on numbers, or without correlations, everything is exact; so it is for a row with one coordinate
     between limits. For rows with two or three correlated coordinates between limits the relative error is about 1e-9,
-    and 1e-6 at correlations of .99; with gradients it may be 1e-4. Beyond, as many nodes as are few serve, and
-    otherwise 256 fixed quasi-random points, with a relative error of about 1e-3.
+    and 1e-6 at correlations of .99; of components that are almost flat, and with gradients, it may be 1e-4. Beyond, as
+    many nodes as are few serve, and otherwise 256 fixed quasi-random points, with a relative error of about 1e-3.
     """
 
     missing: bool
