@@ -162,7 +162,7 @@ class Variational(Method):
 
     @property
     def accelerated(self) -> bool:  # type: ignore[override]
-        return self.acceleration
+        return self.acceleration and self.monotone
 
     def check(self, rows: Rows) -> None:
         super().check(rows)
