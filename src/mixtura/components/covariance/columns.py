@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["by_columns", "cholesky_divided", "column", "distinct", "divided", "own_axes", "times"]
+__all__ = ["by_columns", "cholesky_divided", "column", "distinct", "divided", "not_below_zero", "own_axes", "times"]
 
 
 def by_columns(operate: Callable[[Tensor], Tensor], vectors: Tensor, inner: int) -> Tensor:
@@ -65,6 +65,12 @@ def own_axes(covariance: Tensor) -> tuple[Tensor, Tensor]:
     )  # the other is let go
     values, vectors = torch.linalg.eigh(covariance)
     return vectors, values.masked_fill(~sound.unsqueeze(-1), torch.nan)
+
+
+def not_below_zero(symmetric: Tensor) -> Tensor:
+    """Returns matrices without what they have along axes of eigenvalues below zero."""
+    axes, spectrum = own_axes(symmetric)
+    return axes * spectrum.clamp_min(0).unsqueeze(-2) @ axes.mT
 
 
 def column(tensor: Tensor, dims: int) -> Tensor:

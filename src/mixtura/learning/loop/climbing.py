@@ -140,8 +140,7 @@ def _slopes(mixture: Mixture, sums: Statistics, prior: Prior) -> Slopes:
     slope, bend = mixture.components.slopes(sums, prior.components)
     rows = prior.weights.rows(sums.weight)
     lag = rows - rows.sum(-1, keepdim=True) * torch.softmax(mixture.logits.double(), -1)
-    stiff = torch.maximum(rows, lag.abs() / _FARTHEST)  # what loses its last rows at once holds up no other
-    return Slopes(torch.cat([lag, slope], 1), torch.cat([stiff, bend], 1))
+    return Slopes(torch.cat([lag, slope], 1), torch.cat([rows, bend], 1))
 
 
 def _stepped(mixture: Mixture, step: Tensor) -> Mixture:

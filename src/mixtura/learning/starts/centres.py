@@ -126,8 +126,7 @@ def _square_distance(x: Tensor, centre: Tensor) -> Tensor:
     """Returns squared distances ``(*M, N)`` from rows ``(N, D)`` to centres ``(*M, D)``."""
     flat = centre.reshape(-1, x.shape[-1])
     few = x.device.type == "cpu" and flat.shape[0] * x.numel() <= _FEW
-    with np.errstate(invalid="ignore"):  # what is infinitely far from itself is NaN without a word, as torch has it
-        found = _few_distances(flat, x) if few else torch.cdist(flat, x).square()
+    found = _few_distances(flat, x) if few else torch.cdist(flat, x).square()
     return found.reshape(*centre.shape[:-1], len(x))
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...components import Component, Family, Full, Gaussian
-from ...components.covariance.columns import own_axes
+from ...components.covariance.columns import not_below_zero
 from ...components.normal import of_rows
 from ...components.observation import over
 from ...data import EVERY, Rows, Summary, TensorRows, summary
@@ -107,13 +107,8 @@ def _expected(rows: TensorRows, gaussian: Component) -> tuple[Tensor, Tensor]:
     """What one Gaussian expects of each clean row, about its mean, ``(N, D)``, and their mean covariance about that."""
     shift, second = rows.observation.clean_moments(gaussian, over(rows.tensor(), gaussian))
     shift, second = shift[:, 0], second[:, 0]
-    return shift, _not_below_zero((second - shift.unsqueeze(-1) * shift.unsqueeze(-2)).mean(0))
-
-
-def _not_below_zero(covariance: Tensor) -> Tensor:
-    """The covariance without variances below zero, which rounding leaves of the difference of large numbers."""
-    axes, spectrum = own_axes(covariance)
-    return axes * spectrum.clamp_min(0) @ axes.mT
+    spread = (second - shift.unsqueeze(-1) * shift.unsqueeze(-2)).mean(0)
+    return shift, not_below_zero(spread)  # as rounding may leave the difference of large numbers
 
 
 @torch.no_grad()

@@ -12,9 +12,8 @@ from where it finds its place and its width, which may be none again; wider ones
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
-from ...components.covariance.columns import own_axes
+from ...components.covariance.columns import not_below_zero
 from ...data import Rows
 from ...mixture import Mixture
 from .clean_rows import clean_spread
@@ -36,14 +35,8 @@ def wide_enough(mixture: Mixture, rows: Rows) -> Mixture:
     held = gaussian.structure.pool(mixture.weights.double() * rows.total_weight)
     share = (2 / held.clamp_min(2)).sqrt()
     dense = gaussian.structure.dense(gaussian.features)
-    lack = _above_zero(share[..., None, None] * clean_spread(rows).double() - dense)
+    lack = not_below_zero(share[..., None, None] * clean_spread(rows).double() - dense)
     if not bool(lack.any()):
         return mixture
     wider = gaussian._replace(structure=gaussian.structure.with_covariance(dense + lack)).to(mixture.components.dtype)
     return Mixture._of(mixture.logits, mixture.components.with_gaussian(wider), mixture.columns)
-
-
-def _above_zero(matrices: Tensor) -> Tensor:
-    """The part of symmetric matrices along axes where they are positive."""
-    axes, spectrum = own_axes(matrices)
-    return axes * spectrum.clamp_min(0).unsqueeze(-2) @ axes.mT
